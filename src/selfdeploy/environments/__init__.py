@@ -1,0 +1,1 @@
+"""The runtimes a release can be rolled out to."""

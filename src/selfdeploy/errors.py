@@ -1,0 +1,189 @@
+"""What can go wrong: one class, one cause, one exit code.
+
+The codes are an interface; `docs/operations.md` lists them, and a test holds both to the same table.
+"""
+
+
+class SelfdeployError(Exception):
+    """Something the operator can act on: what is wrong and where, and as `hint` what to do next."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class ConfigInvalid(SelfdeployError):
+    """deploy.toml, or a value that overrides it, is not what it must be."""
+
+    exit_code = 10
+
+
+class SourceUnusable(SelfdeployError):
+    """The source is no git checkout, or holds what an export cannot carry."""
+
+    exit_code = 11
+
+
+class CheckoutDirty(SelfdeployError):
+    """The checkout has changes that no revision names."""
+
+    exit_code = 12
+
+
+class ToolMissing(SelfdeployError):
+    """A program this needs is not installed."""
+
+    exit_code = 13
+
+
+class CommandFailed(SelfdeployError):
+    """A program this called ended with an error that has no class of its own."""
+
+    exit_code = 14
+
+
+class CommandTimedOut(SelfdeployError):
+    """A program this called did not end within its deadline, and was ended."""
+
+    exit_code = 15
+
+
+class GateFailed(SelfdeployError):
+    """A gate ran and did not pass, or passed without running a test."""
+
+    exit_code = 20
+
+
+class GatesIncomplete(SelfdeployError):
+    """A required gate is missing, was skipped, or ran on another revision."""
+
+    exit_code = 21
+
+
+class TreeChanged(SelfdeployError):
+    """The gated tree is not what the gates left, or holds links that must not ship."""
+
+    exit_code = 22
+
+
+class RegistryUnreachable(SelfdeployError):
+    """The registry does not answer."""
+
+    exit_code = 30
+
+
+class RegistryDenied(SelfdeployError):
+    """The registry refuses our credentials, or what they may do."""
+
+    exit_code = 31
+
+
+class BuildFailed(SelfdeployError):
+    """The image could not be built or pushed."""
+
+    exit_code = 32
+
+
+class ImageMismatch(SelfdeployError):
+    """The image in the registry is not the one that was asked for."""
+
+    exit_code = 33
+
+
+class ManifestInvalid(SelfdeployError):
+    """A release manifest is malformed, or is not the one its digest names."""
+
+    exit_code = 34
+
+
+class RecordInvalid(SelfdeployError):
+    """A record in the registry or on an environment is damaged or was changed."""
+
+    exit_code = 35
+
+
+class EngineUnreachable(SelfdeployError):
+    """The Docker engine does not answer."""
+
+    exit_code = 40
+
+
+class PortTaken(SelfdeployError):
+    """A port that an environment publishes is held by something else."""
+
+    exit_code = 41
+
+
+class DiskFull(SelfdeployError):
+    """There is not enough space left to finish."""
+
+    exit_code = 42
+
+
+class LockHeld(SelfdeployError):
+    """Another release holds the environment."""
+
+    exit_code = 43
+
+
+class LockLost(SelfdeployError):
+    """The environment's lock went away while it was held; nothing further was changed."""
+
+    exit_code = 44
+
+
+class OnHold(SelfdeployError):
+    """This digest failed here before, and was put on hold."""
+
+    exit_code = 45
+
+
+class ReleaseOlder(SelfdeployError):
+    """The revision is an ancestor of what the environment runs."""
+
+    exit_code = 46
+
+
+class AuthorityRefused(SelfdeployError):
+    """The release was not built where the configuration demands."""
+
+    exit_code = 47
+
+
+class NotProven(SelfdeployError):
+    """What answers is not the release: the witnesses disagree, or nobody answers."""
+
+    exit_code = 50
+
+
+class PutBack(SelfdeployError):
+    """The rollout failed; what the environment proved before is back, and proven."""
+
+    exit_code = 51
+
+
+class PutBackUnproven(SelfdeployError):
+    """The rollout failed, and what was put back does not prove itself."""
+
+    exit_code = 52
+
+
+class WentDown(SelfdeployError):
+    """The rollout failed and the environment had proven nothing before, so it is down."""
+
+    exit_code = 53
+
+
+class NothingToRollBack(SelfdeployError):
+    """The environment has proven no other release."""
+
+    exit_code = 54
+
+
+class Interrupted(SelfdeployError):
+    """Ctrl-C, or the job was cancelled."""
+
+    exit_code = 130

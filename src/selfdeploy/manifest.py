@@ -1,0 +1,121 @@
+"""The release manifest, schema 1: a pure function of revision, gates and image, so equal releases are equal bytes."""
+
+import hashlib
+import json
+from typing import Annotated, Literal
+
+import pydantic
+
+from selfdeploy import errors
+
+Digest = Annotated[str, pydantic.Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+Commit = Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]{40}$")]
+REQUIRED_GATES = (
+    "npm-ci",
+    "web-npm-ci",
+    "build-core",
+    "build-web-host",
+    "typecheck",
+    "test-unit",
+    "image",
+    "manifest",
+)
+PROBES = {"healthz": "/api/healthz", "ready": "/api/ready", "version": "/api/version"}
+
+
+class Value(pydantic.BaseModel):
+    """A frozen value that refuses keys it does not know."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Source(Value):
+    """What was built: a revision, and the folder of it that is SF."""
+
+    repository: str
+    revision: Commit
+    path: str
+    tree: Commit
+
+
+class Gate(Value):
+    """A gate that passed."""
+
+    name: str
+    command: str
+
+
+class Platform(Value):
+    """One platform's image: its own digest and its config's."""
+
+    digest: Digest
+    config: Digest
+
+
+class Image(Value):
+    """The image, by digest only."""
+
+    repository: Annotated[str, pydantic.Field(pattern=r"^[a-z0-9.\-\[\]:]+/[a-z0-9][a-z0-9._/-]*$")]
+    digest: Digest
+    mediaType: str  # noqa: N815 -- the manifest's own key
+    platforms: dict[str, Platform]
+
+    @property
+    def reference(self) -> str:
+        """The image as a runtime pulls it: repository and digest."""
+        return f"{self.repository}@{self.digest}"
+
+    @property
+    def digests(self) -> frozenset[str]:
+        """Every digest that names this image: the index's, each platform's, and each config's."""
+        children = self.platforms.values()
+        return frozenset({self.digest, *(c.digest for c in children), *(c.config for c in children)})
+
+
+class Manifest(Value):
+    """A release: what was built, what it passed, which image it is, and how to ask it."""
+
+    schema_: Literal[1] = pydantic.Field(1, alias="schema")
+    kind: Literal["image"] = "image"
+    source: Source
+    gates: tuple[Gate, ...]
+    image: Image
+    probes: dict[str, str]
+
+    @pydantic.model_validator(mode="after")
+    def _whole(self) -> "Manifest":
+        names = [gate.name for gate in self.gates]
+        missing = [name for name in REQUIRED_GATES if name not in names]
+        if missing:
+            raise ValueError(f"gates: {', '.join(missing)} missing")
+        if len(set(names)) != len(names):
+            raise ValueError("gates: a name stands twice")
+        return self
+
+    @property
+    def bytes(self) -> bytes:
+        """The manifest as it is stored and mounted: JSON with sorted keys, one line feed at the end."""
+        data = self.model_dump(by_alias=True, mode="json")
+        return (json.dumps(data, sort_keys=True, indent=2, ensure_ascii=False) + "\n").encode()
+
+    @property
+    def release(self) -> str:
+        """The release's id: the sha256 of the manifest's bytes."""
+        return "sha256:" + hashlib.sha256(self.bytes).hexdigest()
+
+
+def parse(data: bytes, where: str = "manifest") -> Manifest:
+    """Return the manifest that DATA holds.
+
+    Raises:
+        errors.ManifestInvalid: no JSON, unknown keys, tags for digests, missing gates, or other bytes than its own.
+    """
+    try:
+        manifest = Manifest.model_validate_json(data)
+    except pydantic.ValidationError as exc:
+        first = exc.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise errors.ManifestInvalid(f"{where}: {place}: {first['msg']}", "run inv manifest again") from exc
+    if manifest.bytes != data:
+        raise errors.ManifestInvalid(f"{where}: not the bytes that its values make", "run inv manifest again")
+    return manifest

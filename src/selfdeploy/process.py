@@ -1,0 +1,176 @@
+"""The only place that starts a process: argv lists, deadlines, no shell; children die with it."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from selfdeploy import errors
+
+PIPE = subprocess.PIPE
+Child = subprocess.Popen[bytes]
+
+GRACE = 5.0
+"""Seconds between asking a process group to end and killing it."""
+
+TIMED_OUT = (124, 137)
+"""What `timeout` exits with when it ended its command, or had to kill it (coreutils manual)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a process ended: its exit code and what it wrote."""
+
+    argv: tuple[str, ...]
+    code: int
+    stdout: bytes = b""
+    stderr: bytes = b""
+
+    @property
+    def text(self) -> str:
+        """Standard output as text, without the white space around it."""
+        return self.stdout.decode(errors="replace").strip()
+
+    @property
+    def complaint(self) -> str:
+        """The end of standard error: what a person wants to read first."""
+        lines = self.stderr.decode(errors="replace").strip().splitlines()
+        return "\n".join(lines[-12:])
+
+
+def guard(seconds: float) -> list[str]:
+    """Return the argv prefix that gives a command a deadline and a process group that dies with this process.
+
+    `timeout` makes the group and passes SIGTERM on to all of it; `setpriv` has the kernel send that SIGTERM when
+    the thread that started it is gone, however it went.
+    """
+    return ["setpriv", "--pdeathsig", "TERM", "timeout", f"--kill-after={GRACE:g}", f"{seconds:g}"]
+
+
+def start(
+    argv: Sequence[str],
+    *,
+    timeout: float,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: int = subprocess.DEVNULL,
+    stdout: int | IO[bytes] = subprocess.PIPE,
+    stderr: int | IO[bytes] = subprocess.PIPE,
+) -> Child:
+    """Start ARGV under a deadline of TIMEOUT seconds and return it; the caller ends it with `end`."""
+    try:
+        return subprocess.Popen(
+            [*guard(timeout), *argv], cwd=cwd, env=env, stdin=stdin, stdout=stdout, stderr=stderr, close_fds=True
+        )
+    except FileNotFoundError as exc:
+        raise errors.ToolMissing(f"{exc.filename}: not found", "run ./bootstrap --check") from exc
+
+
+def end(child: Child, *, patience: float = 0) -> None:
+    """End CHILD and its whole process group, PATIENCE seconds after it could have ended itself, and wait for it."""
+    if patience:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(patience)
+    if child.poll() is None:
+        child.send_signal(signal.SIGTERM)
+        try:
+            child.wait(GRACE + 2)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    timeout: float,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: str | bytes | None = None,
+    log: IO[bytes] | None = None,
+    check: bool = True,
+) -> Outcome:
+    """Run ARGV to its end and return how it went.
+
+    Args:
+        argv: the command; never a shell string.
+        timeout: seconds until the whole process group is ended.
+        cwd: the folder it runs in.
+        env: its whole environment; this process's own when left out.
+        stdin: what it reads; nothing when left out.
+        log: a file that receives both of its outputs instead of the outcome.
+        check: raise when it fails.
+
+    Raises:
+        errors.ToolMissing: there is no such program.
+        errors.CommandTimedOut: the deadline passed.
+        errors.CommandFailed: it exited with another code than 0, and CHECK is set.
+    """
+    given = stdin.encode() if isinstance(stdin, str) else stdin
+    sink: int | IO[bytes] = subprocess.PIPE if log is None else log
+    child = start(
+        argv,
+        timeout=timeout,
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.DEVNULL if given is None else subprocess.PIPE,
+        stdout=sink,
+        stderr=subprocess.PIPE if log is None else subprocess.STDOUT,
+    )
+    try:
+        stdout, stderr = child.communicate(given)
+    finally:
+        end(child)
+    outcome = Outcome(argv=tuple(argv), code=child.returncode, stdout=stdout or b"", stderr=stderr or b"")
+    if outcome.code == TIMED_OUT[0]:
+        raise errors.CommandTimedOut(f"{' '.join(argv[:3])}: no end after {timeout:g} s", outcome.complaint)
+    if outcome.code == 127 and b"failed to run command" in outcome.stderr:  # noqa: PLR2004 -- timeout's own code
+        raise errors.ToolMissing(f"{argv[0]}: not found", "run ./bootstrap --check")
+    if check and outcome.code:
+        raise errors.CommandFailed(f"{' '.join(argv[:4])}: exit code {outcome.code}", outcome.complaint)
+    return outcome
+
+
+class Running:
+    """The processes a caller has under way at once, so that all can be ended together."""
+
+    def __init__(self) -> None:
+        self._children: set[Child] = set()
+        self._mutex = threading.Lock()
+        self._closed = False
+
+    def run_logged(
+        self, argv: Sequence[str], *, timeout: float, cwd: Path, env: Mapping[str, str], log: IO[bytes]
+    ) -> int:
+        """Run ARGV with both outputs into LOG and return its exit code (124 when it ran out of time)."""
+        with self._mutex:
+            if self._closed:
+                return signal.SIGTERM + 128
+            child = start(argv, timeout=timeout, cwd=cwd, env=env, stdout=log, stderr=subprocess.STDOUT)
+            self._children.add(child)
+        try:
+            return child.wait()
+        finally:
+            with self._mutex:
+                self._children.discard(child)
+
+    def close(self) -> None:
+        """End all that is under way; nothing can be started after it."""
+        with self._mutex:
+            self._closed = True
+            children = list(self._children)
+        for child in children:
+            with contextlib.suppress(ProcessLookupError):
+                child.send_signal(signal.SIGTERM)
+        for child in children:
+            end(child)
+
+
+def environment(names: Sequence[str]) -> dict[str, str]:
+    """Return those of this process's environment variables that NAMES lists."""
+    return {name: os.environ[name] for name in names if name in os.environ}

@@ -1,0 +1,59 @@
+"""From a manifest and an environment to the files its runtime takes; pure, and equal input makes equal bytes."""
+
+from pathlib import Path
+
+import jinja2
+
+from selfdeploy import config
+from selfdeploy.manifest import Manifest
+
+LABEL = "dev.selfdeploy"
+HEALTHCHECK = (
+    'fetch("http://127.0.0.1:4000/api/healthz",{redirect:"manual"})'
+    ".then(r=>process.exit(r.status===200?0:1),()=>process.exit(1))"
+)
+
+
+def folder(project: config.Project, name: str) -> Path:
+    """Return the folder NAME (`templates` or `docker`): the project's own, or else the one that comes with us."""
+    for place in (project.root / name, Path(__file__).parent / name, Path(__file__).parents[2] / name):
+        if place.is_dir():
+            return place
+    raise FileNotFoundError(name)
+
+
+def manifest_volume(manifest: Manifest) -> str:
+    """Return the name of the volume that holds MANIFEST; its content names it."""
+    return f"sf-manifest-{manifest.release.removeprefix('sha256:')[:24]}"
+
+
+def labels(manifest: Manifest) -> dict[str, str]:
+    """Return the labels of every replica of a release."""
+    return {
+        "org.opencontainers.image.revision": manifest.source.revision,
+        f"{LABEL}.release": manifest.release,
+        f"{LABEL}.digest": manifest.image.digest,
+    }
+
+
+def compose(project: config.Project, name: str, manifest: Manifest) -> str:
+    """Return the Compose file that runs MANIFEST's release in the environment NAME."""
+    environment = project.environment(name)
+    engine = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder(project, "templates")),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # noqa: S701 -- YAML, where every string passes tojson
+        keep_trailing_newline=True,
+    )
+    return engine.get_template("compose.yml.j2").render(
+        project=project.compose_project(name),
+        image=manifest.image.reference,
+        grace=f"{environment.grace:g}s",
+        variables=sorted(environment.variables.items()),
+        secrets=sorted(environment.secrets),
+        labels=sorted(labels(manifest).items()),
+        bind=environment.bind,
+        port=environment.port,
+        healthcheck=HEALTHCHECK,
+        manifest_volume=manifest_volume(manifest),
+    )

