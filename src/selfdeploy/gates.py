@@ -136,7 +136,12 @@ def environment(project: config.Project, revision: source.Revision, node: Path, 
 
 
 def run(
-    project: config.Project, revision: source.Revision, node: Path, *, names: Sequence[str] = (), jobs: int | None = None
+    project: config.Project,
+    revision: source.Revision,
+    node: Path,
+    *,
+    names: Sequence[str] = (),
+    jobs: int | None = None,
 ) -> None:
     """Run the gates NAMES and what they need in a fresh export of REVISION; leave the receipt when all have passed.
 

@@ -37,7 +37,11 @@ class Reference:
     def parse(cls, text: str) -> "Reference":
         """Return the repository that TEXT, HOST[:PORT]/NAME, names."""
         host, slash, name = text.partition("/")
-        if not slash or not re.fullmatch(r"[a-z0-9][a-z0-9._/-]*", name) or not re.fullmatch(r"[A-Za-z0-9.:\[\]-]+", host):
+        if (
+            not slash
+            or not re.fullmatch(r"[a-z0-9][a-z0-9._/-]*", name)
+            or not re.fullmatch(r"[A-Za-z0-9.:\[\]-]+", host)
+        ):
             raise errors.ConfigInvalid(f"{text}: no repository", "write HOST[:PORT]/NAME, without tag or digest")
         return cls(host=host, repository=name)
 

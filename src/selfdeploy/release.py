@@ -80,14 +80,14 @@ class Releasing:
         return source.read(self.project.source_path(), self.project.source.repository)
 
     @cached_property
-    def registry(self) -> registry.Registry:
+    def store(self) -> registry.Registry:
         """The registry that the image and its record are in."""
         image = self.project.image
         return registry.connect(registry.Reference.parse(image.repository), insecure=image.insecure)
 
     def found(self) -> rollout.Release | None:
         """Return the release of the revision that the registry has a record of."""
-        record = self.registry.find_record(self.revision.commit)
+        record = self.store.find_record(self.revision.commit)
         if record is None:
             return None
         parsed = manifest.parse(record.manifest, f"{self.project.image.repository}:{self.revision.commit}")
@@ -98,7 +98,7 @@ class Releasing:
             )
         if (parsed.source.tree, parsed.source.path) != (self.revision.tree, self.revision.path):
             return None
-        image = self.registry.image(parsed.image.digest)
+        image = self.store.image(parsed.image.digest)
         if image is None:
             return None
         evidence = rollout.read_evidence(record.evidence)
@@ -155,7 +155,7 @@ class Releasing:
         """
         tag = f"tree-{gated.digest.removeprefix('sha256:')}"
         labels = self.labels(gated)
-        found = self.registry.image(tag)
+        found = self.store.image(tag)
         if found is None:
             if tree.digest(gated.ship) != gated.digest:
                 raise errors.TreeChanged(f"{gated.ship}: not what the gates left", "inv gates --fresh")
@@ -165,7 +165,7 @@ class Releasing:
                 timeout=self.project.image.timeout,
             )
             docker.push(gated.ship, f"{self.project.image.repository}:{tag}", labels, self.revision.epoch)
-            found = self.registry.image(tag)
+            found = self.store.image(tag)
         if found is None:
             raise errors.BuildFailed(f"{self.project.image.repository}:{tag}: pushed, and not there", "inv registry.up")
         for platform, child in found.platforms.items():
@@ -184,7 +184,7 @@ class Releasing:
         }
 
     def _check_labels(self, platform: str, digest: str, labels: dict[str, str]) -> None:
-        inner = self.registry.config(digest).get("config")
+        inner = self.store.config(digest).get("config")
         told = inner.get("Labels") if isinstance(inner, dict) else None
         told = told if isinstance(told, dict) else {}
         for name, expected in labels.items():
@@ -225,12 +225,12 @@ class Releasing:
             "gates": gated.receipt.gates,
             "tree": gated.digest,
         }
-        subject = self.registry.manifest(image.digest)
+        subject = self.store.manifest(image.digest)
         if subject is None:
             raise errors.BuildFailed(f"{made.image.reference}: not in the registry", "inv build")
         data = json.dumps(evidence, sort_keys=True, indent=2).encode()
         record = registry.Record(subject=subject[0], manifest=made.bytes, evidence=data)
-        self.registry.put_record(record, self.revision.commit)
+        self.store.put_record(record, self.revision.commit)
         tree.write_whole(self.project.work / "evidence" / f"{self.revision.commit}.json", data)
         found = self.found()
         if found is None:
@@ -256,8 +256,8 @@ class Releasing:
     def preflight(self, names: Sequence[str]) -> None:
         """Raise what would keep a release to the environments NAMES from ending, before minutes are spent on it."""
         ensure_registry(self.project)
-        self.registry.ping()
-        self.registry.may_push()
+        self.store.ping()
+        self.store.may_push()
         stat = os.statvfs(self.project.root)
         if stat.f_bavail * stat.f_frsize < 2 << 30:
             raise errors.DiskFull(f"{self.project.root}: less than 2 GiB free", "make room: docker system df")
@@ -376,7 +376,9 @@ class Releasing:
         environment = self.compose(name)
         known = environment.read()
         if digest not in known.holds:
-            raise errors.ConfigInvalid(f"{name}: {digest} is not on hold", f"on hold: {', '.join(known.holds) or 'none'}")
+            raise errors.ConfigInvalid(
+                f"{name}: {digest} is not on hold", f"on hold: {', '.join(known.holds) or 'none'}"
+            )
         image = next(p.manifest for p in known.proven) if known.proven else ""
         reference = (
             manifest.parse(image.encode(), f"{name}: record").image.reference

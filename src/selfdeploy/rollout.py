@@ -50,7 +50,9 @@ def prove(environment: Compose, lock: Lock, release: manifest.Manifest) -> Proof
     return Proof(environment=environment.name, release=release.release, lock=lock, rounds=rounds)
 
 
-def admit(environment: Compose, known: record.Record, release: Release, before: Sequence[Proof], *, older: bool) -> None:
+def admit(
+    environment: Compose, known: record.Record, release: Release, before: Sequence[Proof], *, older: bool
+) -> None:
     """Raise the reason why ENVIRONMENT must not take RELEASE; return when it may.
 
     Raises:
@@ -72,7 +74,9 @@ def admit(environment: Compose, known: record.Record, release: Release, before: 
             f"release a newer revision, or inv unhold -e {environment.name}",
         )
     run = release.evidence.get("run")
-    if environment.settings.authority == "forgejo" and not (isinstance(run, dict) and run.get("authority") == "forgejo"):
+    if environment.settings.authority == "forgejo" and not (
+        isinstance(run, dict) and run.get("authority") == "forgejo"
+    ):
         raise errors.AuthorityRefused(
             f"{environment.name}: the evidence of {wanted.release} names no Forgejo run", "have Forgejo build it"
         )

@@ -59,7 +59,9 @@ def _origin(checkout: Path) -> str:
     address = process.run(
         ["git", "-C", str(checkout), "config", "--get", "remote.origin.url"], timeout=20, check=False
     ).text
-    match = re.fullmatch(r"(?:(?:https?|ssh)://)?(?:[^/@]*@)?([A-Za-z0-9.-]+(?::[0-9]+)?)[/:](?!/)(.+?)(?:\.git)?/?", address)
+    match = re.fullmatch(
+        r"(?:(?:https?|ssh)://)?(?:[^/@]*@)?([A-Za-z0-9.-]+(?::[0-9]+)?)[/:](?!/)(.+?)(?:\.git)?/?", address
+    )
     return f"https://{match[1]}/{match[2].lstrip('/')}" if match and "." in match[1] and match[1] != "." else "local"
 
 

@@ -1,0 +1,73 @@
+"""Processes that stand for parts of the outside world, and end with the process that started them."""
+
+import contextlib
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+Child = subprocess.Popen[bytes]
+
+GRACE = 10.0
+"""Seconds a child has between SIGTERM and SIGKILL."""
+
+
+class LabError(Exception):
+    """A part of the lab did not come up or go down as it should; the text says which, and why."""
+
+
+def run(argv: Sequence[str], *, given: bytes = b"", timeout: float = 60.0) -> bytes:
+    """Run ARGV to its end and return what it wrote; what it complained about is in the error when it fails."""
+    done = subprocess.run(argv, input=given, capture_output=True, timeout=timeout, check=False)
+    if done.returncode:
+        complaint = done.stderr.decode(errors="replace").strip()
+        raise LabError(f"{' '.join(argv)}: exit code {done.returncode}: {complaint}")
+    return done.stdout
+
+
+def spawn(argv: Sequence[str], log: Path, *, stdin: int = subprocess.DEVNULL) -> Child:
+    """Start ARGV, its output appended to LOG; the kernel kills it when this thread ends, however that comes."""
+    with log.open("ab") as output:
+        return subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *argv], stdin=stdin, stdout=output, stderr=output)
+
+
+def end(child: Child) -> None:
+    """Ask CHILD to end, and see to it."""
+    child.terminate()
+    try:
+        child.wait(GRACE)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
+def wait_until(settled: Callable[[], bool], what: str, *, seconds: float = 30.0) -> None:
+    """Return as soon as SETTLED says so.
+
+    Raises:
+        LabError: it did not within SECONDS; WHAT names it.
+    """
+    deadline = time.monotonic() + seconds
+    while not settled():
+        if time.monotonic() > deadline:
+            raise LabError(f"{what}: not within {seconds:g} s")
+        time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def explained_by(log: Path) -> Iterator[None]:
+    """Add the end of LOG to a failure inside."""
+    try:
+        yield
+    except LabError as exc:
+        lines = log.read_text(errors="replace").splitlines()[-15:]
+        raise LabError("\n  | ".join([str(exc), *lines])) from exc
+
+
+def free_port(address: str = "127.0.0.1") -> int:
+    """Return a TCP port of ADDRESS that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind((address, 0))
+        port: int = probe.getsockname()[1]
+    return port

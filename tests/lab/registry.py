@@ -1,0 +1,146 @@
+"""A real image registry (Debian's `docker-registry`, distribution 2.8) on an address of this machine."""
+
+import http.client
+import json
+import shutil
+import ssl
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from lab import certificates, children
+from lab.tokens import ISSUER, Login, TokenServer
+
+MISSING = [tool for tool in ("docker-registry", "openssl", "htpasswd", "setpriv") if not shutil.which(tool)]
+"""The tools a registry needs and this machine lacks."""
+
+
+class Registry:
+    """A registry with its data in a temporary folder; a context manager that starts and removes it.
+
+        with Registry(tls=True, login=Login(user="ci", password="right")) as registry:
+            registry.name  # "127.0.0.1:40123", what image references begin with
+
+    Plain HTTP unless `tls`; open to everybody unless `login` (Basic, htpasswd) or `login` and `token` (Bearer; `tokens`
+    then tells which scopes were asked for, and can be told what to grant). `ca` is the authority a client has to trust,
+    alone in its folder.
+    """
+
+    def __init__(
+        self, *, address: str = "127.0.0.1", tls: bool = False, login: Login | None = None, token: bool = False
+    ) -> None:
+        self.address = address
+        self.login = login
+        self.folder = Path(tempfile.mkdtemp(prefix="lab-registry-"))
+        self.data = self.folder / "data"
+        self.log = self.folder / "registry.log"
+        self.port = children.free_port(address)
+        self.ca: Path | None = None
+        self.tokens: TokenServer | None = None
+        self._child: children.Child | None = None
+        self._tls: certificates.Pair | None = None
+        if tls:
+            issuer = certificates.authority(self.folder)
+            self.ca, self._tls = issuer.certificate, certificates.server(self.folder, issuer, address)
+        if token:
+            if login is None:
+                raise ValueError("token needs a login")
+            self._signer = certificates.signer(self.folder)
+            self.tokens = TokenServer(login, self._signer, address=address, tls=self._tls)
+
+    @property
+    def name(self) -> str:
+        """`host:port`, what image references begin with."""
+        return f"{self.address}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """The address with its scheme."""
+        return f"{'https' if self._tls else 'http'}://{self.name}"
+
+    def start(self) -> None:
+        """Start it and wait until it answers; the port and the data are those it had before."""
+        file = self.folder / "config.yml"
+        file.write_text(json.dumps(self._settings()))
+        self._child = children.spawn(["docker-registry", "serve", str(file)], self.log)
+        with children.explained_by(self.log):
+            children.wait_until(self._answers, f"registry {self.name}")
+
+    def stop(self) -> None:
+        """Stop it; its data stays."""
+        if self._child is not None:
+            children.end(self._child)
+            self._child = None
+
+    def restart(self) -> None:
+        """Stop it and start it on the same port with the same data."""
+        self.stop()
+        self.start()
+
+    def close(self) -> None:
+        """Stop it and remove everything it kept."""
+        self.stop()
+        if self.tokens is not None:
+            self.tokens.close()
+        shutil.rmtree(self.folder)
+
+    def ask(self, path: str, *, method: str = "GET", headers: dict[str, str] | None = None) -> tuple[int, bytes]:
+        """Return the status and the body of the answer to one request, as somebody who trusts its authority."""
+        connection = http.client.HTTPConnection(self.name, timeout=5)
+        if self.ca is not None:
+            context = ssl.create_default_context(cafile=self.ca)
+            connection = http.client.HTTPSConnection(self.name, timeout=5, context=context)
+        try:
+            connection.request(method, path, headers=headers or {})
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _answers(self) -> bool:
+        if self._child is not None and self._child.poll() is not None:
+            raise children.LabError(f"registry {self.name}: it ended with exit code {self._child.returncode}")
+        try:
+            return self.ask("/v2/")[0] in {200, 401}
+        except OSError:
+            return False
+
+    def _settings(self) -> dict[str, object]:
+        served: dict[str, object] = {"addr": self.name, "secret": "lab"}
+        if self._tls:
+            served["tls"] = {"certificate": str(self._tls.certificate), "key": str(self._tls.key)}
+        settings: dict[str, object] = {
+            "version": 0.1,
+            "log": {"level": "warn", "accesslog": {"disabled": False}},
+            "storage": {"filesystem": {"rootdirectory": str(self.data)}, "delete": {"enabled": True}},
+            "http": served,
+        }
+        if self.tokens:
+            settings["auth"] = {
+                "token": {
+                    "realm": self.tokens.realm,
+                    "service": self.tokens.service,
+                    "issuer": ISSUER,
+                    "rootcertbundle": str(self._signer.certificate),
+                }
+            }
+        elif self.login:
+            users = self.folder / "htpasswd"
+            password = f"{self.login.password}\n".encode()
+            users.write_bytes(children.run(["htpasswd", "-inB", self.login.user], given=password))
+            settings["auth"] = {"htpasswd": {"realm": "lab", "path": str(users)}}
+        return settings
