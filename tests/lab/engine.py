@@ -1,12 +1,12 @@
 """A second, real Docker Engine that stands for a remote host."""
 
-import contextlib
 import http.client
 import ipaddress
 import json
 import os
-import random
+import secrets
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Mapping
@@ -30,10 +30,10 @@ class Engine:
         with Engine() as engine:
             engine.docker("run", "--publish", "4000:4000", ...)  # then http://{engine.address}:4000
 
-    It is reached at `url` (DOCKER_HOST) from this machine only, over a cable that ends here at `here`; an address bound to
-    `here` is one that the remote host reaches. It sees none of this machine's files but the installed programs, so a bind
-    mount of a file of ours finds nothing. `insecure` lets it use a registry at `here` over HTTP; `trust` has it trust one
-    over TLS; `settings` are those of daemon.json.
+    It is reached at `url` (DOCKER_HOST) from this machine only, over a cable that ends here at the address `here`: what
+    listens there is what the remote host reaches. It sees none of this machine's files but the installed programs, so
+    a bind mount of a file of ours finds nothing. `insecure` lets it use a registry at `here` over HTTP, `trust` has it
+    trust one over TLS, `settings` are those of daemon.json.
     """
 
     def __init__(self, *, insecure: bool = False, settings: Mapping[str, object] | None = None) -> None:
@@ -44,7 +44,7 @@ class Engine:
         self.log = self.folder / "dockerd.log"
         self._name = self.folder.name
         self._cable = f"lab{network.network_address.packed.hex()}"
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: children.Child | None = None
         for part in ("root", "data", "docker"):
             (self.folder / part).mkdir()
         chosen = dict(settings or {}) | ({"insecure-registries": [str(network)]} if insecure else {})
@@ -67,34 +67,23 @@ class Engine:
 
     def start(self) -> None:
         """Switch the host on and wait until its engine answers; its data and address are those it had before."""
-        unshare = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child=KILL"]
+        unshare = ["unshare", "--mount", "--net", "--uts", "--pid", "--fork", "--kill-child=KILL"]
         remote = [str(REMOTE_HOST), str(self.folder), f"{self.address}/30"]
         dockerd = ["--host", f"tcp://{self.address}:{PORT}", "--tls=false", "--cgroup-parent", f"/{self._name}"]
         dockerd += ["--exec-opt", "native.cgroupdriver=cgroupfs", "--shutdown-timeout", "2"]
-        self._child = children.spawn([*unshare, *remote, *dockerd], self.log, stdin=subprocess.PIPE)
+        self._child = children.spawn([*unshare, *remote, *dockerd], self.log)
         with children.explained_by(self.log):
-            self._plug_in(self._child)
+            children.wait_until(lambda: self._init() is not None, f"the first process of {self.url}")
+            self._plug_in(self._child.pid)
             children.wait_until(self._answers, f"engine {self.url}", seconds=60)
 
     def stop(self) -> None:
-        """Shut the host down in good order: its containers are stopped first."""
-        if self._child is not None and self._child.stdin is not None:
-            self._child.stdin.close()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._child.wait(30)
-        self.kill()
+        """Shut the host down in good order: its containers are asked to end first."""
+        self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """Cut the power: no process of the host lives on, and none was asked."""
-        if self._child is None:
-            return
-        self._child.kill()  # the kernel then kills the first process of the PID namespace, and with it all others
-        self._child.wait()
-        if self._child.stdin is not None:
-            self._child.stdin.close()
-        self._child = None
-        subprocess.run(["ip", "link", "delete", self._cable], capture_output=True, check=False)
-        children.wait_until(self._left_nothing, f"the end of engine {self.url}")
+        """Cut the power: every process of the host is gone, and none was asked."""
+        self._end(signal.SIGKILL)
 
     def restart(self) -> None:
         """Shut the host down and switch it on again."""
@@ -119,7 +108,64 @@ class Engine:
     ) -> None:
         self.close()
 
-    def _plug_in(self, child: children.Child) -> None:
-        """Connect the host, as soon as it is there, to this machine."""
-        said = len(self.log.read_bytes())
-        ...
+    def _end(self, how: signal.Signals) -> None:
+        """Send HOW to the first process of the host; the kernel kills the others with it."""
+        child, init = self._child, self._init()
+        if child is None:
+            return
+        if init is not None:
+            os.kill(init, how)
+        try:
+            child.wait(children.GRACE)  # it waits for the first process, and that one for all others
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+        self._child = None
+        subprocess.run(["ip", "link", "delete", self._cable], capture_output=True, check=False)
+        children.wait_until(self._left_no_cgroup, f"the end of engine {self.url}")
+
+    def _init(self) -> int | None:
+        """Return the PID, as seen from here, of the first process in the host's PID namespace."""
+        if self._child is None or self._child.poll() is not None:
+            return None
+        found = Path(f"/proc/{self._child.pid}/task/{self._child.pid}/children").read_text().split()
+        return int(found[0]) if found else None
+
+    def _plug_in(self, pid: int) -> None:
+        """Lay a cable from this machine to the host whose namespaces PID is in."""
+        peer = ["peer", "name", "eth0", "netns", str(pid)]
+        children.run(["ip", "link", "add", self._cable, "type", "veth", *peer])
+        children.run(["ip", "address", "add", f"{self.here}/30", "dev", self._cable])
+        children.run(["ip", "link", "set", self._cable, "up"])
+
+    def _answers(self) -> bool:
+        if self._child is not None and self._child.poll() is not None:
+            raise children.LabError(f"engine {self.url}: it ended with exit code {self._child.returncode}")
+        connection = http.client.HTTPConnection(self.address, PORT, timeout=5)
+        try:
+            connection.request("GET", "/_ping")
+            return connection.getresponse().status == http.HTTPStatus.OK
+        except OSError:
+            return False
+        finally:
+            connection.close()
+
+    def _left_no_cgroup(self) -> bool:
+        """Remove the host's control groups (version 1, 2 or both); the kernel refuses as long as one has a process."""
+        for ours in [*CGROUPS.glob(self._name), *CGROUPS.glob(f"*/{self._name}")]:
+            for folder, _, _ in os.walk(ours, topdown=False):
+                try:
+                    Path(folder).rmdir()
+                except OSError:
+                    return False
+        return True
+
+
+def _free_network() -> ipaddress.IPv4Network:
+    """Return a private network of two hosts that no route of this machine touches."""
+    routes = json.loads(children.run(["ip", "-json", "-4", "route", "show", "table", "all"]) or b"[]")
+    taken = [ipaddress.ip_network(route["dst"]) for route in routes if route["dst"] != "default"]
+    while True:
+        network = ipaddress.IPv4Network((0x0AC80000 + 4 * secrets.randbelow(2**17), 30))  # in 10.200.0.0/13
+        if not any(network.overlaps(other) for other in taken):
+            return network
