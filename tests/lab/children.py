@@ -1,8 +1,11 @@
 """Processes that stand for parts of the outside world, and end with the process that started them."""
 
 import contextlib
+import os
+import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -53,6 +56,14 @@ def wait_until(settled: Callable[[], bool], what: str, *, seconds: float = 30.0)
         if time.monotonic() > deadline:
             raise LabError(f"{what}: not within {seconds:g} s")
         time.sleep(0.02)
+
+
+def new_folder(kind: str, parent: Path) -> Path:
+    """Return a new folder in PARENT for this process, and remove those of processes that did not live to do it."""
+    for left in parent.glob(f"lab-{kind}-*"):
+        if not Path("/proc", left.name.split("-")[2]).exists():
+            shutil.rmtree(left, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"lab-{kind}-{os.getpid()}-", dir=parent))
 
 
 @contextlib.contextmanager

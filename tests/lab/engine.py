@@ -8,7 +8,6 @@ import secrets
 import shutil
 import signal
 import subprocess
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +16,7 @@ from typing import Self
 from lab import children
 
 PORT = 2375
+DISK = Path("/var/tmp")  # noqa: S108 - a disk, even where /tmp is memory, and overlay2 works on it
 CGROUPS = Path("/sys/fs/cgroup")
 REMOTE_HOST = Path(__file__).with_name("remote-host")
 TOOLS = ("dockerd", "unshare", "setpriv", "ip", "tini", "pivot_root")
@@ -40,7 +40,7 @@ class Engine:
         network = _free_network()
         self.here, self.address = (str(address) for address in network.hosts())
         self.url = f"tcp://{self.address}:{PORT}"
-        self.folder = Path(tempfile.mkdtemp(prefix="lab-engine-", dir="/var/tmp"))  # a disk: overlay2 works on it
+        self.folder = children.new_folder("engine", DISK)
         self.log = self.folder / "dockerd.log"
         self._name = self.folder.name
         self._cable = f"lab{network.network_address.packed.hex()}"
@@ -116,7 +116,7 @@ class Engine:
         if init is not None:
             os.kill(init, how)
         try:
-            child.wait(children.GRACE)  # it waits for the first process, and that one for all others
+            child.wait(30)  # it waits for the first process, and that one for all others
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()

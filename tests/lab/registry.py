@@ -32,7 +32,7 @@ class Registry:
     ) -> None:
         self.address = address
         self.login = login
-        self.folder = Path(tempfile.mkdtemp(prefix="lab-registry-"))
+        self.folder = children.new_folder("registry", Path(tempfile.gettempdir()))
         self.data = self.folder / "data"
         self.log = self.folder / "registry.log"
         self.port = children.free_port(address)

@@ -1,0 +1,60 @@
+"""Images that need no registry to come from: one static busybox (Debian's busybox-static)."""
+
+import hashlib
+import io
+import json
+import shutil
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+
+BUSYBOX = Path(shutil.which("busybox") or "/bin/busybox")
+
+
+def busybox_layer() -> bytes:
+    """Return a tar file, the same every time, that has a shell and its commands in /bin; `docker import` takes it."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        program = tarfile.TarInfo("bin/busybox")
+        content = BUSYBOX.read_bytes()
+        program.size, program.mode = len(content), 0o755
+        tar.addfile(program, io.BytesIO(content))
+        for command in ("sh", "cat", "echo", "httpd", "ls", "sleep"):
+            link = tarfile.TarInfo(f"bin/{command}")
+            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+            tar.addfile(link)
+    return buffer.getvalue()
+
+
+def oci_layout(folder: Path, *, labels: Mapping[str, str] | None = None) -> str:
+    """Write an image as an OCI image layout into FOLDER (`skopeo copy oci:FOLDER ...`) and return its digest."""
+    layer = busybox_layer()
+    blobs = folder / "blobs" / "sha256"
+    blobs.mkdir(parents=True)
+
+    def keep(content: bytes, media_type: str) -> dict[str, object]:
+        digest = hashlib.sha256(content).hexdigest()
+        (blobs / digest).write_bytes(content)
+        return {
+            "mediaType": f"application/vnd.oci.image.{media_type}",
+            "digest": f"sha256:{digest}",
+            "size": len(content),
+        }
+
+    layers = [keep(layer, "layer.v1.tar")]
+    config = {
+        "os": "linux",
+        "architecture": "amd64",
+        "config": {"Cmd": ["/bin/sh"], "Labels": dict(labels or {})},
+        "rootfs": {"type": "layers", "diff_ids": [layers[0]["digest"]]},
+    }
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": keep(json.dumps(config).encode(), "config.v1+json"),
+        "layers": layers,
+    }
+    top = keep(json.dumps(manifest).encode(), "manifest.v1+json")
+    (folder / "oci-layout").write_text(json.dumps({"imageLayoutVersion": "1.0.0"}))
+    (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [top]}))
+    return str(top["digest"])
