@@ -1,4 +1,4 @@
-"""Images for sites that have no registry to pull from: a base with Node, and a registry, both from Debian's packages."""
+"""Images for sites without a registry to pull from: a base with Node, and a registry, from Debian's packages."""
 
 import hashlib
 import shutil

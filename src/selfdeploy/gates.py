@@ -13,7 +13,7 @@ from pathlib import Path
 
 from selfdeploy import config, errors, process, source, tree
 
-TESTS = re.compile(r"^(?:#|ℹ|i) tests (\d+)\s*$", re.MULTILINE)
+TESTS = re.compile(r"^(?:#|\u2139) tests (\d+)\s*$", re.MULTILINE)
 TAIL = 40
 
 

@@ -68,13 +68,13 @@ def _compare_way(manifest: Manifest, answers: Mapping[str, Answer], instances: s
     for name, path in sorted(manifest.probes.items()):
         answer = answers.get(name, Answer(status=0, body="not asked"))
         if answer.status != 200:  # noqa: PLR2004 -- HTTP's OK
-            told = f"HTTP {answer.status}" if answer.status else f"no answer ({answer.body[:200]})"
-            wrong.append(f"{path}: expected HTTP 200, actual {told}")
+            actual = f"HTTP {answer.status}" if answer.status else f"no answer ({answer.body[:200]})"
+            wrong.append(f"{path}: expected HTTP 200, actual {actual}")
     version = answers.get("version")
     if version is None or version.status != 200:  # noqa: PLR2004 -- HTTP's OK
         return wrong
     try:
-        told = json.loads(version.body)
+        told: Any = json.loads(version.body)
     except ValueError:
         told = None
     if not isinstance(told, dict):

@@ -23,7 +23,7 @@ class Release:
 
 @dataclass(frozen=True, kw_only=True)
 class Proof:
-    """That an environment was seen to run a release, in this process, under a lock still held; never read from a file."""
+    """That an environment was seen to run a release, by this process, under its lock; never read from a file."""
 
     environment: str
     release: str

@@ -40,7 +40,7 @@ def digest(root: Path) -> str:
         name = path.relative_to(root).as_posix()
         mode = path.lstat().st_mode
         if stat.S_ISLNK(mode):
-            kind, content = "link", hashlib.sha256(os.readlink(path).encode()).hexdigest()
+            kind, content = "link", hashlib.sha256(str(path.readlink()).encode()).hexdigest()
         elif stat.S_ISDIR(mode):
             kind, content = "folder", ""
         else:
@@ -104,7 +104,7 @@ def _copy(path: Path, to: Path, *, top_only: bool = False) -> None:
     to.parent.mkdir(parents=True, exist_ok=True)
     if path.is_symlink():
         to.unlink(missing_ok=True)
-        to.symlink_to(os.readlink(path))
+        to.symlink_to(path.readlink())
     elif path.is_dir():
         # A package's own node_modules are packages of their own in the lock file.
         ignore = (lambda _, names: [n for n in names if n == "node_modules"]) if top_only else None
@@ -116,8 +116,8 @@ def _copy(path: Path, to: Path, *, top_only: bool = False) -> None:
 def _check_links(root: Path) -> None:
     for path in _walk(root):
         if path.is_symlink():
-            target = os.readlink(path)
-            if Path(target).is_absolute() or not path.resolve().is_relative_to(root.resolve()) or not path.exists():
+            target = path.readlink()
+            if target.is_absolute() or not path.resolve().is_relative_to(root.resolve()) or not path.exists():
                 name = path.relative_to(root)
                 raise errors.TreeChanged(
                     f"{name}: a link to {target}, which will not be there", "ship the file itself, or drop the link"

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from lab import children, engine, images, needed, registry
 from lab.engine import Engine
 from lab.registry import Registry

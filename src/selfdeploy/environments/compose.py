@@ -10,11 +10,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import python_on_whales
 from python_on_whales.exceptions import DockerException, NoSuchContainer
 
-from selfdeploy import config, errors, process, probe, render, tree
+from selfdeploy import config, errors, probe, process, render, tree
 from selfdeploy.environments import record
 from selfdeploy.manifest import Manifest
 
@@ -102,7 +103,7 @@ class Compose:
 
     def containers(self) -> list[python_on_whales.Container]:
         """Return the environment's containers, running or not."""
-        filters = [
+        filters: list[tuple[Literal["label"], str]] = [
             ("label", f"com.docker.compose.project={self.compose_project}"),
             ("label", "com.docker.compose.service=server"),
         ]
