@@ -113,7 +113,8 @@ def test_tokens_remember_what_was_asked_and_grant_only_what_is_allowed(closed: R
 
 def test_a_registry_dies_with_the_process_that_started_it() -> None:
     needed.need(registry.MISSING)
-    script = "import time; from lab.registry import Registry; r = Registry(); r.start(); print(r.port, flush=True); time.sleep(99)"
+    script = "import time; from lab.registry import Registry; r = Registry(); r.start(); print(r.port, flush=True)"
+    script += "; time.sleep(99)"
     with subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": ":".join(sys.path)}
     ) as owner:

@@ -14,7 +14,7 @@ REVISION = "a" * 40
 INDEX, CHILD, CONFIG = (f"sha256:{letter * 64}" for letter in "123")
 
 
-def a_manifest(**changes: Any) -> manifest.Manifest:
+def a_manifest(**changes: object) -> manifest.Manifest:
     values: dict[str, Any] = {
         "source": manifest.Source(repository="local", revision=REVISION, path=".", tree="b" * 40),
         "gates": tuple(manifest.Gate(name=name, command="x") for name in manifest.REQUIRED_GATES),
