@@ -150,7 +150,7 @@ def test_a_remote_engine_is_not_the_one_of_this_machine_and_has_none_of_its_file
 def test_a_published_port_of_a_remote_engine_is_reached_at_its_address(remote: Engine) -> None:
     remote.docker("run", "--detach", "--name", "web", "--publish", "8080:80", "busybox:lab", "httpd", "-f", "-p", "80")
     try:
-        children.wait_until(lambda: get(remote.address, 8080, "/bin/busybox") == 404, "the answer of httpd", seconds=10)
+        children.wait_until(lambda: get(remote.address, 8080, "/bin/busybox") == 200, "the answer of httpd", seconds=10)
     finally:
         remote.docker("rm", "--force", "web")
 

@@ -38,6 +38,7 @@ class Engine:
 
     def __init__(self, *, insecure: bool = False, settings: Mapping[str, object] | None = None) -> None:
         network = _free_network()
+        self._network = str(network)
         self.here, self.address = (str(address) for address in network.hosts())
         self.url = f"tcp://{self.address}:{PORT}"
         self.folder = children.new_folder("engine", DISK)
@@ -47,7 +48,7 @@ class Engine:
         self._child: children.Child | None = None
         for part in ("root", "data", "docker"):
             (self.folder / part).mkdir()
-        chosen = dict(settings or {}) | ({"insecure-registries": [str(network)]} if insecure else {})
+        chosen = dict(settings or {}) | ({"insecure-registries": [self._network]} if insecure else {})
         (self.folder / "docker" / "daemon.json").write_text(json.dumps(chosen))
 
     @property
@@ -93,6 +94,7 @@ class Engine:
     def close(self) -> None:
         """Switch the host off and remove everything that was on it."""
         self.kill()
+        self._forget_route()
         shutil.rmtree(self.folder)
 
     def __enter__(self) -> Self:
@@ -121,6 +123,8 @@ class Engine:
             child.kill()
             child.wait()
         self._child = None
+        # A host that is off is not reached, also where the way to everywhere leads to something that answers.
+        children.run(["ip", "route", "replace", "unreachable", self._network])
         subprocess.run(["ip", "link", "delete", self._cable], capture_output=True, check=False)
         children.wait_until(self._left_no_cgroup, f"the end of engine {self.url}")
 
@@ -133,10 +137,14 @@ class Engine:
 
     def _plug_in(self, pid: int) -> None:
         """Lay a cable from this machine to the host whose namespaces PID is in."""
+        self._forget_route()
         peer = ["peer", "name", "eth0", "netns", str(pid)]
         children.run(["ip", "link", "add", self._cable, "type", "veth", *peer])
         children.run(["ip", "address", "add", f"{self.here}/30", "dev", self._cable])
         children.run(["ip", "link", "set", self._cable, "up"])
+
+    def _forget_route(self) -> None:
+        subprocess.run(["ip", "route", "delete", "unreachable", self._network], capture_output=True, check=False)
 
     def _answers(self) -> bool:
         if self._child is not None and self._child.poll() is not None:
@@ -144,7 +152,7 @@ class Engine:
         connection = http.client.HTTPConnection(self.address, PORT, timeout=5)
         try:
             connection.request("GET", "/_ping")
-            return connection.getresponse().status == http.HTTPStatus.OK
+            return connection.getresponse().getheader("Docker-Experimental") is not None
         except OSError:
             return False
         finally:

@@ -1,5 +1,6 @@
 """Images that need no registry to come from: one static busybox (Debian's busybox-static)."""
 
+import gzip
 import hashlib
 import io
 import json
@@ -28,7 +29,7 @@ def busybox_layer() -> bytes:
 
 def oci_layout(folder: Path, *, labels: Mapping[str, str] | None = None) -> str:
     """Write an image as an OCI image layout into FOLDER (`skopeo copy oci:FOLDER ...`) and return its digest."""
-    layer = busybox_layer()
+    tar = busybox_layer()
     blobs = folder / "blobs" / "sha256"
     blobs.mkdir(parents=True)
 
@@ -41,12 +42,12 @@ def oci_layout(folder: Path, *, labels: Mapping[str, str] | None = None) -> str:
             "size": len(content),
         }
 
-    layers = [keep(layer, "layer.v1.tar")]
+    layers = [keep(gzip.compress(tar, mtime=0), "layer.v1.tar+gzip")]  # skopeo would compress it, to another digest
     config = {
         "os": "linux",
         "architecture": "amd64",
         "config": {"Cmd": ["/bin/sh"], "Labels": dict(labels or {})},
-        "rootfs": {"type": "layers", "diff_ids": [layers[0]["digest"]]},
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(tar).hexdigest()}"]},
     }
     manifest = {
         "schemaVersion": 2,
