@@ -36,3 +36,11 @@ def types(session: nox.Session) -> None:
     """Check the types."""
     _install(session)
     session.run("mypy")
+
+
+@nox.session
+def picture(session: nox.Session) -> None:
+    """Make docs/release.svg of a real `inv release`; arguments after -- are another file and command."""
+    _install(session)
+    wanted = session.posargs or ["docs/release.svg", "inv", "release"]
+    session.run("python", "-m", "lab.picture", *wanted, env={"PYTHONPATH": "tests"})

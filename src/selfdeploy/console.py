@@ -1,0 +1,243 @@
+"""What a person sees while it works, and what a CI log keeps."""
+
+import contextlib
+import datetime
+import json as encoding
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from rich.live import Live
+    from rich.text import Text
+
+WORKFLOWS = ("CI", "GITHUB_ACTIONS", "FORGEJO_ACTIONS")
+"""Any of them is `true` where a runner reads workflow commands from the log."""
+
+FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", "|/-\\"
+MARKS = {True: ("✓", "+"), False: ("✗", "x")}
+"""For terminals that know Unicode, and for the others."""
+
+FRAMES_PER_SECOND = 10
+
+
+def visible(text: str) -> str:
+    r"""Return TEXT with all that a terminal would obey, or could not show, written out, as in `\x1b`."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def defused(line: str) -> str:
+    r"""Return LINE as no workflow command: runners obey `::` at its start, older ones `##[` anywhere."""
+    start = len(line) - len(line.lstrip())
+    colons = line.startswith("::", start)
+    return (line[:start] + "\\" * colons + line[start:]).replace("##[", "##\\[")
+
+
+class Console:
+    """Plain lines: the progress on standard error, the result on standard output.
+
+    A reader that goes away does not end the work: what it would have read is dropped.
+    """
+
+    def __init__(self, stdout: TextIO, stderr: TextIO, *, quiet: bool = False, workflow: bool = False) -> None:
+        """Speak to STDOUT and STDERR; QUIET shows no progress, WORKFLOW folds each stage into a group."""
+        self._stdout, self._stderr = stdout, stderr
+        self._quiet, self._workflow = quiet, workflow
+        self._charset = stderr.encoding or "utf-8"
+        self._running = ""
+        self._mutex = threading.Lock()
+
+    @contextlib.contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Show that the stage NAME is under way, how it ended, and after how many seconds."""
+        if self._quiet:
+            yield
+            return
+        began, ok = time.monotonic(), False
+        self._running = name
+        try:
+            self._stage_began(name)
+            yield
+            ok = True
+        finally:
+            self._running = ""
+            self._stage_ended(name, time.monotonic() - began, ok=ok)
+
+    def note(self, text: str) -> None:
+        """Show TEXT, one line of progress."""
+        if not self._quiet:
+            self._noted(text.strip())
+
+    def result(self, text: str, data: Mapping[str, object] | Sequence[object] | None = None) -> None:  # noqa: ARG002
+        """Give the result of the command: TEXT for a person; DATA is the same for a program."""
+        if text:
+            self._write(self._stdout, *self._lines(text))
+
+    def error(self, message: str, hint: str, code: int) -> None:  # noqa: ARG002 -- CODE is for programs
+        """Say what went wrong, and what to do about it."""
+        self._write(self._stderr, *self._lines(f"error: {message}"), *(self._lines(f"hint: {hint}") if hint else []))
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+
+    def _stage_began(self, name: str) -> None:
+        if self._workflow:
+            name = name.replace("%", "%25")  # what follows a command's colons is unescaped by the runner
+        self._write(self._stderr, f"::group::{self._line(name)}" if self._workflow else f"{self._line(name)} ...")
+
+    def _stage_ended(self, name: str, seconds: float, *, ok: bool) -> None:
+        took = f"{self._line(name)}: {'' if ok else 'failed after '}{seconds:.1f} s"
+        self._write(self._stderr, took, *(["::endgroup::"] if self._workflow else []))
+
+    def _noted(self, text: str) -> None:
+        self._write(self._stderr, f"{'  ' if self._running else ''}{self._line(text)}")
+
+    def _line(self, text: str) -> str:
+        """Return TEXT as one line that is nothing but text to whatever reads it."""
+        line = visible(text).encode(self._charset, "backslashreplace").decode(self._charset)
+        return defused(line) if self._workflow else line
+
+    def _lines(self, text: str) -> list[str]:
+        return [self._line(line.expandtabs()) for line in text.replace("\r\n", "\n").rstrip("\n").split("\n")]
+
+    def _write(self, stream: TextIO, *lines: str) -> None:
+        with self._mutex:
+            try:
+                stream.write("".join(f"{line}\n" for line in lines))
+                stream.flush()
+            except BrokenPipeError:  # the buffer is written once more at exit: to nowhere
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, stream.fileno())
+                os.close(nowhere)
+
+
+class JsonLines(Console):
+    """Events for a program, one JSON object a line of standard output; standard error has the error alone."""
+
+    def result(self, text: str, data: Mapping[str, object] | Sequence[object] | None = None) -> None:
+        """Give DATA: an object's keys are the event's own, a list is its `items`; TEXT where there is no DATA."""
+        if isinstance(data, Mapping):
+            self._event("result", data)
+        else:
+            self._event("result", {"text": text} if data is None else {"items": list(data)})
+
+    def error(self, message: str, hint: str, code: int) -> None:
+        """Say what went wrong, to the program and to the person."""
+        self._event("error", {"message": message, "hint": hint, "exit": code})
+        super().error(message, hint, code)
+
+    def _stage_began(self, name: str) -> None:
+        self._event("stage", {"name": name})
+
+    def _stage_ended(self, name: str, seconds: float, *, ok: bool) -> None:
+        self._event("stage-ended", {"name": name, "seconds": round(seconds, 3), "ok": ok})
+
+    def _noted(self, text: str) -> None:
+        self._event("note", {"stage": self._running or None, "text": text})
+
+    def _event(self, event: str, told: Mapping[str, object]) -> None:
+        at = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        own: dict[str, object] = {"event": event, "at": at}
+        line = encoding.dumps(own | dict(told) | own, default=str)
+        self._write(self._stdout, line.replace("##[", "##\\u005b"))  # within a string, and the same string
+
+
+class Terminal(Console):
+    """A live line for the running stage, and a permanent one for each that ended."""
+
+    def __init__(self, stdout: TextIO, stderr: TextIO, *, colour: bool) -> None:
+        """Draw on STDERR, with COLOUR or without."""
+        from rich.console import Console as Screen  # noqa: PLC0415 -- start-up is a feature
+
+        super().__init__(stdout, stderr)
+        self._screen = Screen(
+            file=stderr,
+            force_terminal=True,
+            force_interactive=True,
+            color_system="auto" if colour else None,
+            soft_wrap=True,
+        )
+        self._plain = not self._charset.lower().startswith("utf")
+        self._live: Live | None = None
+        self._began, self._last = 0.0, ""
+
+    def error(self, message: str, hint: str, code: int) -> None:  # noqa: ARG002 -- CODE is for programs
+        """Say what went wrong, with a red word to find it by."""
+        lines = "\n".join(self._lines(message))
+        self._print(("error:", "red"), f" {lines}")
+        if hint:
+            self._print("\n".join(self._lines(f"hint: {hint}")))
+
+    def close(self) -> None:
+        """Give the cursor back, whatever was interrupted."""
+        if self._live is not None:
+            self._live.stop()
+        self._screen.show_cursor()
+
+    def _stage_began(self, name: str) -> None:
+        from rich.live import Live  # noqa: PLC0415 -- start-up is a feature
+
+        self._began, self._last = time.monotonic(), ""
+        self._live = Live(
+            console=self._screen,
+            get_renderable=lambda: self._under_way(name),
+            refresh_per_second=FRAMES_PER_SECOND,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._live.start(refresh=True)
+
+    def _stage_ended(self, name: str, seconds: float, *, ok: bool) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+        self._print((MARKS[ok][self._plain], "green" if ok else "red"), f" {self._line(name)}  {seconds:.1f} s")
+
+    def _noted(self, text: str) -> None:
+        if self._live is None:
+            self._print(self._line(text))
+        else:
+            self._last = self._line(text)
+
+    def _under_way(self, name: str) -> "Text":
+        """Return the live line: as wide as the terminal is now, less the column where some of them wrap."""
+        from rich.text import Text  # noqa: PLC0415 -- start-up is a feature
+
+        seconds = time.monotonic() - self._began
+        frames = FRAMES[self._plain]
+        frame = frames[int(seconds * FRAMES_PER_SECOND) % len(frames)]
+        line = Text.assemble((frame, "cyan"), f" {self._line(name)}  {seconds:.1f} s", (f"  {self._last}", "dim"))
+        columns = os.get_terminal_size(self._stderr.fileno()).columns or self._screen.width
+        line.truncate(max(1, columns - 1), overflow="crop" if self._plain else "ellipsis")
+        return line
+
+    def _print(self, *parts: str | tuple[str, str]) -> None:
+        """Write PARTS, each a text or a text and its style; neither is markup, and the terminal breaks the lines."""
+        from rich.text import Text  # noqa: PLC0415 -- start-up is a feature
+
+        self._screen.print(Text.assemble(*parts))
+
+
+def choose(
+    *,
+    json: bool = False,
+    quiet: bool = False,
+    environment: Mapping[str, str] = os.environ,
+    stdout: TextIO | None = None,
+    stderr: TextIO | None = None,
+) -> Console:
+    """Return the console that fits: events with JSON, else what ENVIRONMENT and the streams are; the standard ones."""
+    stdout, stderr = stdout or sys.stdout, stderr or sys.stderr
+    workflow = any(environment.get(name) == "true" for name in WORKFLOWS)
+    if json:
+        return JsonLines(stdout, stderr, quiet=quiet, workflow=workflow)
+    dumb = environment.get("TERM", "dumb") == "dumb"
+    if quiet or workflow or environment.get("CI") or dumb or not stderr.isatty():
+        return Console(stdout, stderr, quiet=quiet, workflow=workflow)
+    return Terminal(stdout, stderr, colour=not environment.get("NO_COLOR"))

@@ -1,0 +1,117 @@
+"""Run a command on a real pseudo-terminal, and write what is on its screen in the end as an SVG picture.
+
+`python -m lab.picture FILE COMMAND...`
+"""
+
+import io
+import os
+import re
+import shlex
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pyte
+from rich.console import Console
+from rich.style import Style
+from rich.text import Text
+
+from lab.children import LabError
+from lab.terminal import opened
+
+COLUMNS, ROWS = 104, 200
+PATIENCE = 3600.0
+
+HIDDEN = re.compile(r"CI|NO_COLOR|PYTHONPATH|NOX_.*|(GITHUB|FORGEJO)_.*")
+"""What is in the environment of a CI run or a nox session, and not in a person's."""
+
+LOCAL = ("127.0.0.1", "localhost")
+
+FORM = """\
+<svg viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
+<style>
+.{unique_id}-matrix {{ font: {char_height}px/{line_height}px ui-monospace, Menlo, Consolas, monospace; }}
+{styles}
+</style>
+<defs>
+<clipPath id="{unique_id}-clip-terminal">
+<rect x="0" y="0" width="{terminal_width}" height="{terminal_height}"/>
+</clipPath>
+{lines}
+</defs>
+{chrome}
+<g transform="translate({terminal_x}, {terminal_y})" clip-path="url(#{unique_id}-clip-terminal)">
+{backgrounds}
+<g class="{unique_id}-matrix">
+{matrix}
+</g>
+</g>
+</svg>
+"""
+"""Rich's own form loads fonts from elsewhere; this one takes what the reader has."""
+
+
+def private(text: str) -> list[str]:
+    """Return what in TEXT says where the picture was made: paths, this host's name, names of other hosts."""
+    paths = re.findall(r"(?<![\w.:/-])/[\w.-]+(?:/[\w.-]*)*", text)
+    hosts = [host for host in re.findall(r"\w+://(?:[^/\s]*@)?([^/:\s]+)", text) if host not in LOCAL]
+    name = socket.gethostname()
+    return [*paths, *hosts, *([name] if name not in LOCAL and name in text else [])]
+
+
+def style(char: pyte.screens.Char) -> Style:
+    """Return the style that CHAR is drawn in."""
+
+    def colour(name: str) -> str:
+        if re.fullmatch(r"[0-9a-f]{6}", name):
+            return f"#{name}"
+        return name.replace("brown", "yellow").replace("bright", "bright_")
+
+    return Style(
+        color=colour(char.fg),
+        bgcolor=colour(char.bg),
+        bold=char.bold,
+        italic=char.italics,
+        underline=char.underscore,
+        reverse=char.reverse,
+    )
+
+
+def svg(argv: Sequence[str], screen: pyte.Screen) -> str:
+    """Return the picture of SCREEN, under the prompt at which ARGV was typed.
+
+    Raises:
+        LabError: something on it says where it was made.
+    """
+    told = private("".join([*screen.display, " ", shlex.join(argv)]))
+    if told:
+        raise LabError(f"not for everybody: {', '.join(sorted(set(told)))}")
+    console = Console(record=True, file=io.StringIO(), width=screen.columns, force_terminal=True, legacy_windows=False)
+    used = max((row + 1 for row, line in enumerate(screen.display) if line.strip()), default=0)
+    console.print(Text.assemble(("$ ", "bright_black"), shlex.join(argv)))
+    for row in range(used):
+        chars = [screen.buffer[row][column] for column in range(screen.columns)]
+        line = Text.assemble(*((char.data, style(char)) for char in chars))
+        line.rstrip()
+        console.print(line, no_wrap=True, crop=True)
+    return console.export_svg(title="", code_format=FORM, unique_id="terminal")
+
+
+def record(argv: Sequence[str], environment: Mapping[str, str]) -> str:
+    """Return the picture of ARGV, run to its end.
+
+    Raises:
+        LabError: it failed, or its screen is not for everybody.
+    """
+    person = {name: value for name, value in environment.items() if not HIDDEN.fullmatch(name)}
+    person |= {"TERM": "xterm-256color", "LC_ALL": "C.UTF-8"}
+    with opened(argv, environment=person, columns=COLUMNS, rows=ROWS) as terminal:
+        code = terminal.wait(seconds=PATIENCE)
+        if code:
+            raise LabError("\n  | ".join([f"{shlex.join(argv)}: exit code {code}", *terminal.lines]))
+        return svg(argv, terminal.screen)
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(record(sys.argv[2:], os.environ), encoding="utf-8")
