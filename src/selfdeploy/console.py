@@ -237,7 +237,7 @@ def choose(
     workflow = any(environment.get(name) == "true" for name in WORKFLOWS)
     if json:
         return JsonLines(stdout, stderr, quiet=quiet, workflow=workflow)
-    dumb = environment.get("TERM", "dumb") == "dumb"
+    dumb = environment.get("TERM", "") in {"", "dumb"}
     if quiet or workflow or environment.get("CI") or dumb or not stderr.isatty():
         return Console(stdout, stderr, quiet=quiet, workflow=workflow)
     return Terminal(stdout, stderr, colour=not environment.get("NO_COLOR"))

@@ -4,6 +4,7 @@
 """
 
 import io
+import itertools
 import os
 import re
 import shlex
@@ -92,7 +93,8 @@ def svg(argv: Sequence[str], screen: pyte.Screen) -> str:
     console.print(Text.assemble(("$ ", "bright_black"), shlex.join(argv)))
     for row in range(used):
         chars = [screen.buffer[row][column] for column in range(screen.columns)]
-        line = Text.assemble(*((char.data, style(char)) for char in chars))
+        runs = itertools.groupby(chars, style)
+        line = Text.assemble(*(("".join(char.data for char in run), look) for look, run in runs))
         line.rstrip()
         console.print(line, no_wrap=True, crop=True)
     return console.export_svg(title="", code_format=FORM, unique_id="terminal")

@@ -77,6 +77,9 @@ def opened(
     try:
         try:
             fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+            modes = termios.tcgetattr(slave)
+            modes[3] &= ~termios.ECHO  # the screen shows what the command draws, not what is typed
+            termios.tcsetattr(slave, termios.TCSANOW, modes)
             on_it = ["setpriv", "--pdeathsig", "KILL", "setsid", "--ctty", *argv]
             child = subprocess.Popen(on_it, stdin=slave, stdout=slave, stderr=slave, env=dict(environment))
         finally:
