@@ -1,7 +1,8 @@
 import io
 import json
+import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import pytest
 
@@ -263,19 +264,36 @@ def test_quiet_json_is_the_result_alone() -> None:
     assert [event["event"] for event in person.events] == ["result"]
 
 
+class Piecemeal(io.StringIO):
+    """A stream that takes its time: other threads run between the parts of one text."""
+
+    def write(self, text: str) -> int:
+        return sum(super(Piecemeal, self).write(part) for part in text)
+
+
+@pytest.fixture
+def hasty_threads() -> Iterator[None]:
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(usual)
+
+
+@pytest.mark.usefixtures("hasty_threads")
 def test_notes_of_many_threads_stay_lines() -> None:
-    person = Person(json=True)
+    stream = Piecemeal()
+    shared = console.choose(environment={}, stderr=stream)
     start = threading.Barrier(8)
 
-    def chatter() -> None:
+    def chatter(letter: str) -> None:
         start.wait()
-        for _ in range(200):
-            person.console.note("x" * 100)
+        for _ in range(50):
+            shared.note(letter * 100)
 
-    threads = [threading.Thread(target=chatter) for _ in range(8)]
+    threads = [threading.Thread(target=chatter, args=(letter,)) for letter in "abcdefgh"]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
 
-    assert [event["text"] for event in person.events] == ["x" * 100] * 1600
+    assert sorted(stream.getvalue().splitlines()) == [letter * 100 for letter in "abcdefgh" for _ in range(50)]
