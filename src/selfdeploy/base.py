@@ -75,3 +75,23 @@ def build(project: config.Project, kind: str, tag: str) -> None:
             )
         except (errors.CommandFailed, errors.CommandTimedOut) as exc:
             raise errors.BuildFailed(f"{kind} image: {exc.message}", exc.hint) from exc
+
+
+def refuse_unfit(image: str, node: str) -> None:
+    """Raise `errors.BuildFailed` unless the base IMAGE has tini and a Node of the same major version as NODE.
+
+    Native modules are built by the gates' Node, and a Node of another major version does not load them.
+    """
+    argv = ["docker", "run", "--rm", "--network", "none", "--read-only", "--cap-drop", "ALL"]
+    argv += ["--security-opt", "no-new-privileges", "--entrypoint", "tini", image, "--", "node", "--version"]
+    outcome = process.run(argv, timeout=600, check=False)
+    if outcome.code:
+        raise errors.BuildFailed(
+            f"deploy.toml: image.base: {image} does not start node by tini: {outcome.complaint}",
+            "name an image that has both on its PATH, or leave image.base out",
+        )
+    if outcome.text.lstrip("v").partition(".")[0] != node.partition(".")[0]:
+        raise errors.BuildFailed(
+            f"deploy.toml: image.base: {image} has node {outcome.text}, and the gates run with {node}",
+            "use the same major version in both: gates.node",
+        )

@@ -90,6 +90,9 @@ class Image(Value):
     include: tuple[str, ...] = pydantic.Field(
         (), description="What goes into the image; package.json and its `files` when empty."
     )
+    foreign: bool = pydantic.Field(
+        default=False, description="Accept an image built elsewhere whose files differ from the gated tree's."
+    )
     insecure: bool = pydantic.Field(default=False, description="Speak http to a registry that is not on loopback.")
     timeout: Seconds = pydantic.Field(900.0, description="Seconds for the build, and again for the push.")
 
@@ -101,7 +104,7 @@ class Probes(Value):
     interval: Seconds = pydantic.Field(0.25, description="Seconds between two rounds.")
     timeout: Seconds = pydantic.Field(3.0, description="Seconds for one answer.")
     deadline: Seconds = pydantic.Field(60.0, description="Seconds until an environment that has not settled fails.")
-    rpc: bool = pydantic.Field(default=False, description="Also call `ping` on the RPC endpoint.")
+    rpc: bool = pydantic.Field(default=False, description="Also call `ping` on the RPC endpoint, from inside.")
 
 
 class Secret(Value):
@@ -271,7 +274,25 @@ def _check_order(project: Project) -> None:
                 raise errors.ConfigInvalid(f"{path}: no environment named {before!r}", f"the environments are {known}")
             if before not in seen:
                 raise errors.ConfigInvalid(f"{path}: {before!r} comes later", "an environment comes after earlier ones")
+        _check_apart(project, name, seen)
         seen.append(name)
+
+
+def _check_apart(project: Project, name: str, others: Sequence[str]) -> None:
+    environment = project.environment(name)
+    for other in others:
+        if environment.engine != project.environment(other).engine:
+            continue
+        if project.compose_project(name) == project.compose_project(other):
+            raise errors.ConfigInvalid(
+                f"{FILE}: environments.{name}.project: {other} has the same",
+                "each one has a project of its own",
+            )
+        there = project.environment(other)
+        if (environment.bind, environment.port) == (there.bind, there.port):
+            raise errors.ConfigInvalid(
+                f"{FILE}: environments.{name}.port: {other} has the same", "each one has a port of its own"
+            )
 
 
 def _check_gates(gates: Mapping[str, Gate]) -> None:

@@ -51,6 +51,12 @@ class CommandTimedOut(SelfdeployError):
     exit_code = 15
 
 
+class NotConverged(SelfdeployError):
+    """A stage was made, and looking again its result is still not there."""
+
+    exit_code = 16
+
+
 class GateFailed(SelfdeployError):
     """A gate ran and did not pass, or passed without running a test."""
 
@@ -103,6 +109,12 @@ class RecordInvalid(SelfdeployError):
     """A record in the registry or on an environment is damaged or was changed."""
 
     exit_code = 35
+
+
+class NotReleased(SelfdeployError):
+    """The registry has no release of that revision or digest on record."""
+
+    exit_code = 36
 
 
 class EngineUnreachable(SelfdeployError):

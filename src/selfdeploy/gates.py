@@ -1,20 +1,27 @@
 """The required gates: what runs on an export of the revision, in which order, and the receipt it leaves."""
 
 import concurrent.futures
+import contextlib
+import fcntl
 import hashlib
 import json
-import re
 import shutil
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from selfdeploy import config, errors, process, source, tree
+from selfdeploy import config, errors, graph, process, source, tree
 
-TESTS = re.compile(r"^(?:#|\u2139) tests (\d+)\s*$", re.MULTILINE)
 TAIL = 40
+"""Lines of a failed gate's log that are shown."""
+
+TELLS = "gate"
+"""What a line of progress begins with; the rest of what nox says stays in its log."""
+
+KEPT = 3
+"""How many gated trees are kept."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,43 +86,53 @@ def key(project: config.Project, revision: source.Revision) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def select(gates: Mapping[str, config.Gate], names: Sequence[str]) -> dict[str, config.Gate]:
-    """Return the gates NAMES and all they need, in the order of GATES; all of them when NAMES is empty."""
-    wanted: set[str] = set()
-    left = list(names or gates)
-    while left:
-        name = left.pop()
-        if name not in gates:
-            raise errors.ConfigInvalid(f"gates: no gate named {name!r}", f"the gates are {', '.join(gates)}")
-        if name not in wanted:
-            wanted.add(name)
-            left.extend(gates[name].needs)
-    return {name: gate for name, gate in gates.items() if name in wanted}
-
-
-def find(project: config.Project, revision: source.Revision) -> GatedTree | str:
-    """Return the gated tree of REVISION when all required gates passed on it, or why there is none."""
+def find(project: config.Project, revision: source.Revision) -> GatedTree | errors.SelfdeployError:
+    """Return the gated tree of REVISION when all required gates passed on it, or the error that says why not."""
     place = room(project, revision)
     try:
         data = json.loads(place.receipt.read_bytes())
         receipt = Receipt(key=data["key"], tree=data["tree"], gates=data["gates"])
         if receipt.key != key(project, revision):
-            return "the receipt is of another revision, or of other gates"
-        skipped = [name for name in project.gates.all if receipt.gates.get(name, {}).get("passed") is not True]
+            return _incomplete("the receipt is of another revision, other gates or another Node")
+        unproven = [name for name, gate in project.gates.all.items() if not _is_proven(place, name, gate, receipt)]
     except FileNotFoundError:
-        return "the gates have not run on this revision"
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return "the receipt is damaged"
-    if skipped:
-        return f"skipped: {', '.join(skipped)}"
+        return _incomplete(f"the gates have not passed on {revision.commit}")
+    except (ValueError, TypeError, KeyError, AttributeError, OSError):
+        return _incomplete(f"{place.receipt}: damaged")
+    if unproven:
+        return _incomplete(f"not passed on {revision.commit}, or its log is not the receipt's: {', '.join(unproven)}")
     if not place.ship.is_dir() or tree.digest(place.ship) != receipt.tree:
-        return "the gated tree is not what the gates left"
+        return errors.TreeChanged(f"{place.ship}: not what the gates left", "run them again: inv gates")
     return GatedTree(revision=revision, ship=place.ship, digest=receipt.tree, receipt=receipt)
 
 
-def passed_at(output: str) -> int:
-    """Return how many tests OUTPUT, of node's test runner, says were run."""
-    return sum(int(count) for count in TESTS.findall(output))
+def _incomplete(why: str) -> errors.GatesIncomplete:
+    return errors.GatesIncomplete(f"gates: {why}", "run them: inv gates")
+
+
+def _is_proven(place: Room, name: str, gate: config.Gate, receipt: Receipt) -> bool:
+    told = receipt.gates.get(name, {})
+    if told.get("passed") is not True:
+        return False
+    output = place.log(name).read_text(encoding="utf-8", errors="replace")
+    return told.get("log") == _digest(output) and not graph.complaint(gate, 0, output)
+
+
+def _digest(output: str) -> str:
+    return "sha256:" + hashlib.sha256(output.encode()).hexdigest()
+
+
+def require(project: config.Project, revision: source.Revision) -> GatedTree:
+    """Return the gated tree of REVISION.
+
+    Raises:
+        errors.GatesIncomplete: a required gate is missing, was skipped, or ran on another revision.
+        errors.TreeChanged: the tree is no longer what they left.
+    """
+    found = find(project, revision)
+    if isinstance(found, errors.SelfdeployError):
+        raise found
+    return found
 
 
 def environment(project: config.Project, revision: source.Revision, node: Path, home: Path) -> dict[str, str]:
@@ -132,6 +149,7 @@ def environment(project: config.Project, revision: source.Revision, node: Path, 
         "npm_config_update_notifier": "false",
         "npm_config_fund": "false",
         "npm_config_audit": "false",
+        "npm_config_prefer_offline": "true",
     }
 
 
@@ -151,24 +169,48 @@ def run(
         errors.GateFailed: one did not pass in time, or ran fewer tests than it has to; its log's end is the hint.
         errors.TreeChanged: what would ship holds an absolute or dangling link.
     """
-    place = room(project, revision)
-    chosen = select(project.gates.all, names)
-    shutil.rmtree(place.folder, ignore_errors=True)
-    source.export(revision, place.export)
-    place.log("any").parent.mkdir(parents=True)
-    home = place.folder / "home"
-    home.mkdir()
-    env = environment(project, revision, node, home)
-    try:
-        endings = _run_all(place, chosen, env, jobs or project.gates.jobs)
-        if set(chosen) == set(project.gates.all):
-            tree.stage(place.export, place.ship, include=project.image.include, epoch=revision.epoch)
-            receipt = {"key": key(project, revision), "tree": tree.digest(place.ship), "gates": endings}
-            tree.write_whole(place.receipt, json.dumps(receipt, indent=2, sort_keys=True).encode())
-    except errors.SelfdeployError as exc:
-        failure = {"error": type(exc).__name__, "message": exc.message, "hint": exc.hint}
-        tree.write_whole(place.failure, json.dumps(failure).encode())
-        raise
+    chosen = graph.select(project.gates.all, names)
+    whole = set(chosen) == set(project.gates.all)
+    place = room(project, revision) if whole else Room(folder=project.work / "trees" / "some")
+    place.folder.parent.mkdir(parents=True, exist_ok=True)
+    with _alone(place.folder.with_suffix(".lock")):
+        shutil.rmtree(place.folder, ignore_errors=True)
+        try:
+            source.export(revision, place.export)
+            place.log("any").parent.mkdir(parents=True)
+            home = place.folder / "home"
+            home.mkdir()
+            endings = _run_all(place, chosen, environment(project, revision, node, home), jobs or project.gates.jobs)
+            if whole:
+                tree.stage(place.export, place.ship, include=project.image.include, epoch=revision.epoch)
+                receipt = {"key": key(project, revision), "tree": tree.digest(place.ship), "gates": endings}
+                tree.write_whole(place.receipt, json.dumps(receipt, indent=2, sort_keys=True).encode())
+                shutil.rmtree(place.export)
+        except errors.SelfdeployError as exc:
+            failure = {"error": type(exc).__name__, "message": exc.message, "hint": exc.hint}
+            tree.write_whole(place.failure, json.dumps(failure).encode())
+            raise
+    _prune(place.folder)
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Wait until no other run of the gates, in this project and on this revision, is under way."""
+    with path.open("wb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"{TELLS}: another run of them is under way; waiting for it", file=sys.stderr, flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _prune(newest: Path) -> None:
+    """Remove all but the last `KEPT` gated trees beside NEWEST: they are large, and made again when needed."""
+    rooms = [place for place in newest.parent.iterdir() if place.is_dir() and place != newest]
+    for place in sorted(rooms, key=lambda folder: folder.stat().st_mtime)[: -KEPT + 1]:
+        shutil.rmtree(place, ignore_errors=True)
+        place.with_suffix(".lock").unlink(missing_ok=True)
 
 
 def _run_all(
@@ -179,14 +221,13 @@ def _run_all(
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         try:
             while left or under_way:
-                ready = [name for name, gate in left.items() if all(n in endings for n in gate.needs)]
-                for name in ready[: jobs - len(under_way)]:
+                for name in graph.ready(left, endings)[: jobs - len(under_way)]:
                     under_way[pool.submit(_run_one, place, name, left.pop(name), env, running)] = name
                 done, _ = concurrent.futures.wait(under_way, return_when=concurrent.futures.FIRST_COMPLETED)
                 for future in done:
                     name = under_way.pop(future)
                     endings[name] = future.result()
-                    print(f"  gate {name} passed in {endings[name]['seconds']} s", file=sys.stderr, flush=True)
+                    print(f"{TELLS} {name} passed in {endings[name]['seconds']} s", file=sys.stderr, flush=True)
         finally:
             running.close()
     return endings
@@ -198,23 +239,17 @@ def _run_one(
     began = time.monotonic()
     with place.log(name).open("wb") as log:
         code = running.run_logged(gate.command, timeout=gate.timeout, cwd=place.export, env=env, log=log)
-    seconds = round(time.monotonic() - began, 1)
+    seconds = time.monotonic() - began
     output = place.log(name).read_text(encoding="utf-8", errors="replace")
-    why = ""
-    if code in process.TIMED_OUT:
-        why = f"did not end within {gate.timeout:g} s"
-    elif code:
-        why = f"exit code {code}"
-    elif gate.minimum_tests and passed_at(output) < gate.minimum_tests:
-        why = f"ran {passed_at(output)} tests, and has to run at least {gate.minimum_tests}"
-    if why:
+    timed_out = code in process.TIMED_OUT and seconds >= gate.timeout
+    if why := graph.complaint(gate, code, output, timed_out=timed_out):
         tail = "\n".join(output.rstrip().splitlines()[-TAIL:])
         raise errors.GateFailed(
             f"gate {name}: {' '.join(gate.command)}: {why}; log: {place.log(name)}\n{tail}",
             f"run it alone: nox -s gates -- {name}",
         )
-    digest = hashlib.sha256(output.encode()).hexdigest()
-    return {"passed": True, "seconds": seconds, "log": f"sha256:{digest}", "command": " ".join(gate.command)}
+    facts = {"seconds": round(seconds, 1), "log": _digest(output), "command": " ".join(gate.command)}
+    return {"passed": True, **facts}
 
 
 def raise_failure(project: config.Project, revision: source.Revision) -> None:

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -134,6 +134,19 @@ def run(
     if check and outcome.code:
         raise errors.CommandFailed(f"{' '.join(argv[:4])}: exit code {outcome.code}", outcome.complaint)
     return outcome
+
+
+def follow(argv: Sequence[str], *, timeout: float, cwd: Path, log: IO[bytes], tell: Callable[[str], None]) -> int:
+    """Run ARGV to its end, both of its outputs into LOG, and TELL every line as it comes; return the exit code."""
+    child = start(argv, timeout=timeout, cwd=cwd, stderr=subprocess.STDOUT)
+    try:
+        for line in child.stdout or ():
+            log.write(line)
+            log.flush()
+            tell(line.decode(errors="replace"))
+        return child.wait()
+    finally:
+        end(child)
 
 
 class Running:

@@ -1,24 +1,13 @@
 """Settle one environment: admit, apply, wait, prove; on failure evidence, hold, put back."""
 
 import datetime
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from selfdeploy import errors, manifest, probe, render, tree
-from selfdeploy.environments import record
-from selfdeploy.environments.compose import Compose, Lock
+from selfdeploy import errors, manifest, plan, probe, provenance, tree, witness
+from selfdeploy.assembly import Release
+from selfdeploy.environments import Environment, Lock, record
 from selfdeploy.source import is_ancestor
-
-
-@dataclass(frozen=True, kw_only=True)
-class Release:
-    """What is rolled out: the manifest, and the evidence that came with it."""
-
-    manifest: manifest.Manifest
-    evidence: dict[str, object]
-    who: str = ""
-    run: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +25,7 @@ def now() -> str:
     return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def prove(environment: Compose, lock: Lock, release: manifest.Manifest) -> Proof:
+def prove(environment: Environment, lock: Lock, release: manifest.Manifest) -> Proof:
     """Ask ENVIRONMENT until it has settled on RELEASE, and return the proof.
 
     Raises:
@@ -51,7 +40,7 @@ def prove(environment: Compose, lock: Lock, release: manifest.Manifest) -> Proof
 
 
 def admit(
-    environment: Compose, known: record.Record, release: Release, before: Sequence[Proof], *, older: bool
+    environment: Environment, known: record.Record, release: Release, before: Sequence[Proof], *, older: bool
 ) -> None:
     """Raise the reason why ENVIRONMENT must not take RELEASE; return when it may.
 
@@ -73,10 +62,8 @@ def admit(
             f"{environment.name}: {wanted.image.digest} is on hold: {known.holds[wanted.image.digest]}",
             f"release a newer revision, or inv unhold -e {environment.name}",
         )
-    run = release.evidence.get("run")
-    if environment.settings.authority == "forgejo" and not (
-        isinstance(run, dict) and run.get("authority") == "forgejo"
-    ):
+    settings = environment.project.environment(environment.name)
+    if settings.authority == "forgejo" and provenance.authority(release.evidence) != "forgejo":
         raise errors.AuthorityRefused(
             f"{environment.name}: the evidence of {wanted.release} names no Forgejo run", "have Forgejo build it"
         )
@@ -89,8 +76,37 @@ def admit(
             )
 
 
+def glance(environment: Environment, release: manifest.Manifest) -> plan.Found | plan.Missing:
+    """Return whether ENVIRONMENT, asked once and not locked, answers as RELEASE."""
+    wrong = witness.compare(release, environment.ask(release), rpc=environment.project.probes.rpc)
+    return plan.Missing(why=wrong[0]) if wrong else plan.Found(why="answers as this release")
+
+
+def find(environment: Environment, lock: Lock, release: manifest.Manifest) -> Proof | str:
+    """Return the proof that ENVIRONMENT runs RELEASE as deploy.toml has it now, or why there is none."""
+    known = environment.read(lock)
+    if not known.proven:
+        return "has proven nothing yet"
+    if known.proven[0].release != release.release:
+        return f"last proved {known.proven[0].revision[:12]}"
+    if known.attempts and known.attempts[0].ending == record.UNDER_WAY:
+        return "an attempt was cut off"
+    if not environment.is_applied(environment.render(release)):
+        return "what runs is not what deploy.toml describes"
+    try:
+        return prove(environment, lock, release)
+    except errors.NotProven as exc:
+        return exc.message.splitlines()[-1].strip()
+
+
 def settle(
-    environment: Compose, lock: Lock, release: Release, before: Sequence[Proof], *, older: bool = False
+    environment: Environment,
+    lock: Lock,
+    release: Release,
+    before: Sequence[Proof],
+    holder: provenance.Holder,
+    *,
+    older: bool = False,
 ) -> Proof:
     """Have ENVIRONMENT run RELEASE and prove it; or put back what it last proved.
 
@@ -101,58 +117,52 @@ def settle(
     wanted = release.manifest
     known = environment.read(lock)
     admit(environment, known, release, before, older=older)
-    rendered = render.compose(environment.project, environment.name, wanted)
-    attempt = record.Attempt(
-        release=wanted.release,
-        digest=wanted.image.digest,
-        revision=wanted.source.revision,
-        who=release.who,
-        run=release.run,
-        began=now(),
-    )
-    known = known.begin(attempt)
-    environment.write(lock, known)
+    target = record.Proven.of(wanted, environment.render(wanted))
+    known = _begin(environment, lock, known, target, holder)
     try:
-        environment.apply(lock, wanted, rendered)
+        environment.apply(lock, wanted, target.rendered)
         proof = prove(environment, lock, wanted)
     except (errors.NotProven, errors.CommandFailed, errors.CommandTimedOut) as exc:
-        ending = _put_back(environment, lock, known, exc)
-        raise ending from exc
+        raise _put_back(environment, lock, known, target, exc) from exc
     except errors.PortTaken as exc:
         # Not the release's fault: nothing goes on hold, but what ran before comes back.
-        raise _put_back(environment, lock, known, exc, hold=False) from exc
-    proven = record.Proven(
-        release=wanted.release,
-        digest=wanted.image.digest,
-        revision=wanted.source.revision,
-        at=now(),
-        manifest=wanted.bytes.decode(),
-        rendered=rendered,
-    )
-    environment.write(lock, known.prove(proven).end("proven", now()))
+        raise _put_back(environment, lock, known, target, exc, hold=False) from exc
+    environment.write(lock, known.prove(target, now()).end("proven", now()))
     return proof
 
 
+def _begin(
+    environment: Environment, lock: Lock, known: record.Record, target: record.Proven, holder: provenance.Holder
+) -> record.Record:
+    known = known.begin(record.Attempt.of(target, holder.who, holder.run, now()))
+    environment.write(lock, known)
+    return known
+
+
 def _put_back(
-    environment: Compose, lock: Lock, known: record.Record, why: errors.SelfdeployError, *, hold: bool = True
+    environment: Environment,
+    lock: Lock,
+    known: record.Record,
+    failed: record.Proven,
+    why: errors.SelfdeployError,
+    *,
+    hold: bool = True,
 ) -> errors.SelfdeployError:
-    failed = known.attempts[0]
-    evidence = environment.project.work / "evidence" / f"{environment.name}-{failed.began.replace(':', '')}.log"
-    tree.write_whole(evidence, f"{why.message}\n\n{environment.logs(400)}\n".encode())
-    reason = why.message.splitlines()[-1].strip()
-    if hold:
-        known = known.hold(failed.digest, f"{failed.began}: {reason}")
-    last = next((p for p in known.proven if p.digest != failed.digest), None)
-    told = f"{why.message}\nevidence: {evidence}"
+    told = f"{why.message}\nevidence: {_keep_evidence(environment, known, why)}"
+    last = next((p for p in known.proven if (p.release, p.rendered) != (failed.release, failed.rendered)), None)
+    # Under other settings the same digest has been proven: then these are at fault, and not the digest.
+    if hold and not (last and last.digest == failed.digest):
+        reason = why.message.splitlines()[-1].strip()
+        known = known.hold(failed.digest, f"{known.attempts[0].began}: {reason}")
+        environment.write(lock, known)
     if last is None:
-        environment.down()
+        environment.down(lock)
         environment.write(lock, known.end("down", now()))
         return errors.WentDown(f"{told}\n{environment.name} is down: it had proven nothing before", "mend and release")
     try:
-        before = manifest.parse(last.manifest.encode(), f"{environment.name}: record")
-        environment.pull(before.image.reference)
-        environment.apply(lock, before, last.rendered)
-        prove(environment, lock, before)
+        _bring_back(environment, lock, last)
+    except errors.LockLost:
+        raise
     except errors.SelfdeployError as exc:
         environment.write(lock, known.end("put back, not proven", now()))
         return errors.PutBackUnproven(f"{told}\nput back {last.digest}, but: {exc.message}", exc.hint)
@@ -160,46 +170,60 @@ def _put_back(
     return errors.PutBack(f"{told}\n{environment.name} runs {last.revision} again, proven", "mend it and release again")
 
 
-def restore(environment: Compose, lock: Lock, release: str, who: str) -> record.Proven:
-    """Put ENVIRONMENT back to RELEASE (an id, digest or revision), or to what it proved before the present one.
+def _keep_evidence(environment: Environment, known: record.Record, why: errors.SelfdeployError) -> str:
+    """Write down why a rollout failed and what the server said, and return where."""
+    began = known.attempts[0].began.replace(":", "")
+    path = environment.project.work / "evidence" / f"{environment.name}-{began}.log"
+    try:
+        said = environment.logs(400)
+    except errors.SelfdeployError as exc:
+        said = exc.message
+    tree.write_whole(path, f"{why.message}\n\n{said}\n".encode())
+    return str(path)
+
+
+def _bring_back(environment: Environment, lock: Lock, proven: record.Proven) -> None:
+    """Have ENVIRONMENT run PROVEN, which it has proven before, and prove it again."""
+    wanted = manifest.parse(proven.manifest.encode(), f"{environment.name}: record")
+    if wanted.release != proven.release or wanted.image.digest != proven.digest:
+        raise errors.RecordInvalid(
+            f"{environment.name}: record: {proven.release} does not hold together", "inv rollback to another"
+        )
+    environment.fetch(wanted.image.reference)
+    environment.apply(lock, wanted, proven.rendered)
+    prove(environment, lock, wanted)
+
+
+def restore(environment: Environment, lock: Lock, name: str, holder: provenance.Holder) -> record.Proven:
+    """Put ENVIRONMENT back to NAME (an id, digest or revision), or to what it proved before the present release.
 
     Raises:
         errors.NothingToRollBack: it has proven no such release.
+        errors.OnHold: that one has failed here since.
         errors.NotProven: what was put back does not prove itself.
     """
     known = environment.read(lock)
-    running = environment.desired()
-    for proven in known.proven:
-        names = (proven.release, proven.digest, proven.revision)
-        if proven.release != running if not release else release in names:
-            break
+    if name:
+        chosen = [proven for proven in known.proven if name in (proven.release, proven.digest, proven.revision)]
     else:
+        present = known.proven[0].release if known.proven else ""
+        chosen = [proven for proven in known.proven if proven.release != present and proven.digest not in known.holds]
+    if not chosen:
         raise errors.NothingToRollBack(
-            f"{environment.name}: has proven no {release or 'other release'}", "inv history shows what it has proven"
+            f"{environment.name}: has proven no {name or 'other release'}",
+            f"inv history -e {environment.name} shows what it has proven",
         )
-    wanted = manifest.parse(proven.manifest.encode(), f"{environment.name}: record")
-    attempt = record.Attempt(
-        release=proven.release, digest=proven.digest, revision=proven.revision, who=who, began=now()
-    )
-    known = known.begin(attempt)
-    environment.write(lock, known)
-    environment.pull(wanted.image.reference)
-    environment.apply(lock, wanted, proven.rendered)
+    proven = chosen[0]
+    if proven.digest in known.holds:
+        raise errors.OnHold(
+            f"{environment.name}: {proven.digest} is on hold: {known.holds[proven.digest]}",
+            f"name another with --to, or inv unhold -e {environment.name} {proven.digest}",
+        )
+    known = _begin(environment, lock, known, proven, holder)
     try:
-        prove(environment, lock, wanted)
+        _bring_back(environment, lock, proven)
     except errors.NotProven:
         environment.write(lock, known.end("rolled back, not proven", now()))
         raise
-    environment.write(lock, known.prove(proven).end("rolled back, proven", now()))
+    environment.write(lock, known.prove(proven, now()).end("rolled back, proven", now()))
     return proven
-
-
-def read_evidence(data: bytes) -> dict[str, object]:
-    """Return the evidence that DATA, of a registry's record, holds."""
-    try:
-        told = json.loads(data)
-    except ValueError as exc:
-        raise errors.RecordInvalid("evidence: no JSON", "build the release again") from exc
-    if not isinstance(told, dict):
-        raise errors.RecordInvalid("evidence: no JSON object", "build the release again")
-    return told

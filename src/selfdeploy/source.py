@@ -101,6 +101,15 @@ def export(revision: Revision, to: Path) -> None:
                     raise errors.SourceUnusable(f"{file.relative_to(to)}: an LFS pointer", "commit the file itself")
 
 
+def resolve(checkout: Path, name: str) -> str:
+    """Return the commit that NAME (a branch, a tag, the beginning of a commit's name) stands for in CHECKOUT.
+
+    Raises:
+        errors.SourceUnusable: it stands for none.
+    """
+    return _git(checkout, "rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}").text
+
+
 def is_ancestor(checkout: Path, older: str, newer: str) -> bool:
     """Say whether OLDER is an ancestor of NEWER, another commit; False where this checkout does not know both."""
     argv = ["git", "-C", str(checkout), "merge-base", "--is-ancestor", older, newer]

@@ -1,163 +1,244 @@
 """The commands: names, flags and help; no logic."""
 
 import functools
+import inspect
 import signal
 from collections.abc import Callable
 from typing import Any
 
 from invoke import Collection, Context, Exit, task
 
-from selfdeploy import errors
+from selfdeploy import console, errors
+from selfdeploy.console import Console
+
+HELP = {
+    "environment": "The environment; a name from deploy.toml.",
+    "follow": "Go on with what comes, until interrupted.",
+    "fresh": "Run the gates although they have passed.",
+    "image": "An image that somebody else built: REPOSITORY@sha256:...",
+    "json": "Print events and the result as JSON lines.",
+    "older": "Take a revision that is older than the one that runs.",
+    "quiet": "Print the result only.",
+    "release": "The release of that digest: REPOSITORY@sha256:...",
+    "revision": "The release of that revision instead of HEAD's.",
+    "source": "SF's checkout; deploy.toml's source.path when left out.",
+    "tail": "How many lines.",
+    "to": "release: the environment to stop after; rollback: a release, digest or revision that it has proven.",
+    "digest": "The digest that is on hold, as inv status shows it.",
+}
 
 
 def command(function: Callable[..., None]) -> Any:  # noqa: ANN401 -- invoke's Task is untyped
-    """Make FUNCTION a task whose errors end invoke with their own exit code and no traceback."""
+    """Make FUNCTION, which takes a console and flags, a task with --json and --quiet.
+
+    Errors of ours end invoke with their own exit code and no traceback.
+    """
 
     @functools.wraps(function)
-    def run(*args: Any, **kwargs: Any) -> None:  # noqa: ANN401 -- as FUNCTION takes them
+    def run(_: Context, *args: Any, json: bool = False, quiet: bool = False, **flags: Any) -> None:  # noqa: ANN401
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+        shown = console.choose(json=json, quiet=quiet)
+        code = 0
         try:
-            function(*args, **kwargs)
+            function(shown, *args, **flags)
         except errors.SelfdeployError as exc:
-            hint = f"\nhint: {exc.hint}" if exc.hint else ""
-            raise Exit(f"error: {exc.message}{hint}", exc.exit_code) from exc
-        except KeyboardInterrupt as exc:
-            raise Exit("interrupted; run it again to go on", errors.Interrupted.exit_code) from exc
+            code = exc.exit_code
+            shown.error(exc.message, exc.hint, code)
+        except KeyboardInterrupt:
+            code = errors.Interrupted.exit_code
+            shown.error("interrupted", "run it again to go on; inv status shows what runs", code)
+        finally:
+            shown.close()
+        if code:
+            raise Exit(code=code)
 
-    return task(run)
+    given = list(inspect.signature(function).parameters.values())
+    context = inspect.Parameter("_", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    more = [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=False) for n in ("json", "quiet")]
+    run.__signature__ = inspect.Signature([context, *given[1:], *more])  # type: ignore[attr-defined]
+    names = {parameter.name for parameter in (*given[1:], *more)}
+    return task(run, help={name: text for name, text in HELP.items() if name in names})
 
 
 @command
-def gates(_: Context, source: str = "", fresh: bool = False) -> None:  # noqa: FBT001, FBT002 -- invoke's flags
+def gates(show: Console, source: str = "", fresh: bool = False) -> None:
     """Run SF's gates on its HEAD, unless they have passed."""
-    from selfdeploy import release  # noqa: PLC0415 -- start-up is a feature
+    from selfdeploy import release
 
-    print(release.load(source_path=source).run_gates(fresh=fresh).digest)
-
-
-@command
-def build(_: Context, source: str = "") -> None:
-    """Build and push the image of the gated tree."""
-    from selfdeploy import release  # noqa: PLC0415 -- start-up is a feature
-
-    releasing = release.load(source_path=source)
-    release.ensure_registry(releasing.project)
-    print(releasing.build(releasing.run_gates()).digest)
+    with show.stage("gates"):
+        gated = release.load(show, source_path=source).assembly.run_gates(fresh=fresh)
+    show.result(gated.digest, {"tree": gated.digest, "revision": gated.revision.commit})
 
 
 @command
-def manifest(_: Context, source: str = "") -> None:
-    """Write dist/sf-release-manifest.json, and its record to the registry."""
-    from selfdeploy import release  # noqa: PLC0415 -- start-up is a feature
+def build(show: Console, source: str = "", image: str = "") -> None:
+    """Build and push the image of the gated tree, or check one that somebody else built."""
+    from selfdeploy import release
 
-    releasing = release.load(source_path=source)
-    release.ensure_registry(releasing.project)
-    print(releasing.artifact().manifest.release)
-
-
-@command
-def rollout(_: Context, environment: str, source: str = "", older: bool = False) -> None:  # noqa: FBT001, FBT002
-    """Roll the release of HEAD out to ENVIRONMENT, with the proof of what comes before it."""
-    from selfdeploy import release  # noqa: PLC0415 -- start-up is a feature
-
-    releasing = release.load(source_path=source)
-    releasing.promote(environment, releasing.artifact(), older=older)
-    print(f"{environment} runs {releasing.revision.commit}, proven")
+    built = release.load(show, source_path=source).build(image)
+    show.result(built, {"image": built})
 
 
 @command
-def probe(_: Context, environment: str, source: str = "") -> None:
-    """Ask ENVIRONMENT which build is running, and fail unless it is the release of HEAD."""
-    from selfdeploy import release  # noqa: PLC0415 -- start-up is a feature
+def manifest(show: Console, source: str = "", release: str = "", revision: str = "") -> None:
+    """Write dist/sf-release-manifest.json and its record in the registry; or fetch the one of another release."""
+    from selfdeploy import release as releases
 
-    print(release.load(source_path=source).probe(environment))
+    found = releases.load(show, source_path=source).manifest(release, revision)
+    show.result(found.manifest.release, {"release": found.manifest.release, "image": found.manifest.image.reference})
 
 
 @command
-def plan(_: Context, source: str = "") -> None:
+def rollout(
+    show: Console, environment: str, source: str = "", release: str = "", revision: str = "", older: bool = False
+) -> None:
+    """Roll the release out to ENVIRONMENT, the first one; what comes after another takes inv promote."""
+    from selfdeploy import release as releases
+
+    releasing = releases.load(show, source_path=source)
+    wanted = releasing.require(release, revision)
+    releasing.rollout(environment, wanted, older=older)
+    show.result(*releasing.summary([environment], wanted))
+
+
+@command
+def promote(
+    show: Console, environment: str, source: str = "", release: str = "", revision: str = "", older: bool = False
+) -> None:
+    """Roll the release out to ENVIRONMENT, with the proof, made now, of every environment before it."""
+    from selfdeploy import release as releases
+
+    releasing = releases.load(show, source_path=source)
+    wanted = releasing.require(release, revision)
+    releasing.rollout(environment, wanted, older=older, promoting=True)
+    show.result(*releasing.summary([environment], wanted))
+
+
+@command
+def probe(show: Console, environment: str, source: str = "", release: str = "", revision: str = "") -> None:
+    """Ask ENVIRONMENT which build is running, and fail unless it is the release."""
+    from selfdeploy import release as releases
+
+    releasing = releases.load(show, source_path=source)
+    wanted = releasing.require(release, revision)
+    releasing.probe(environment, wanted)
+    show.result(*releasing.summary([environment], wanted))
+
+
+@command
+def plan(show: Console, source: str = "") -> None:
     """Say for each stage whether its result is there, and why; change nothing."""
-    from selfdeploy import release  # noqa: PLC0415 -- start-up is a feature
+    from selfdeploy import release
 
-    print("\n".join(map(str, release.load(source_path=source).plan())))
+    lines = release.load(show, source_path=source).plan()
+    show.result("\n".join(map(str, lines)), [vars(line) for line in lines])
 
 
 @command
-def release(_: Context, source: str = "", to: str = "", fresh: bool = False, older: bool = False) -> None:  # noqa: FBT001, FBT002
+def release(
+    show: Console, source: str = "", to: str = "", fresh: bool = False, image: str = "", older: bool = False
+) -> None:
     """Take HEAD of SF through gates, image and manifest to every environment, up to --to."""
-    from selfdeploy import release as stages  # noqa: PLC0415 -- start-up is a feature
+    from selfdeploy import release as releases
 
-    releasing = stages.load(source_path=source)
-    print(releasing.summary(releasing.converge(to=to, fresh=fresh, older=older), to))
-
-
-@command
-def rollback(_: Context, environment: str, to: str = "") -> None:
-    """Put ENVIRONMENT back to what it proved before, or to a release, digest or revision of those."""
-    from selfdeploy import release  # noqa: PLC0415 -- start-up is a feature
-
-    print(release.load().rollback(environment, to))
+    releasing = releases.load(show, source_path=source)
+    released = releasing.converge(to=to, fresh=fresh, foreign=image, older=older)
+    show.result(*releasing.summary(releasing.names(to), released))
 
 
 @command
-def unhold(_: Context, environment: str, digest: str) -> None:
+def rollback(show: Console, environment: str, to: str = "") -> None:
+    """Put ENVIRONMENT back to what it proved before."""
+    from selfdeploy import config, upkeep
+
+    with show.stage(environment):
+        proven = upkeep.roll_back(config.load(), environment, to)
+    told = proven.model_dump(exclude={"manifest", "rendered"})
+    show.result(f"{environment} runs {proven.revision} ({proven.digest}), proven", told)
+
+
+@command
+def unhold(show: Console, environment: str, digest: str) -> None:
     """Free DIGEST, which failed in ENVIRONMENT, to be rolled out there again."""
-    from selfdeploy import release  # noqa: PLC0415 -- start-up is a feature
+    from selfdeploy import config, upkeep
 
-    release.load().unhold(environment, digest)
-
-
-@command
-def status(_: Context) -> None:
-    """Say for each environment what it runs, and what it last proved."""
-    from selfdeploy import release  # noqa: PLC0415 -- start-up is a feature
-
-    print(release.load().status())
+    upkeep.unhold(config.load(), environment, digest)
+    show.result(f"{environment}: {digest} is free", {"environment": environment, "digest": digest})
 
 
 @command
-def history(_: Context, environment: str) -> None:
-    """List the attempts on ENVIRONMENT and how each ended, as JSON lines."""
-    from selfdeploy import release  # noqa: PLC0415 -- start-up is a feature
+def status(show: Console) -> None:
+    """Say for each environment what it runs, what it last proved, and who holds it."""
+    from selfdeploy import config, upkeep
 
-    print(release.load().history(environment))
+    project = config.load()
+    told = [upkeep.read_status(project, name) for name in project.environments]
+    show.result("\n\n".join(map(str, told)), [status.as_data() for status in told])
 
 
 @command
-def logs(_: Context, environment: str, tail: int = 100) -> None:
+def history(show: Console, environment: str) -> None:
+    """List the attempts on ENVIRONMENT and how each ended, newest first."""
+    from selfdeploy import config, upkeep
+
+    told = upkeep.read_history(config.load(), environment)
+    show.result("\n".join(map(str, told)), [attempt.model_dump() for attempt in told])
+
+
+@command
+def logs(show: Console, environment: str, tail: int = 100, follow: bool = False) -> None:
     """Print what the replicas of ENVIRONMENT wrote last."""
-    from selfdeploy import release  # noqa: PLC0415 -- start-up is a feature
+    from selfdeploy import config, environments
 
-    print(release.load().compose(environment).logs(tail))
+    show.result(environments.connect(config.load(), environment).logs(tail, follow=follow))
 
 
 @command
-def down(_: Context, environment: str) -> None:
+def down(show: Console, environment: str) -> None:
     """Stop and remove ENVIRONMENT's server; its volumes and its record stay."""
-    from selfdeploy import release  # noqa: PLC0415 -- start-up is a feature
+    from selfdeploy import config, upkeep
 
-    release.load().compose(environment).down()
-
-
-@command
-def registry_up(_: Context) -> None:
-    """Start the local registry."""
-    from selfdeploy import release  # noqa: PLC0415 -- start-up is a feature
-
-    release.ensure_registry(release.load().project)
+    with show.stage(environment):
+        upkeep.take_down(config.load(), environment)
 
 
 @command
-def base(_: Context) -> None:
+def registry_up(show: Console) -> None:
+    """Start the local registry, unless it answers."""
+    from selfdeploy import release
+
+    releasing = release.load(show)
+    releasing.ready_registry()
+    show.result(releasing.project.image.repository, {"repository": releasing.project.image.repository})
+
+
+@command
+def base(show: Console) -> None:
     """Build the base image, unless the registry has it, and print it by digest."""
-    from selfdeploy import release  # noqa: PLC0415 -- start-up is a feature
+    from selfdeploy import release
 
-    releasing = release.load()
-    release.ensure_registry(releasing.project)
-    print(releasing.base())
+    releasing = release.load(show)
+    releasing.ready_registry()
+    found = releasing.assembly.base()
+    show.result(found, {"base": found})
 
 
 namespace = Collection(
-    base, build, down, gates, history, logs, manifest, plan, probe, release, rollback, rollout, status, unhold
+    base,
+    build,
+    down,
+    gates,
+    history,
+    logs,
+    manifest,
+    plan,
+    probe,
+    promote,
+    release,
+    rollback,
+    rollout,
+    status,
+    unhold,
 )
 _registry = Collection("registry")
 _registry.add_task(registry_up, name="up")

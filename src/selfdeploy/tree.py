@@ -1,5 +1,6 @@
 """Folders of files as values: what ships of an export, what it hashes to, and files that are whole or absent."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -108,9 +109,20 @@ def _copy(path: Path, to: Path, *, top_only: bool = False) -> None:
     elif path.is_dir():
         # A package's own node_modules are packages of their own in the lock file.
         ignore = (lambda _, names: [n for n in names if n == "node_modules"]) if top_only else None
-        shutil.copytree(path, to, symlinks=True, dirs_exist_ok=True, ignore=ignore)
+        shutil.copytree(path, to, symlinks=True, dirs_exist_ok=True, ignore=ignore, copy_function=_link)
     else:
-        shutil.copy2(path, to)
+        _link(path, to)
+
+
+def _link(path: str | Path, to: str | Path) -> None:
+    """Have the file PATH at TO as well; without a copy where it is nobody else's, for the export goes away soon."""
+    if Path(to).exists():
+        return
+    if Path(path).stat().st_nlink == 1:
+        with contextlib.suppress(OSError):
+            os.link(path, to)
+            return
+    shutil.copy2(path, to)
 
 
 def _check_links(root: Path) -> None:

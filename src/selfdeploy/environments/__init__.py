@@ -1,1 +1,88 @@
-"""The runtimes a release can be rolled out to."""
+"""Where a release runs: what every kind of environment can do, and the one that deploy.toml names."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from selfdeploy import config
+from selfdeploy.environments import record
+from selfdeploy.manifest import Manifest
+from selfdeploy.provenance import Holder
+from selfdeploy.witness import Replica, Round
+
+
+class Lock(Protocol):
+    """An environment, held by this process until it lets go or dies."""
+
+    def check(self) -> None:
+        """Raise `errors.LockLost` when it is no longer held."""
+
+
+class Environment(Protocol):
+    """One place that a release is rolled out to; every method may raise `errors.EngineUnreachable`."""
+
+    @property
+    def project(self) -> config.Project:
+        """The project that it is part of."""
+
+    @property
+    def name(self) -> str:
+        """What deploy.toml calls it."""
+
+    @property
+    def url(self) -> str:
+        """The public way to it."""
+
+    def refuse_unfit(self) -> None:
+        """Raise what would keep a release from ending here, before minutes are spent on it."""
+
+    def fetch(self, image: str) -> None:
+        """Have the runtime hold IMAGE, by digest."""
+
+    def hold(self, image: str, holder: Holder) -> AbstractContextManager[Lock]:
+        """Hold the environment for HOLDER; IMAGE is one that the runtime can run. Raises `errors.LockHeld`."""
+
+    def held_by(self) -> str:
+        """Return who holds the environment, since when and in which run; empty when nobody does."""
+
+    def read(self, lock: Lock | None = None) -> record.Record:
+        """Return the environment's record; through LOCK where it is held."""
+
+    def write(self, lock: Lock, value: record.Record) -> None:
+        """Make VALUE the environment's record; a reader sees it whole or not at all."""
+
+    def render(self, manifest: Manifest) -> str:
+        """Return what `apply` takes for MANIFEST's release; equal input makes equal bytes."""
+
+    def is_applied(self, rendered: str) -> bool:
+        """Say whether what runs is what `apply` would make of RENDERED, so that it would change nothing."""
+
+    def apply(self, lock: Lock, manifest: Manifest, rendered: str) -> None:
+        """Have the runtime run RENDERED, the release of MANIFEST."""
+
+    def replicas(self) -> Sequence[Replica]:
+        """Return what the runtime says runs here."""
+
+    def ask(self, manifest: Manifest) -> Round:
+        """Ask every replica from inside, and the public way, once."""
+
+    def logs(self, lines: int, *, follow: bool = False) -> str:
+        """Return the last LINES lines that each replica wrote; with FOLLOW, pass on what comes until interrupted."""
+
+    def any_image(self) -> str:
+        """Return an image that the runtime holds and that can hold the lock; empty when there is none."""
+
+    def down(self, lock: Lock) -> None:
+        """Stop and remove what runs; volumes and the record stay."""
+
+
+def connect(project: config.Project, name: str) -> Environment:
+    """Return the environment that deploy.toml calls NAME.
+
+    Raises:
+        errors.ConfigInvalid: there is none.
+    """
+    project.environment(name)
+    from selfdeploy.environments.compose import Compose  # noqa: PLC0415 -- python-on-whales loads where it is needed
+
+    return Compose(project, name)

@@ -1,31 +1,24 @@
 """An environment on a Docker engine, run by Compose: one replica, replaced by each release."""
 
-import contextlib
-import json
 import os
-import secrets
-import threading
-import time
-from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import python_on_whales
 from python_on_whales.exceptions import DockerException, NoSuchContainer
 
 from selfdeploy import config, errors, probe, process, render, tree
-from selfdeploy.environments import record
+from selfdeploy.environments import Lock as Held
+from selfdeploy.environments import engine, fitness, lock, record
 from selfdeploy.manifest import Manifest
+from selfdeploy.provenance import Holder
+from selfdeploy.witness import Answer, Replica, Round
 
-PATIENCE = 30
-"""Seconds without a heartbeat after which a lock frees itself."""
-
-HOLD = f"""
-let t; const beat = () => {{ clearTimeout(t); t = setTimeout(() => process.exit(0), {PATIENCE * 1000}); }};
-beat(); process.stdin.on("data", beat).on("end", () => process.exit(0)); process.stdout.write("held\\n");
-"""
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 WRITE = """
 const fs = require("fs"); const [path] = process.argv.slice(1); const data = fs.readFileSync(0);
@@ -33,18 +26,7 @@ const fd = fs.openSync(path + ".new", "w", 0o644); fs.writeSync(fd, data); fs.fs
 fs.renameSync(path + ".new", path); process.stdout.write(fs.readFileSync(path));
 """
 
-
-@dataclass(frozen=True, kw_only=True)
-class Lock:
-    """The environment, held by this process until it lets go or dies."""
-
-    container: str
-    holder: process.Child
-
-    def check(self) -> None:
-        """Raise `errors.LockLost` when it is no longer held."""
-        if self.holder.poll() is not None:
-            raise errors.LockLost(f"{self.container}: the lock went away", "run the command again")
+CONFINED = ("--network", "none", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")
 
 
 @dataclass(frozen=True)
@@ -64,42 +46,36 @@ class Compose:
         """The Compose project's name."""
         return self.project.compose_project(self.name)
 
+    @property
+    def url(self) -> str:
+        """The public way to it."""
+        host = f"[{self.settings.bind}]" if ":" in self.settings.bind else self.settings.bind
+        return self.settings.url.rstrip("/") or f"http://{host}:{self.settings.port}"
+
     @cached_property
-    def host(self) -> str:
-        """The engine's address; empty for the one the caller's docker command uses."""
-        return self.settings.engine or os.environ.get("DOCKER_HOST", "")
+    def engine(self) -> engine.Engine:
+        """The engine it is on."""
+        return engine.connect(self.name, self.settings.engine)
 
-    def _argv(self, *argv: str) -> list[str]:
-        return ["docker", *(["--host", self.host] if self.host else []), *argv]
+    @property
+    def _record(self) -> str:
+        return f"{self.compose_project}-record"
 
-    def _docker(
-        self, *argv: str, timeout: float = 60, stdin: bytes | None = None, check: bool = True
-    ) -> process.Outcome:
-        try:
-            return process.run(self._argv(*argv), timeout=timeout, stdin=stdin, check=check)
-        except (errors.CommandFailed, errors.CommandTimedOut) as exc:
-            if "Cannot connect" in exc.hint or "error during connect" in exc.hint:
-                raise self._unreachable(exc.hint) from exc
-            raise
+    @property
+    def _lock(self) -> str:
+        return f"{self.compose_project}-lock"
 
-    def _unreachable(self, why: str) -> errors.EngineUnreachable:
-        return errors.EngineUnreachable(
-            f"{self.name}: the Docker engine {self.host or 'of this machine'} does not answer: {why}",
-            "start it, or name another: environments.*.engine in deploy.toml",
-        )
-
-    def _client(self, seconds: float, file: Path | None = None) -> python_on_whales.DockerClient:
-        return python_on_whales.DockerClient(
-            client_call=[*process.guard(seconds), "docker"],
-            host=self.host or None,
-            compose_project_name=self.compose_project,
-            compose_files=[file] if file else [],
-        )
-
-    def ping(self) -> None:
-        """Raise `errors.EngineUnreachable` when the engine does not answer."""
-        if self._docker("version", "--format", "{{.Server.Version}}", timeout=20, check=False).code:
-            raise self._unreachable("docker version failed")
+    def refuse_unfit(self) -> None:
+        """Raise what would keep a release from ending here: engine, reach, secrets, lock, disk or port."""
+        fitness.refuse_out_of_reach(self.engine, self.project, self.url)
+        self.engine.ping()
+        self.secrets()
+        if holder := self.held_by():
+            raise errors.LockHeld(f"{self.name}: held by {holder}", "wait until it is done, then run this again")
+        if not self.engine.is_remote:
+            fitness.refuse_full_disk(self.engine)
+            if not any(container.state.running for container in self.containers()):
+                fitness.refuse_taken_port(self.name, self.settings.bind, self.settings.port)
 
     def containers(self) -> list[python_on_whales.Container]:
         """Return the environment's containers, running or not."""
@@ -108,198 +84,158 @@ class Compose:
             ("label", "com.docker.compose.service=server"),
         ]
         try:
-            return self._client(30).container.list(all=True, filters=filters)
+            return self.engine.client(30).container.list(all=True, filters=filters)
         except DockerException as exc:
-            raise self._unreachable(str(exc.stderr)) from exc
+            raise self.engine.unreachable(str(exc.stderr)) from exc
 
-    def replicas(self) -> tuple[probe.Replica, ...]:
+    def replicas(self) -> tuple[Replica, ...]:
         """Return what the engine runs here, each with every digest the engine knows its image by."""
-        found = []
+        found, client = [], self.engine.client(30)
         for container in self.containers():
             try:
-                image = container.image
-                inspected = self._client(30).image.inspect(image)
-                digests = {inspected.id, *(d.rpartition("@")[2] for d in inspected.repo_digests)}
+                inspected = client.image.inspect(container.image)
+                digests = {inspected.id, *(digest.rpartition("@")[2] for digest in inspected.repo_digests)}
                 state, hostname = container.state.status or "unknown", container.config.hostname or ""
             except (DockerException, NoSuchContainer):
                 continue
-            found.append(
-                probe.Replica(
-                    name=container.name,
-                    instance=hostname,
-                    digests=frozenset(str(d) for d in digests),
-                    state=state,
-                )
-            )
+            known = frozenset(str(digest) for digest in digests)
+            found.append(Replica(name=container.name, instance=hostname, digests=known, state=state))
         return tuple(found)
 
-    def desired(self) -> str:
-        """Return the release that the running container was made for; empty when there is none."""
-        for container in self.containers():
-            return (container.config.labels or {}).get(f"{render.LABEL}.release", "")
-        return ""
-
-    def ask(self, manifest: Manifest) -> probe.Round:
+    def ask(self, manifest: Manifest) -> Round:
         """Ask every replica from inside, and the public way, once."""
         settings = self.project.probes
         before = self.replicas()
-        answers: dict[str, Mapping[str, probe.Answer]] = {}
-        given = json.dumps([4000, settings.timeout * 1000, dict(manifest.probes)])
+        answers: dict[str, Mapping[str, Answer]] = {}
         for replica in before:
-            argv = ["exec", replica.name, "node", "--input-type=module", "-e", probe.SCRIPT, given]
-            with contextlib.suppress(errors.CommandTimedOut):
-                told = self._docker(*argv, timeout=settings.timeout * 3 + 2, check=False).stdout
-                answers[replica.name] = probe.read_answers(told[: 4 * probe.LIMIT])
-            answers.setdefault(replica.name, {})
+            argv = ["exec", replica.name, "node", "-e", probe.SCRIPT, probe.question(manifest, settings)]
+            try:
+                told = self.engine.run(*argv, timeout=settings.timeout + 5, check=False).stdout
+            except errors.CommandTimedOut:
+                told = b""
+            answers[replica.name] = probe.read_answers(told[: 8 * probe.LIMIT])
         if before:
-            answers[self.url] = {n: probe.get(self.url + p, settings.timeout) for n, p in manifest.probes.items()}
-        return probe.Round(before=before, after=self.replicas(), answers=answers)
+            answers[self.url] = probe.get_all(self.url, manifest.probes, settings.timeout)
+        return Round(before=before, after=self.replicas(), answers=answers)
 
-    @property
-    def url(self) -> str:
-        """The public way to it."""
-        host = f"[{self.settings.bind}]" if ":" in self.settings.bind else self.settings.bind
-        return self.settings.url.rstrip("/") or f"http://{host}:{self.settings.port}"
-
-    def pull(self, image: str) -> None:
+    def fetch(self, image: str) -> None:
         """Have the engine hold IMAGE, by digest; from the registry unless it is there."""
-        if self._docker("image", "inspect", image, check=False).code:
-            self._docker("pull", "--quiet", image, timeout=600)
+        if self.engine.inspect("image", image) is None:
+            self.engine.run("pull", "--quiet", image, timeout=600)
 
-    @contextlib.contextmanager
-    def lock(self, image: str, who: str, run: str) -> Iterator[Lock]:
-        """Hold the environment; IMAGE is one the engine has, WHO and RUN are what others are told.
+    def any_image(self) -> str:
+        """Return an image that the engine holds and that can hold the lock; empty when there is none."""
+        volume = self.engine.inspect("volume", self._record) or {}
+        told = str((volume.get("Labels") or {}).get(f"{render.LABEL}.image", ""))
+        for image in (*(str(container.image) for container in self.containers()), told):
+            if image and self.engine.inspect("image", image):
+                return image
+        return ""
 
-        The lock is a container whose name is unique and whose stdin this process holds: it is gone a moment after
-        its holder is, or when no heartbeat came for `PATIENCE` seconds.
+    def hold(self, image: str, holder: Holder) -> AbstractContextManager[Held]:
+        """Hold the environment for HOLDER; IMAGE is one that the engine has, or gets by its digest."""
+        label = f"{render.LABEL}.image={image}"
+        self.engine.run("volume", "create", "--label", label, self._record)
+        return lock.hold(self.engine, self._lock, image, self._record, holder)
 
-        Raises:
-            errors.LockHeld: somebody else holds it.
-        """
-        name = f"{self.compose_project}-lock"
-        token = secrets.token_hex(8)
-        argv = ["run", "--interactive", "--rm", "--name", name, "--network", "none", "--read-only"]
-        argv += ["--user", "0:0", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
-        argv += ["--label", f"{render.LABEL}.who={who}", "--label", f"{render.LABEL}.run={run}"]
-        argv += ["--label", f"{render.LABEL}.token={token}", "--volume", f"{self.compose_project}-record:/record"]
-        argv += ["--entrypoint", "node", image, "-e", HOLD]
-        self._docker("volume", "create", "--label", f"{render.LABEL}.image={image}", f"{self.compose_project}-record")
-        holder = self._take(name, argv)
-        stop = threading.Event()
-        beat = threading.Thread(target=_beat, args=(holder, stop), daemon=True)
-        beat.start()
-        try:
-            yield Lock(container=name, holder=holder)
-        finally:
-            stop.set()
-            beat.join()
-            if holder.stdin:
-                with contextlib.suppress(OSError):
-                    holder.stdin.close()
-            process.end(holder, patience=10)
+    def held_by(self) -> str:
+        """Return who holds the environment, since when and in which run; empty when nobody does."""
+        return lock.held_by(self.engine, self._lock)
 
-    def _take(self, name: str, argv: list[str]) -> process.Child:
-        ends = time.monotonic() + 10
-        while True:
-            holder = process.start(self._argv(*argv), timeout=86_400, stdin=process.PIPE)
-            if holder.stdout and holder.stdout.readline() == b"held\n":
-                return holder
-            said = holder.communicate()[1].decode(errors="replace").strip()
-            if "is already in use" not in said and "is being removed" not in said:
-                raise errors.EngineUnreachable(f"{self.name}: no lock could be made: {said[-500:]}", "inv status")
-            found = self._docker("inspect", name, check=False)
-            other = (json.loads(found.stdout or b"[]") or [{}])[0]
-            if other.get("State", {}).get("Status") in ("created", "exited", "dead") and time.monotonic() > ends - 5:
-                self._docker("rm", "--force", name, check=False)
-            if time.monotonic() > ends or other.get("State", {}).get("Status") == "running":
-                labels = other.get("Config", {}).get("Labels", {})
-                held = f"{labels.get(f'{render.LABEL}.who', 'somebody')} since {other.get('Created', '?')[:19]}Z"
-                raise errors.LockHeld(
-                    f"{self.name}: held by {held} {labels.get(f'{render.LABEL}.run', '')}".rstrip(),
-                    "wait until it is done; the lock frees itself when its holder ends",
-                )
-            time.sleep(0.2)
-
-    def read(self, lock: Lock | None = None) -> record.Record:
+    def read(self, lock: Held | None = None) -> record.Record:
         """Return the environment's record; through LOCK where it is held."""
         if lock:
-            told = self._docker("exec", lock.container, "cat", "/record/record.json", check=False)
+            told = self.engine.run("exec", self._lock, "cat", "/record/record.json", check=False)
         else:
-            volume = f"{self.compose_project}-record"
-            found = self._docker("volume", "inspect", volume, check=False)
-            if found.code:
+            volume = self.engine.inspect("volume", self._record)
+            if volume is None:
                 return record.Record()
-            image = json.loads(found.stdout)[0]["Labels"][f"{render.LABEL}.image"]
-            argv = ["run", "--rm", "--network", "none", "--read-only", "--cap-drop", "ALL", "--pull", "missing"]
-            argv += ["--volume", f"{volume}:/record:ro", "--entrypoint", "cat", image, "/record/record.json"]
-            told = self._docker(*argv, check=False)
+            image = self.any_image() or volume["Labels"][f"{render.LABEL}.image"]
+            argv = ["run", "--rm", *CONFINED, "--volume", f"{self._record}:/record:ro", "--entrypoint", "cat"]
+            told = self.engine.run(*argv, image, "/record/record.json", timeout=300, check=False)
         if told.code and b"No such file" not in told.stderr:
             raise errors.RecordInvalid(f"{self.name}: the record cannot be read: {told.complaint}", "inv status")
         return record.parse(told.stdout if not told.code else b"", f"{self.name}: record")
 
-    def write(self, lock: Lock, value: record.Record) -> None:
+    def write(self, lock: Held, value: record.Record) -> None:
         """Make VALUE the environment's record; a reader sees it whole or not at all."""
         lock.check()
         data = value.model_dump_json().encode()
-        self._docker("exec", "--interactive", lock.container, "node", "-e", WRITE, "/record/record.json", stdin=data)
+        self.engine.run("exec", "--interactive", self._lock, "node", "-e", WRITE, "/record/record.json", stdin=data)
 
-    def _place_manifest(self, manifest: Manifest) -> None:
-        volume = render.manifest_volume(manifest)
-        self._docker("volume", "create", "--label", f"{render.LABEL}.release={manifest.release}", volume)
-        argv = ["run", "--interactive", "--rm", "--network", "none", "--read-only", "--user", "0:0"]
-        argv += ["--cap-drop", "ALL", "--volume", f"{volume}:/m", "--entrypoint", "node", manifest.image.reference]
-        told = self._docker(*argv, "-e", WRITE, "/m/sf-release-manifest.json", stdin=manifest.bytes)
-        if told.stdout != manifest.bytes:
-            raise errors.ManifestInvalid(f"{self.name}: {volume}: not the bytes that were written", "inv rollout")
+    def render(self, manifest: Manifest) -> str:
+        """Return the Compose file of MANIFEST's release."""
+        return render.compose(self.project, self.name, manifest)
 
     def secrets(self) -> dict[str, str]:
         """Return the secrets by name; read now, from the files or the environment that deploy.toml names."""
         values = {}
         for name, secret in self.settings.secrets.items():
+            place = f"{secret.env} is not set" if secret.env else f"{secret.file} cannot be read"
             try:
-                found = os.environ[secret.env] if secret.env else Path(secret.file or "").read_text().rstrip("\n")
-            except (KeyError, OSError) as exc:
-                where = secret.env or secret.file
-                raise errors.ConfigInvalid(
-                    f"deploy.toml: environments.{self.name}.secrets.{name}: {where} is not there", f"provide {where}"
-                ) from exc
-            values[name] = found
+                found = os.environ[secret.env] if secret.env else self._secret_file(secret.file or "").read_text()
+            except (KeyError, OSError, UnicodeDecodeError) as exc:
+                where = f"deploy.toml: environments.{self.name}.secrets.{name}"
+                raise errors.ConfigInvalid(f"{where}: {place}", "provide it, or name another place") from exc
+            values[name] = found.rstrip("\n")
         return values
 
-    def apply(self, lock: Lock, manifest: Manifest, rendered: str) -> None:
-        """Have Compose run RENDERED, the release of MANIFEST."""
-        values = self.secrets()
-        self._place_manifest(manifest)
+    def _secret_file(self, file: str) -> Path:
+        return self.project.root / Path(file).expanduser()
+
+    def _compose(self, rendered: str, *argv: str, timeout: float) -> process.Outcome:
         file = self.project.work / "rendered" / self.name / "compose.yml"
         tree.write_whole(file, rendered.encode())
-        lock.check()
-        argv = self._argv("compose", "--project-name", self.compose_project, "--file", str(file), "up", "--detach")
-        env = {**os.environ, **values}
-        outcome = process.run(
-            [*argv, "--no-build", "--pull", "never", "--remove-orphans", "server"], timeout=180, env=env, check=False
-        )
-        if outcome.code:
-            if "port is already allocated" in outcome.complaint or "address already in use" in outcome.complaint:
-                raise errors.PortTaken(f"{self.name}: port {self.settings.port} is taken", "free it or name another")
-            raise errors.CommandFailed(f"{self.name}: docker compose up: exit code {outcome.code}", outcome.complaint)
+        prefix = ["compose", "--project-name", self.compose_project, "--file", str(file)]
+        # Compose takes the values of secrets from its own environment: no file and no argv has them.
+        return self.engine.run(*prefix, *argv, timeout=timeout, env={**os.environ, **self.secrets()}, check=False)
 
-    def logs(self, lines: int = 60) -> str:
-        """Return the last LINES lines that the replicas wrote."""
+    def is_applied(self, rendered: str) -> bool:
+        """Say whether the container that runs is what Compose would make of RENDERED and the present secrets."""
+        containers = self.containers()
+        if len(containers) != 1:
+            return False
+        told = self._compose(rendered, "config", "--hash", "server", timeout=60)
+        wanted = told.text.split()[-1:] if not told.code else []
+        return wanted == [(containers[0].config.labels or {}).get("com.docker.compose.config-hash")]
+
+    def apply(self, lock: Held, manifest: Manifest, rendered: str) -> None:
+        """Have Compose run RENDERED, the release of MANIFEST."""
+        self._place_manifest(manifest)
+        lock.check()
+        argv = ["up", "--detach", "--no-build", "--pull", "never", "--remove-orphans", "server"]
+        outcome = self._compose(rendered, *argv, timeout=180)
+        if outcome.code:
+            said = outcome.complaint
+            if "port is already allocated" in said or "address already in use" in said:
+                raise errors.PortTaken(f"{self.name}: port {self.settings.port} is taken", "free it or name another")
+            raise errors.CommandFailed(f"{self.name}: docker compose up: exit code {outcome.code}", said)
+
+    def _place_manifest(self, manifest: Manifest) -> None:
+        volume = render.manifest_volume(manifest)
+        self.engine.run("volume", "create", "--label", f"{render.LABEL}.release={manifest.release}", volume)
+        argv = ["run", "--interactive", "--rm", *CONFINED, "--user", "0:0", "--volume", f"{volume}:/m"]
+        argv += ["--entrypoint", "node", manifest.image.reference, "-e", WRITE, "/m/sf-release-manifest.json"]
+        if self.engine.run(*argv, stdin=manifest.bytes).stdout != manifest.bytes:
+            raise errors.ManifestInvalid(f"{self.name}: {volume}: not the bytes that were written", "inv rollout")
+
+    def logs(self, lines: int, *, follow: bool = False) -> str:
+        """Return the last LINES lines that each replica wrote; with FOLLOW, pass on what comes until interrupted."""
         told = []
         for container in self.containers():
-            outcome = self._docker("logs", "--tail", str(lines), container.name, check=False)
-            told.append((outcome.stdout + outcome.stderr).decode(errors="replace"))
+            argv = ["logs", "--tail", str(lines), container.name]
+            if follow:
+                self.engine.follow(*argv[:1], "--follow", *argv[1:])
+            else:
+                outcome = self.engine.run(*argv, check=False)
+                told.append((outcome.stdout + outcome.stderr).decode(errors="replace"))
         return "\n".join(told)
 
-    def down(self) -> None:
+    def down(self, lock: Held) -> None:
         """Stop and remove the replica and its network; volumes and the record stay."""
-        self._client(120).compose.down(remove_orphans=True, quiet=True)
-
-
-def _beat(holder: process.Child, stop: threading.Event) -> None:
-    while not stop.wait(PATIENCE / 6) and holder.stdin:
+        lock.check()
+        client = self.engine.client(120, compose_project_name=self.compose_project)
         try:
-            holder.stdin.write(b"\n")
-            holder.stdin.flush()
-        except OSError:
-            return
+            client.compose.down(remove_orphans=True, quiet=True)
+        except DockerException as exc:
+            raise errors.CommandFailed(f"{self.name}: docker compose down: {exc.return_code}", str(exc.stderr)) from exc

@@ -3,6 +3,7 @@
 import pydantic
 
 from selfdeploy import errors
+from selfdeploy.manifest import Manifest
 
 ATTEMPTS = 100
 PROVEN = 10
@@ -12,6 +13,32 @@ class Value(pydantic.BaseModel):
     """A frozen value that refuses keys it does not know."""
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+UNDER_WAY = "under way"
+"""How an attempt ends that its process did not live to end."""
+
+
+class Proven(Value):
+    """A release that this environment has proven, with all that brings it back; `at` is when, in UTC."""
+
+    release: str
+    digest: str
+    revision: str
+    manifest: str
+    rendered: str
+    at: str = ""
+
+    @classmethod
+    def of(cls, manifest: Manifest, rendered: str) -> "Proven":
+        """Return the release of MANIFEST, RENDERED for an environment; not proven yet."""
+        return cls(
+            release=manifest.release,
+            digest=manifest.image.digest,
+            revision=manifest.source.revision,
+            manifest=manifest.bytes.decode(),
+            rendered=rendered,
+        )
 
 
 class Attempt(Value):
@@ -24,18 +51,19 @@ class Attempt(Value):
     run: str = ""
     began: str
     ended: str = ""
-    ending: str = "under way"
+    ending: str = UNDER_WAY
 
+    @classmethod
+    def of(cls, target: Proven, who: str, run: str, began: str) -> "Attempt":
+        """Return the attempt of WHO, in the CI run RUN, to have TARGET run."""
+        return cls(
+            release=target.release, digest=target.digest, revision=target.revision, who=who, run=run, began=began
+        )
 
-class Proven(Value):
-    """A release that this environment has proven, with all that brings it back."""
-
-    release: str
-    digest: str
-    revision: str
-    at: str
-    manifest: str
-    rendered: str
+    def __str__(self) -> str:
+        """Return it as `inv history` prints it."""
+        run = f" {self.run}" if self.run else ""
+        return f"{self.began}  {self.ending:<22} {self.revision[:12]}  {self.digest[:19]}  {self.who}{run}"
 
 
 class Record(Value):
@@ -54,10 +82,10 @@ class Record(Value):
         ended = self.attempts[0].model_copy(update={"ending": ending, "ended": at})
         return self.model_copy(update={"attempts": (ended, *self.attempts[1:])})
 
-    def prove(self, proven: Proven) -> "Record":
-        """Return the record with PROVEN as the newest proven release."""
-        others = tuple(p for p in self.proven if p.release != proven.release)
-        return self.model_copy(update={"proven": (proven, *others)[:PROVEN]})
+    def prove(self, proven: Proven, at: str) -> "Record":
+        """Return the record with PROVEN as the newest proven release, at the time AT."""
+        others = tuple(p for p in self.proven if (p.release, p.rendered) != (proven.release, proven.rendered))
+        return self.model_copy(update={"proven": (proven.model_copy(update={"at": at}), *others)[:PROVEN]})
 
     def hold(self, digest: str, reason: str) -> "Record":
         """Return the record with DIGEST on hold for REASON."""

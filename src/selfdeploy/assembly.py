@@ -1,0 +1,269 @@
+"""From a revision to a release that the registry has on record: gated tree, image, manifest."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from selfdeploy import (
+    base,
+    config,
+    errors,
+    gates,
+    inspection,
+    manifest,
+    process,
+    provenance,
+    registry,
+    render,
+    source,
+    tree,
+)
+from selfdeploy.builders.docker import Docker
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """What is rolled out: the manifest, and the evidence that came with it."""
+
+    manifest: manifest.Manifest
+    evidence: dict[str, Any]
+
+
+def silent(_: str) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """One revision on its way into the registry; TELL is told a line now and then."""
+
+    project: config.Project
+    tell: Callable[[str], None] = silent
+    _known: dict[str, Release] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def revision(self) -> source.Revision:
+        """The revision: HEAD of the source checkout."""
+        return source.read(self.project.source_path(), self.project.source.repository)
+
+    @cached_property
+    def store(self) -> registry.Registry:
+        """The repository that the image and its record are in."""
+        image = self.project.image
+        return registry.connect(registry.Reference.parse(image.repository), insecure=image.insecure)
+
+    # The release: a record in the registry is the commit point of gates, image and manifest.
+
+    def recorded(self, name: str) -> Release | None:
+        """Return the release that the registry has a record of under NAME: a revision, or a digest.
+
+        Raises:
+            errors.RecordInvalid, errors.ManifestInvalid, errors.ImageMismatch: what is there does not hold together.
+        """
+        tag = f"release-{name.removeprefix('sha256:')}" if name.startswith("sha256:") else name
+        record = self.store.find_record(tag)
+        if record is None:
+            return None
+        where = f"{self.project.image.repository}:{tag}"
+        parsed = manifest.parse(record.manifest, where)
+        told = {parsed.image.digest, parsed.source.revision}
+        if parsed.image.digest != record.subject.digest or name not in told:
+            raise errors.RecordInvalid(
+                f"{where}: expected a record of {name}, actual of {' and '.join(sorted(told))}, "
+                f"beside {record.subject.digest}",
+                "somebody else wrote it; build the release again: inv release --fresh",
+            )
+        image = self.store.image(parsed.image.digest)
+        if image is None:
+            return None
+        self._check_against(parsed, image, where)
+        return Release(manifest=parsed, evidence=provenance.decode(record.evidence))
+
+    def _check_against(self, parsed: manifest.Manifest, image: registry.Image, where: str) -> None:
+        children = {name: (child.digest, child.config) for name, child in image.platforms.items()}
+        named = {name: (child.digest, child.config) for name, child in parsed.image.platforms.items()}
+        if parsed.image.repository != self.project.image.repository or children != named:
+            raise errors.RecordInvalid(
+                f"{where}: its image is not the registry's: expected {named}, actual {children}",
+                "build the release again: inv release --fresh",
+            )
+        for platform, child in image.platforms.items():
+            inspection.check_labels(
+                platform, inspection.read_labels(self.store, child), {inspection.REVISION: parsed.source.revision}
+            )
+
+    def recorded_here(self) -> Release | None:
+        """Return the release of the revision that the registry has a record of, when it is of the very same folder."""
+        commit = self.revision.commit
+        found = self._known.get(commit) or self.recorded(commit)
+        if found is None:
+            return None
+        self._known[commit] = found
+        told = found.manifest.source
+        return found if (told.tree, told.path) == (self.revision.tree, self.revision.path) else None
+
+    # The gates.
+
+    def run_gates(self, *, fresh: bool = False) -> gates.GatedTree:
+        """Return the gated tree, and have nox make it first where there is none, or anew when FRESH.
+
+        Raises:
+            errors.CheckoutDirty, errors.GateFailed, errors.GatesIncomplete: as they say.
+        """
+        source.refuse_dirty(self.revision)
+        found = None if fresh else gates.find(self.project, self.revision)
+        if isinstance(found, gates.GatedTree):
+            return found
+        argv = [sys.executable, "-m", "nox", "--session", "gates", "--"]
+        argv += ["--fresh", "--source", str(self.project.source_path())]
+        limit = sum(gate.timeout for gate in self.project.gates.all.values()) + 600
+        gates.room(self.project, self.revision).failure.unlink(missing_ok=True)
+        log = self.project.work / "gates.log"
+        log.parent.mkdir(exist_ok=True)
+        with log.open("wb") as file:
+            code = process.follow(argv, timeout=limit, cwd=self.project.root, log=file, tell=self._tell_gate)
+        gates.raise_failure(self.project, self.revision)
+        if code:
+            tail = log.read_text(encoding="utf-8", errors="replace")[-2000:]
+            raise errors.GatesIncomplete(f"gates: nox ended with exit code {code}; log: {log}", tail)
+        return gates.require(self.project, self.revision)
+
+    def _tell_gate(self, line: str) -> None:
+        if line.startswith(gates.TELLS):
+            self.tell(line.strip())
+
+    # The image.
+
+    def base(self) -> str:
+        """Return the base image by digest: the configured one, or one built here and kept in the registry."""
+        image = self.project.image
+        if image.base:
+            base.refuse_unfit(image.base, self.project.gates.node)
+            return image.base
+        store = registry.connect(registry.Reference.parse(f"{image.repository}-base"), insecure=image.insecure)
+        tag = base.recipe("base", self.project.gates.node)
+        reference = f"{image.repository}-base:{tag}"
+        found = store.manifest(tag)
+        if found is None:
+            self.tell("building the base image from Debian's packages")
+            base.build(self.project, "base", reference)
+            process.run(["docker", "push", "--quiet", reference], timeout=image.timeout)
+            found = store.manifest(tag)
+        if found is None:
+            raise errors.BuildFailed(f"{reference}: pushed, and not there", "inv registry.up")
+        return f"{image.repository}-base@{found[0].digest}"
+
+    def image(self, gated: gates.GatedTree) -> registry.Image | None:
+        """Return the image of GATED that the registry has; None where there is none."""
+        return self.store.image(_tag(gated))
+
+    def build(self, gated: gates.GatedTree) -> registry.Image:
+        """Return the image of GATED, built and pushed.
+
+        Raises:
+            errors.TreeChanged: the tree is no longer what the gates left.
+            errors.ImageMismatch: the registry's image is not what was asked for.
+        """
+        if tree.digest(gated.ship) != gated.digest:
+            raise errors.TreeChanged(f"{gated.ship}: not what the gates left", "run them again: inv gates --fresh")
+        repository = self.project.image.repository
+        docker = Docker(
+            dockerfile=render.folder(self.project, "docker") / "Dockerfile.sf-server",
+            base=self.base(),
+            timeout=self.project.image.timeout,
+        )
+        labels = inspection.labels(self.revision, gated.ship, gated.digest) | {inspection.BASE: docker.base}
+        docker.push(gated.ship, f"{repository}:{_tag(gated)}", labels, self.revision.epoch)
+        found = self.image(gated)
+        if found is None:
+            raise errors.BuildFailed(f"{repository}:{_tag(gated)}: pushed, and not there", "see the registry's log")
+        self.check(gated, found)
+        return found
+
+    def adopt(self, gated: gates.GatedTree, reference: str) -> registry.Image:
+        """Return the image REFERENCE (REPOSITORY@sha256:...) that somebody else built, checked and taken for GATED's.
+
+        Raises:
+            errors.ImageMismatch: it is not what the gated tree would have made, and foreign builds are not accepted.
+        """
+        digest = self.digest(reference)
+        found = self.store.image(digest)
+        described = self.store.manifest(digest)
+        if found is None or described is None:
+            raise errors.ImageMismatch(f"{reference}: the registry has no such image", "push it there first")
+        self.check(gated, found)
+        self.store.put_manifest(described[1], described[0].media_type, _tag(gated))
+        return found
+
+    def digest(self, reference: str) -> str:
+        """Return the digest in REFERENCE (REPOSITORY@sha256:...), which has to be in the configured repository."""
+        repository, _, digest = reference.partition("@")
+        if repository != self.project.image.repository or not digest.startswith("sha256:"):
+            raise errors.ConfigInvalid(
+                f"{reference}: expected {self.project.image.repository}@sha256:...",
+                "images and records are read from image.repository in deploy.toml; copy it there",
+            )
+        return digest
+
+    def check(self, gated: gates.GatedTree, image: registry.Image) -> dict[str, list[str]]:
+        """Return how the files of IMAGE differ from GATED's, by platform, as `inspection.check` finds them."""
+        labels = inspection.labels(self.revision, gated.ship, gated.digest)
+        return inspection.check(self.store, image, labels, gated.ship, foreign=self.project.image.foreign)
+
+    # The manifest.
+
+    def write_record(self, gated: gates.GatedTree, image: registry.Image, at: str) -> None:
+        """Put the manifest and the evidence into the registry beside IMAGE: the commit point of a release."""
+        differing = self.check(gated, image)
+        described = self.store.manifest(image.digest)
+        if described is None:
+            raise errors.BuildFailed(f"{image.digest}: not in the registry", "inv build")
+        made = self._manifest(image)
+        evidence = provenance.encode(
+            at,
+            provenance.read_holder(),
+            provenance.read_run(),
+            gates=gated.receipt.gates,
+            tree=gated.digest,
+            base={
+                name: inspection.read_labels(self.store, child).get(inspection.BASE, "")
+                for name, child in image.platforms.items()
+            },
+            foreign=differing,
+        )
+        record = registry.Record(subject=described[0], manifest=made.bytes, evidence=evidence)
+        self._known.pop(self.revision.commit, None)
+        # The tag of the digest keeps it from garbage collection; the revision's finds it, and comes last.
+        self.store.put_record(record, f"release-{image.digest.removeprefix('sha256:')}")
+        self.store.put_record(record, self.revision.commit)
+        tree.write_whole(self.project.work / "evidence" / f"{self.revision.commit}.json", evidence)
+
+    def _manifest(self, image: registry.Image) -> manifest.Manifest:
+        commands = {name: " ".join(gate.command) for name, gate in self.project.gates.all.items()}
+        commands |= {"image": "build docker/Dockerfile.sf-server", "manifest": "dist/sf-release-manifest.json"}
+        return manifest.Manifest(
+            schema=1,
+            source=manifest.Source(
+                repository=self.revision.repository,
+                revision=self.revision.commit,
+                path=self.revision.path,
+                tree=self.revision.tree,
+            ),
+            gates=tuple(manifest.Gate(name=name, command=command) for name, command in commands.items()),
+            image=manifest.Image(
+                repository=self.project.image.repository,
+                digest=image.digest,
+                mediaType=image.media_type,
+                platforms={
+                    name: manifest.Platform(digest=child.digest, config=child.config)
+                    for name, child in sorted(image.platforms.items())
+                },
+            ),
+            probes=manifest.PROBES,
+        )
+
+
+def _tag(gated: gates.GatedTree) -> str:
+    return f"tree-{gated.digest.removeprefix('sha256:')}"

@@ -1,0 +1,64 @@
+"""The registry for a site that has none: Debian's, in a container on loopback, its data in a named volume."""
+
+import contextlib
+import socket
+import time
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from selfdeploy import base, config, errors, process, registry
+
+
+def _address(project: config.Project) -> tuple[str, int] | None:
+    parts = urlsplit(f"//{project.image.repository}")
+    try:
+        return (parts.hostname or "", parts.port) if parts.port else None
+    except ValueError:
+        return None
+
+
+def is_wanted(project: config.Project) -> bool:
+    """Say whether PROJECT's repository is on this machine's loopback, at a port, with nothing answering there."""
+    address = _address(project)
+    if address is None or not registry.is_loopback(project.image.repository.partition("/")[0]):
+        return False
+    with contextlib.suppress(OSError), socket.create_connection(address, timeout=2):
+        return False
+    return True
+
+
+def ensure(project: config.Project, tell: Callable[[str], None]) -> None:
+    """Have the local registry run, and wait until it answers.
+
+    Raises:
+        errors.CommandFailed: the engine could not start it.
+        errors.RegistryUnreachable: it does not answer within 20 s.
+    """
+    address = _address(project)
+    if address is None:
+        raise errors.ConfigInvalid(
+            f"deploy.toml: image.repository: {project.image.repository} is not on this machine at a port",
+            "a local registry is 127.0.0.1:PORT/NAME",
+        )
+    host, port = address
+    name, tag = f"selfdeploy-registry-{port}", f"selfdeploy-registry:{base.recipe('registry', '')}"
+    if process.run(["docker", "container", "inspect", name], timeout=30, check=False).code == 0:
+        process.run(["docker", "start", name], timeout=60)
+    else:
+        if process.run(["docker", "image", "inspect", tag], timeout=30, check=False).code:
+            tell("building the local registry's image from Debian's packages")
+            base.build(project, "registry", tag)
+        publish = f"[{host}]:{port}:5000" if ":" in host else f"127.0.0.1:{port}:5000"
+        argv = ["docker", "run", "--detach", "--name", name, "--restart", "unless-stopped", "--read-only"]
+        argv += ["--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--publish", publish]
+        process.run([*argv, "--volume", f"{name}:/var/lib/registry", tag], timeout=60)
+    tell(f"started the local registry at {host}:{port}")
+    store = registry.connect(registry.Reference.parse(project.image.repository))
+    ends = time.monotonic() + 20
+    while True:
+        try:
+            return store.ping()
+        except errors.RegistryUnreachable:
+            if time.monotonic() > ends:
+                raise
+            time.sleep(0.1)

@@ -1,0 +1,111 @@
+"""The Docker engine of an environment, through the docker command: this machine's or another's."""
+
+import contextlib
+import ipaddress
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import python_on_whales
+
+from selfdeploy import errors, process
+
+SILENT = ("Cannot connect to the Docker daemon", "error during connect", "failed to connect", "context deadline")
+"""What the docker command says when the engine does not answer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """One engine; NAME is the environment it serves, HOST its address, empty for the caller's own."""
+
+    name: str
+    host: str = ""
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the engine is on another host, which has none of our files and another loopback."""
+        address = urlsplit(self.host)
+        if address.scheme in ("", "unix", "npipe"):
+            return False
+        if address.hostname == "localhost":
+            return False
+        with contextlib.suppress(ValueError):
+            return not ipaddress.ip_address(address.hostname or "").is_loopback
+        return True
+
+    def argv(self, *argv: str) -> list[str]:
+        """Return the docker command line ARGV with the engine named in it."""
+        return ["docker", *(["--host", self.host] if self.host else []), *argv]
+
+    def run(
+        self,
+        *argv: str,
+        timeout: float = 60,
+        stdin: bytes | None = None,
+        env: Mapping[str, str] | None = None,
+        check: bool = True,
+    ) -> process.Outcome:
+        """Run the docker command line ARGV to its end.
+
+        Raises:
+            errors.EngineUnreachable: the engine does not answer.
+            errors.CommandFailed: it failed, and CHECK is set.
+        """
+        outcome = process.run(self.argv(*argv), timeout=timeout, stdin=stdin, env=env, check=False)
+        if outcome.code and any(text in outcome.complaint for text in SILENT):
+            raise self.unreachable(outcome.complaint)
+        if outcome.code and check:
+            raise errors.CommandFailed(
+                f"{self.name}: docker {' '.join(argv[:2])}: exit code {outcome.code}", outcome.complaint
+            )
+        return outcome
+
+    def follow(self, *argv: str) -> None:
+        """Run the docker command line ARGV with its outputs as ours, until it ends or is interrupted."""
+        child = process.start(self.argv(*argv), timeout=7 * 86_400, stdout=sys.stdout.buffer, stderr=sys.stdout.buffer)
+        try:
+            child.wait()
+        finally:
+            process.end(child)
+
+    def inspect(self, kind: str, name: str) -> dict[str, Any] | None:
+        """Return what the engine says of the KIND (`container`, `image`, `volume`) NAME; None where it has none."""
+        outcome = self.run(kind, "inspect", name, timeout=30, check=False)
+        if outcome.code:
+            return None
+        try:
+            told = json.loads(outcome.stdout)[0]
+        except (ValueError, LookupError) as exc:
+            raise errors.CommandFailed(f"{self.name}: docker {kind} inspect {name}: no JSON", str(exc)) from exc
+        return told if isinstance(told, dict) else None
+
+    def client(self, seconds: float, **settings: Any) -> python_on_whales.DockerClient:  # noqa: ANN401 -- passed on
+        """Return a python-on-whales client whose every call ends within SECONDS."""
+        return python_on_whales.DockerClient(
+            client_call=[*process.guard(seconds), "docker"], host=self.host or None, **settings
+        )
+
+    def unreachable(self, why: str) -> errors.EngineUnreachable:
+        """Return the error that says that the engine does not answer, and WHY."""
+        return errors.EngineUnreachable(
+            f"{self.name}: the Docker engine {self.host or 'of this machine'} does not answer: {why}",
+            f"start it (./bootstrap does), or name another: environments.{self.name}.engine in deploy.toml",
+        )
+
+    def ping(self) -> None:
+        """Raise `errors.EngineUnreachable` when the engine does not answer."""
+        try:
+            outcome = self.run("version", "--format", "{{.Server.Version}}", timeout=20, check=False)
+        except errors.CommandTimedOut as exc:
+            raise self.unreachable("no answer within 20 s") from exc
+        if outcome.code:
+            raise self.unreachable(outcome.complaint or f"exit code {outcome.code}")
+
+
+def connect(name: str, host: str) -> Engine:
+    """Return the engine of the environment NAME: HOST, or else DOCKER_HOST, or else this machine's."""
+    return Engine(name=name, host=host or os.environ.get("DOCKER_HOST", ""))

@@ -1,0 +1,60 @@
+"""What would keep a release from ending on a Docker engine, found out before minutes are spent on it."""
+
+import contextlib
+import os
+import socket
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from selfdeploy import config, errors, registry
+from selfdeploy.environments.engine import Engine
+
+ROOM = 2 << 30
+"""Bytes that have to be free: an export with its dependencies and an image fit, with some to spare."""
+
+
+def refuse_out_of_reach(engine: Engine, project: config.Project, url: str) -> None:
+    """Raise `errors.ConfigInvalid` when ENGINE is on another host and would meet its own loopback, not ours."""
+    if not engine.is_remote:
+        return
+    where = f"deploy.toml: environments.{engine.name}"
+    if registry.is_loopback(project.image.repository.partition("/")[0]):
+        raise errors.ConfigInvalid(
+            f"{where}: {engine.host} is another host, and {project.image.repository} is on this one's loopback: "
+            "it cannot pull from there",
+            "set image.repository to a registry that both reach",
+        )
+    if registry.is_loopback(urlsplit(url).netloc):
+        raise errors.ConfigInvalid(
+            f"{where}: {engine.host} is another host, and {url} is on loopback: it cannot be probed from here",
+            "bind an address of that host, or set url to a way in",
+        )
+
+
+def refuse_full_disk(engine: Engine) -> None:
+    """Raise `errors.DiskFull` when the disk that ENGINE, one of this machine, keeps its data on is nearly full."""
+    root = engine.run("info", "--format", "{{.DockerRootDir}}", timeout=30).text
+    with contextlib.suppress(FileNotFoundError, PermissionError):
+        refuse_full(Path(root))
+
+
+def refuse_full(folder: Path) -> None:
+    """Raise `errors.DiskFull` when the disk of FOLDER has less than `ROOM` bytes left."""
+    stat = os.statvfs(folder)
+    free = stat.f_bavail * stat.f_frsize
+    if free < ROOM:
+        raise errors.DiskFull(
+            f"{folder}: {free >> 20} MiB free, and a release may need {ROOM >> 20}", "make room: docker system df"
+        )
+
+
+def refuse_taken_port(name: str, bind: str, port: int) -> None:
+    """Raise `errors.PortTaken` when something listens on the address BIND at PORT, where the environment NAME would."""
+    with socket.socket(socket.AF_INET6 if ":" in bind else socket.AF_INET) as attempt:
+        attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            attempt.bind((bind, port))
+        except OSError as exc:
+            raise errors.PortTaken(
+                f"{name}: {bind}:{port}: {exc.strerror}", f"free it, or set environments.{name}.port or bind"
+            ) from exc

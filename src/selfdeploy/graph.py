@@ -1,0 +1,55 @@
+"""The gates as a graph: which are wanted, which are ready, and what their output reports; pure."""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+
+from selfdeploy import config, errors
+
+TESTS = re.compile(r"^(?:#|\u2139) tests (\d+)\s*$", re.MULTILINE)
+"""How node's test runner reports a count, in its `tap` and its `spec` form."""
+
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def select(gates: Mapping[str, config.Gate], names: Sequence[str]) -> dict[str, config.Gate]:
+    """Return the gates NAMES and all they need, in the order of GATES; all of them when NAMES is empty.
+
+    Raises:
+        errors.ConfigInvalid: there is no gate of that name.
+    """
+    wanted: set[str] = set()
+    left = list(names or gates)
+    while left:
+        name = left.pop()
+        if name not in gates:
+            raise errors.ConfigInvalid(f"gates: no gate named {name!r}", f"the gates are {', '.join(gates)}")
+        if name not in wanted:
+            wanted.add(name)
+            left.extend(gates[name].needs)
+    return {name: gate for name, gate in gates.items() if name in wanted}
+
+
+def depth(gates: Mapping[str, config.Gate], name: str) -> int:
+    """Return how many gates wait, one after the other, for the gate NAME of GATES."""
+    return max((1 + depth(gates, other) for other, gate in gates.items() if name in gate.needs), default=0)
+
+
+def ready(left: Mapping[str, config.Gate], passed: Collection[str]) -> list[str]:
+    """Return those of LEFT that can start now that PASSED have passed; first those that most others wait for."""
+    names = [name for name, gate in left.items() if all(need in passed for need in gate.needs)]
+    return sorted(names, key=lambda name: -depth(left, name))
+
+
+def tests_reported(output: str) -> int:
+    """Return how many tests OUTPUT, of node's test runner, says were run."""
+    return sum(int(count) for count in TESTS.findall(COLOURS.sub("", output)))
+
+
+def complaint(gate: config.Gate, code: int, output: str, *, timed_out: bool = False) -> str:
+    """Return why GATE, which ended with CODE and OUTPUT, did not pass; empty when it did."""
+    if timed_out:
+        return f"did not end within {gate.timeout:g} s"
+    if code:
+        return f"exit code {code}"
+    count = tests_reported(output) if gate.minimum_tests else 0
+    return f"ran {count} tests, and has to run at least {gate.minimum_tests}" if count < gate.minimum_tests else ""

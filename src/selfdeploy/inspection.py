@@ -1,0 +1,88 @@
+"""Whether an image in the registry is what it was asked to be: labels, command line, user and files."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from selfdeploy import errors, layers, registry, render, source, tree
+
+OCI = "org.opencontainers.image"
+REVISION = f"{OCI}.revision"
+BASE = f"{OCI}.base.name"
+TREE = f"{render.LABEL}.tree"
+
+LINE = ("node", "/opt/sf/dist/loader.js", "server", "/workspace", "--host", "0.0.0.0", "--port", "4000")  # noqa: S104
+"""The contract's command line: all addresses of the container, which publishes what its environment says."""
+
+
+def labels(revision: source.Revision, ship: Path, digest: str) -> dict[str, str]:
+    """Return the labels that the image of the gated tree SHIP, which hashes to DIGEST, has to have."""
+    package = json.loads((ship / "package.json").read_bytes())
+    return {
+        REVISION: revision.commit,
+        f"{OCI}.source": revision.repository,
+        f"{OCI}.title": str(package.get("name", "sf")),
+        f"{OCI}.version": str(package.get("version", "0")),
+        TREE: digest,
+    }
+
+
+def read_labels(store: registry.Registry, child: registry.Child) -> dict[str, Any]:
+    """Return the labels of the image CHILD, as the registry has them."""
+    told = _read_inner(store, child).get("Labels")
+    return told if isinstance(told, dict) else {}
+
+
+def _read_inner(store: registry.Registry, child: registry.Child) -> dict[str, Any]:
+    inner = store.config(child.config).get("config")
+    return inner if isinstance(inner, dict) else {}
+
+
+def check_labels(platform: str, told: Mapping[str, Any], expected: Mapping[str, str]) -> None:
+    """Raise `errors.ImageMismatch` at the first label of PLATFORM's image that TOLD has otherwise than EXPECTED."""
+    for name, value in expected.items():
+        if told.get(name) != value:
+            raise errors.ImageMismatch(
+                f"{platform}: label {name}: expected {value}, actual {str(told.get(name))[:200]}",
+                "the image is of something else; build it again: inv release --fresh",
+            )
+
+
+def check_run(platform: str, inner: Mapping[str, Any]) -> None:
+    """Raise `errors.ImageMismatch` unless the image config INNER starts the contract's command line, not as root."""
+    line = [*(inner.get("Entrypoint") or ()), *(inner.get("Cmd") or ())]
+    if tuple(line[-len(LINE) :]) != LINE:
+        raise errors.ImageMismatch(f"{platform}: starts {line}", f"it has to start {' '.join(LINE)}")
+    if str(inner.get("User") or "0").partition(":")[0] in ("0", "root"):
+        raise errors.ImageMismatch(f"{platform}: runs as root", "name a user in the image: USER 1000:1000")
+
+
+def check(
+    store: registry.Registry, image: registry.Image, expected: Mapping[str, str], ship: Path, *, foreign: bool
+) -> dict[str, list[str]]:
+    """Return how the files of IMAGE differ from those of the gated tree SHIP, by platform, where FOREIGN accepts that.
+
+    An image that carries the tree's hash among the EXPECTED labels is one that was built from it; of any other the
+    layers are read.
+
+    Raises:
+        errors.ImageMismatch: other labels, user or command line than the contract's; or other files.
+    """
+    differing = {}
+    for platform, child in image.platforms.items():
+        told = read_labels(store, child)
+        check_run(platform, _read_inner(store, child))
+        if told.get(TREE) == expected[TREE]:
+            check_labels(platform, told, expected)
+            continue
+        check_labels(platform, told, {REVISION: expected[REVISION]})
+        if wrong := layers.compare(tree.entries(ship), layers.files(store, child.digest, below="opt/sf")):
+            differing[platform] = wrong
+    if differing and not foreign:
+        listed = "".join(f"\n  {platform}: {line}" for platform, lines in differing.items() for line in lines)
+        raise errors.ImageMismatch(
+            f"{image.digest}: its files are not the gated tree's:{listed}",
+            "build it from the gated tree, or accept foreign builds: image.foreign in deploy.toml",
+        )
+    return differing

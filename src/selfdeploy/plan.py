@@ -1,0 +1,87 @@
+"""The list of stages, each of which finds its result in reality or makes it: look, or converge; pure."""
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from selfdeploy import errors
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """Reality has the stage's result."""
+
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Missing:
+    """Reality lacks the stage's result."""
+
+    why: str
+
+
+class Lookup(Protocol):
+    """One step of a release that can be looked for."""
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+
+    def find(self) -> Found | Missing:
+        """Look for the result; in reality only."""
+
+
+class Stage(Lookup, Protocol):
+    """One step of a release that can be made, too."""
+
+    def make(self) -> None:
+        """Make the result."""
+
+
+class Reporter(Protocol):
+    """Whom to tell how it goes."""
+
+    def stage(self, name: str) -> AbstractContextManager[None]:
+        """Tell that the stage NAME is under way, until the block ends."""
+
+    def note(self, text: str) -> None:
+        """Tell a line."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One line of the plan: a stage, whether reality already has its result, and why."""
+
+    stage: str
+    found: bool
+    why: str
+
+    def __str__(self) -> str:
+        """Return the line as `inv plan` prints it."""
+        return f"{self.stage:<10} {'found' if self.found else 'missing':<8} {self.why}"
+
+
+def look(stages: Iterable[Lookup]) -> list[Line]:
+    """Return a line a stage: what reality has of it. What comes after a missing stage is still looked for."""
+    found = [(stage.name, stage.find()) for stage in stages]
+    return [Line(stage=name, found=isinstance(result, Found), why=result.why) for name, result in found]
+
+
+def converge(stages: Iterable[Stage], reporter: Reporter) -> None:
+    """Make what is missing, one stage after the other, and look again.
+
+    Raises:
+        errors.NotConverged: a stage was made, and its result is still not there.
+    """
+    for stage in stages:
+        with reporter.stage(stage.name):
+            result = stage.find()
+            if isinstance(result, Missing):
+                reporter.note(result.why)
+                stage.make()
+                result = stage.find()
+                if isinstance(result, Missing):
+                    raise errors.NotConverged(f"{stage.name}: made, and still missing: {result.why}", "inv plan")
+            reporter.note(result.why)

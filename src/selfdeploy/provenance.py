@@ -1,0 +1,78 @@
+"""Who does this, as part of which CI run; and the evidence of a release, which its manifest leaves out."""
+
+import getpass
+import json
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from selfdeploy import errors
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One run of a CI service."""
+
+    authority: str
+    id: str
+    url: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holder:
+    """Who holds an environment or tries a release, and the address of the CI run it is part of, if any."""
+
+    who: str
+    run: str = ""
+
+
+def read_run(environment: Mapping[str, str] = os.environ) -> Run | None:
+    """Return the CI run this is part of; Forgejo's variables count before GitHub's, which Forgejo sets too."""
+    for authority in ("forgejo", "github"):
+        prefix = authority.upper()
+        number = environment.get(f"{prefix}_RUN_ID")
+        if number:
+            server, repository = (environment.get(f"{prefix}_{part}", "") for part in ("SERVER_URL", "REPOSITORY"))
+            # A run's page is found by its number in the repository, where the service tells it.
+            page = environment.get(f"{prefix}_RUN_NUMBER", number) if authority == "forgejo" else number
+            return Run(authority=authority, id=number, url=f"{server}/{repository}/actions/runs/{page}")
+    return None
+
+
+def read_holder(environment: Mapping[str, str] = os.environ) -> Holder:
+    """Return who runs this process."""
+    run = read_run(environment)
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name, as CI containers have them
+        user = str(os.getuid())
+    return Holder(who=f"{user}@{socket.gethostname()}", run=run.url if run else "")
+
+
+def encode(at: str, holder: Holder, run: Run | None, **facts: object) -> bytes:
+    """Return the evidence of a release as bytes: when (AT), by whom, in which RUN, and FACTS of how it went."""
+    value = {"schema": 1, "builtAt": at, "who": holder.who, "run": asdict(run) if run else {}, **facts}
+    return json.dumps(value, sort_keys=True, indent=2).encode()
+
+
+def decode(data: bytes) -> dict[str, Any]:
+    """Return the evidence that DATA, of a registry's record, holds.
+
+    Raises:
+        errors.RecordInvalid: it is no JSON object.
+    """
+    try:
+        told = json.loads(data)
+    except ValueError as exc:
+        raise errors.RecordInvalid("evidence: no JSON", "build the release again: inv release --fresh") from exc
+    if not isinstance(told, dict):
+        raise errors.RecordInvalid("evidence: no JSON object", "build the release again: inv release --fresh")
+    return told
+
+
+def authority(evidence: Mapping[str, Any]) -> str:
+    """Return which CI service EVIDENCE says built the release; empty when none did."""
+    run = evidence.get("run")
+    return str(run.get("authority", "")) if isinstance(run, Mapping) else ""

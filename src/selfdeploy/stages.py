@@ -1,0 +1,178 @@
+"""The stages of a release, each of which finds its result in reality or makes it."""
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from selfdeploy import errors, gates, plan, provenance, rollout
+from selfdeploy.assembly import Assembly, Release
+from selfdeploy.environments import Environment, Lock
+
+
+@dataclass(kw_only=True)
+class Gates:
+    """The gates have passed on the revision; a release on record says so, or the gated tree itself."""
+
+    assembly: Assembly
+    fresh: bool = False
+    name: str = "gates"
+
+    def find(self) -> plan.Found | plan.Missing:
+        """Look for a record of the release, or else for the gated tree."""
+        if not self.fresh and self.assembly.recorded_here():
+            return plan.Found(why=f"passed on {self.assembly.revision.commit[:12]}, on record")
+        found = gates.find(self.assembly.project, self.assembly.revision)
+        if self.fresh or isinstance(found, errors.SelfdeployError):
+            return plan.Missing(why="asked to run them again" if self.fresh else str(found))
+        return plan.Found(why=f"passed on {self.assembly.revision.commit[:12]}, tree {found.digest[:19]}")
+
+    def make(self) -> None:
+        """Run them."""
+        self.assembly.run_gates(fresh=self.fresh)
+        self.fresh = False
+
+
+@dataclass(kw_only=True)
+class Image:
+    """The registry has the image of the gated tree; FOREIGN is one that somebody else built."""
+
+    assembly: Assembly
+    fresh: bool = False
+    foreign: str = ""
+    name: str = "image"
+    digest: str = field(default="", init=False)
+
+    def find(self) -> plan.Found | plan.Missing:
+        """Look for a record of the release, or else for the image of the gated tree."""
+        recorded = None if self.fresh else self.assembly.recorded_here()
+        if recorded and (not self.foreign or self.foreign == recorded.manifest.image.reference):
+            return self._found(recorded.manifest.image.digest)
+        gated = gates.find(self.assembly.project, self.assembly.revision)
+        if isinstance(gated, errors.SelfdeployError):
+            return plan.Missing(why="there is no gated tree to build it from")
+        image = self.assembly.image(gated)
+        if image is None or (self.foreign and not self.foreign.endswith(f"@{image.digest}")):
+            return plan.Missing(why=f"the registry has none of tree {gated.digest[:19]}")
+        self.assembly.check(gated, image)
+        return self._found(image.digest)
+
+    def _found(self, digest: str) -> plan.Found:
+        self.digest = digest
+        return plan.Found(why=digest)
+
+    def make(self) -> None:
+        """Build and push it, or take the one that somebody else built."""
+        gated = gates.require(self.assembly.project, self.assembly.revision)
+        if self.foreign:
+            self.assembly.adopt(gated, self.foreign)
+        else:
+            self.assembly.build(gated)
+
+
+@dataclass(kw_only=True)
+class Manifest:
+    """The registry has the manifest and the evidence on record beside the image."""
+
+    assembly: Assembly
+    fresh: bool = False
+    foreign: str = ""
+    name: str = "manifest"
+
+    def find(self) -> plan.Found | plan.Missing:
+        """Look for the record."""
+        recorded = None if self.fresh else self.assembly.recorded_here()
+        if recorded is None or (self.foreign and self.foreign != recorded.manifest.image.reference):
+            return plan.Missing(why=f"the registry has no record of {self.assembly.revision.commit[:12]}")
+        return plan.Found(why=recorded.manifest.release)
+
+    def make(self) -> None:
+        """Write the record."""
+        gated = gates.require(self.assembly.project, self.assembly.revision)
+        image = self.assembly.image(gated)
+        if image is None:
+            raise errors.BuildFailed("the registry has no image of the gated tree", "build it: inv build")
+        self.assembly.write_record(gated, image, rollout.now())
+        self.fresh = False
+
+
+@dataclass(kw_only=True)
+class Glance:
+    """An environment, asked once and not locked: what a plan shows."""
+
+    environment: Environment
+    release: Release | None
+
+    @property
+    def name(self) -> str:
+        """The environment's name."""
+        return self.environment.name
+
+    def find(self) -> plan.Found | plan.Missing:
+        """Look whether it answers as the release."""
+        if self.release is None:
+            return plan.Missing(why="there is no release to run yet")
+        return rollout.glance(self.environment, self.release.manifest)
+
+
+@dataclass(kw_only=True)
+class Prove:
+    """An environment runs the release, proven; its lock is held until HELD is closed."""
+
+    environment: Environment
+    release: Release
+    held: contextlib.ExitStack
+    holder: provenance.Holder
+    proofs: list[rollout.Proof] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """The environment's name."""
+        return self.environment.name
+
+    def find(self) -> plan.Found | plan.Missing:
+        """Prove it; what is not proven is an error here, for nothing is to be changed."""
+        if not self._proven():
+            self.proofs.append(rollout.prove(self.environment, self.take_lock(), self.release.manifest))
+        return self._found()
+
+    def make(self) -> None:
+        """Do nothing: what is not proven has been refused."""
+
+    def take_lock(self) -> Lock:
+        """Return the environment's lock, held from now on; the engine gets the image first, which the lock runs."""
+        image = self.release.manifest.image.reference
+        self.environment.fetch(image)
+        return self.held.enter_context(self.environment.hold(image, self.holder))
+
+    def _proven(self) -> Sequence[rollout.Proof]:
+        return [proof for proof in self.proofs if proof.environment == self.name]
+
+    def _found(self) -> plan.Found:
+        rounds = self._proven()[0].rounds
+        return plan.Found(why=f"{self.release.manifest.source.revision[:12]} answers, {rounds} rounds agree")
+
+
+@dataclass(kw_only=True)
+class Settle(Prove):
+    """As `Prove`, and what does not run the release yet is made to; PROOFS are those of what comes before it."""
+
+    older: bool = False
+    lock: Lock | None = field(default=None, init=False)
+
+    def find(self) -> plan.Found | plan.Missing:
+        """Take the lock, and look whether it runs the release already."""
+        if self._proven():
+            return self._found()
+        self.lock = self.take_lock()
+        proof = rollout.find(self.environment, self.lock, self.release.manifest)
+        if isinstance(proof, str):
+            return plan.Missing(why=proof)
+        self.proofs.append(proof)
+        return self._found()
+
+    def make(self) -> None:
+        """Roll the release out, or put back what ran."""
+        if self.lock is None:
+            raise errors.LockLost(f"{self.name}: not held", "inv release")
+        made = rollout.settle(self.environment, self.lock, self.release, self.proofs, self.holder, older=self.older)
+        self.proofs.append(made)

@@ -1,0 +1,136 @@
+"""Living with a release: what each environment runs and remembers, rolling back, letting go."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from selfdeploy import config, environments, errors, manifest, probe, provenance, rollout
+from selfdeploy.environments import Environment, Lock, record
+from selfdeploy.witness import Replica
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """What one environment runs, what it last proved, what is on hold there, and who holds it."""
+
+    name: str
+    url: str
+    replicas: Sequence[Replica] = ()
+    answer: str = ""
+    proven: record.Proven | None = None
+    holds: dict[str, str]
+    holder: str = ""
+    cut_off: record.Attempt | None = None
+    error: str = ""
+
+    def __str__(self) -> str:
+        """Return it as `inv status` prints it."""
+        lines = [f"{self.name}  {self.url}"]
+        if self.error:
+            return "\n".join([*lines, f"  error    {self.error}"])
+        lines += [f"  replica  {replica.name} ({replica.instance}) {replica.state}" for replica in self.replicas]
+        lines += [] if self.replicas else ["  replica  none"]
+        lines += [f"  answers  {self.answer}"] if self.answer else []
+        if self.proven:
+            lines += [f"  proven   {self.proven.revision} since {self.proven.at}", f"           {self.proven.digest}"]
+        lines += [f"  on hold  {digest}: {why}" for digest, why in self.holds.items()]
+        if self.cut_off and not self.holder:
+            lines.append(
+                f"  cut off  {self.cut_off.revision} by {self.cut_off.who} at {self.cut_off.began}: inv release"
+            )
+        lines += [f"  locked   by {self.holder}"] if self.holder else []
+        return "\n".join(lines)
+
+    def as_data(self) -> dict[str, object]:
+        """Return it as JSON data."""
+        proven = self.proven.model_dump(exclude={"manifest", "rendered"}) if self.proven else None
+        return {
+            "name": self.name,
+            "url": self.url,
+            "replicas": [
+                {"name": r.name, "instance": r.instance, "state": r.state, "digests": sorted(r.digests)}
+                for r in self.replicas
+            ],
+            "answer": self.answer,
+            "proven": proven,
+            "holds": self.holds,
+            "holder": self.holder,
+            "cutOff": self.cut_off.model_dump() if self.cut_off else None,
+            "error": self.error,
+        }
+
+
+def read_status(project: config.Project, name: str) -> Status:
+    """Return what the environment NAME runs and remembers; an engine that does not answer is part of it."""
+    environment = environments.connect(project, name)
+    try:
+        known, replicas = environment.read(), environment.replicas()
+        holder = environment.held_by()
+    except errors.SelfdeployError as exc:
+        return Status(name=name, url=environment.url, holds={}, error=exc.message)
+    told = probe.get(environment.url + manifest.PROBES["version"], project.probes.timeout) if replicas else None
+    last = known.attempts[0] if known.attempts else None
+    return Status(
+        name=name,
+        url=environment.url,
+        replicas=replicas,
+        answer=f"{told.status or 'nothing'} {told.body.strip()[:500]}" if told else "",
+        proven=known.proven[0] if known.proven else None,
+        holds=known.holds,
+        holder=holder,
+        cut_off=last if last and last.ending == record.UNDER_WAY else None,
+    )
+
+
+def read_history(project: config.Project, name: str) -> list[record.Attempt]:
+    """Return the attempts on the environment NAME, newest first; one that nobody lived to end is `cut off`."""
+    environment = environments.connect(project, name)
+    known, holder = environment.read(), environment.held_by()
+    under_way = [index for index, attempt in enumerate(known.attempts) if attempt.ending == record.UNDER_WAY]
+    return [
+        attempt.model_copy(update={"ending": "cut off"}) if index in under_way and (index or not holder) else attempt
+        for index, attempt in enumerate(known.attempts)
+    ]
+
+
+@contextlib.contextmanager
+def held(environment: Environment) -> Iterator[Lock]:
+    """Hold ENVIRONMENT with an image that it has, or had.
+
+    Raises:
+        errors.NothingToRollBack: nothing was ever released to it.
+    """
+    image = environment.any_image()
+    if not image:
+        known = environment.read()
+        if not known.proven:
+            raise errors.NothingToRollBack(f"{environment.name}: nothing has been released to it", "inv release")
+        image = manifest.parse(known.proven[0].manifest.encode(), f"{environment.name}: record").image.reference
+    with environment.hold(image, provenance.read_holder()) as lock:
+        yield lock
+
+
+def roll_back(project: config.Project, name: str, to: str) -> record.Proven:
+    """Put the environment NAME back to what it proved before, or to TO, and return that."""
+    environment = environments.connect(project, name)
+    with held(environment) as lock:
+        return rollout.restore(environment, lock, to, provenance.read_holder())
+
+
+def unhold(project: config.Project, name: str, digest: str) -> None:
+    """Free DIGEST, which failed in the environment NAME, to be rolled out there again."""
+    environment = environments.connect(project, name)
+    with held(environment) as lock:
+        known = environment.read(lock)
+        if digest not in known.holds:
+            listed = ", ".join(known.holds) or "nothing"
+            raise errors.ConfigInvalid(f"{name}: {digest} is not on hold", f"on hold there: {listed}")
+        environment.write(lock, known.unhold(digest))
+
+
+def take_down(project: config.Project, name: str) -> None:
+    """Stop and remove the server of the environment NAME; its volumes and its record stay."""
+    environment = environments.connect(project, name)
+    if environment.replicas():
+        with held(environment) as lock:
+            environment.down(lock)

@@ -1,0 +1,121 @@
+"""The three witnesses of which build runs: the process, the manifest beside it and the runtime; compared, and pure."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from selfdeploy.manifest import Manifest
+
+OK = 200
+"""HTTP's answer of a probe that passes (RFC 9110)."""
+
+RPC = "rpc"
+"""The name that the answer to the RPC call goes by, beside those of the manifest's probes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What one endpoint answered; status 0 when nothing did, with the reason in `body`."""
+
+    status: int
+    body: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replica:
+    """One running server as its runtime lists it: its name, and every digest the runtime knows its image by."""
+
+    name: str
+    instance: str
+    digests: frozenset[str]
+    state: str = "running"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Round:
+    """One time of asking: the replicas listed before and after, and what each way in answered."""
+
+    before: tuple[Replica, ...]
+    after: tuple[Replica, ...]
+    answers: Mapping[str, Mapping[str, Answer]] = field(default_factory=dict)
+
+
+def compare(manifest: Manifest, seen: Round, *, rpc: bool = False) -> list[str]:
+    """Return every way in which SEEN is not the release of MANIFEST; nothing when all witnesses agree.
+
+    With RPC, every replica also has to have answered the RPC call.
+    """
+    wrong: list[str] = []
+    if not seen.before:
+        wrong.append("no replica is running")
+    if {r.instance for r in seen.before} != {r.instance for r in seen.after}:
+        wrong.append("the replicas changed while they were asked")
+    for replica in seen.before:
+        if replica.state != "running":
+            wrong.append(f"{replica.name}: is {replica.state}")
+        if not replica.digests & manifest.image.digests:
+            actual = ", ".join(sorted(replica.digests)) or "unknown"
+            wrong.append(f"{replica.name}: runtime: expected image {manifest.image.digest}, actual {actual}")
+    replicas = {replica.name: replica.instance for replica in seen.before}
+    for way in sorted({*replicas, *seen.answers}):
+        instances = {replicas[way]} if way in replicas else set(replicas.values())
+        answers = seen.answers.get(way, {})
+        wrong += [f"{way}: {line}" for line in _compare_probes(manifest, answers)]
+        wrong += [f"{way}: {line}" for line in _compare_version(manifest, answers.get("version"), instances)]
+        if rpc and way in replicas:
+            wrong += [f"{way}: {line}" for line in _compare_rpc(answers.get(RPC))]
+    return wrong
+
+
+def _compare_probes(manifest: Manifest, answers: Mapping[str, Answer]) -> list[str]:
+    wrong = []
+    for name, path in sorted(manifest.probes.items()):
+        answer = answers.get(name, Answer(status=0, body="not asked"))
+        if answer.status != OK:
+            wrong.append(f"{path}: expected HTTP 200, actual {_told(answer)}")
+    return wrong
+
+
+def _told(answer: Answer) -> str:
+    return f"HTTP {answer.status}" if answer.status else f"no answer ({answer.body[:200]})"
+
+
+def _read_object(answer: Answer) -> dict[str, Any] | None:
+    try:
+        told = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        return None
+    return told if isinstance(told, dict) else None
+
+
+def _compare_version(manifest: Manifest, answer: Answer | None, instances: set[str]) -> list[str]:
+    if answer is None or answer.status != OK:
+        return []
+    path = manifest.probes["version"]
+    told = _read_object(answer)
+    if told is None:
+        return [f"{path}: expected a JSON object, actual {answer.body[:80]!r}"]
+    expected = {
+        "revision": manifest.source.revision,
+        "release": manifest.release,
+        "image": manifest.image.reference,
+    }
+    wrong = [
+        f"{path}: {key}: expected {value}, actual {str(told.get(key))[:100]}"
+        for key, value in expected.items()
+        if told.get(key) != value
+    ]
+    if str(told.get("instance")) not in instances:
+        listed = " or ".join(sorted(instances)) or "none"
+        wrong.append(f"{path}: instance: expected {listed}, actual {str(told.get('instance'))[:100]}")
+    return wrong
+
+
+def _compare_rpc(answer: Answer | None) -> list[str]:
+    if answer is None or answer.status != OK:
+        return [f"rpc: expected HTTP 200, actual {_told(answer or Answer(status=0, body='not asked'))}"]
+    told = _read_object(answer)
+    if told is None or told.get("jsonrpc") != "2.0" or "result" not in told:
+        return [f"rpc: expected a JSON-RPC result, actual {answer.body[:80]!r}"]
+    return []
