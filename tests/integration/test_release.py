@@ -1,144 +1,148 @@
 """The whole release of the bundled application, on a real engine, with a real registry and a real Node."""
 
-import os
-import shutil
-import socket
-import subprocess
-import sys
-import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-import requests
-
-ROOT = Path(__file__).parents[2]
+from lab.site import Done, Site
 
 
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
+def test_a_release_goes_the_whole_way(whole: tuple[Site, Done]) -> None:
+    site, done = whole
 
-
-def call(*argv: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(argv, cwd=cwd, capture_output=True, text=True, check=False, timeout=900)
-
-
-@dataclass(frozen=True)
-class Site:
-    """A project of its own that releases a copy of the bundled application."""
-
-    folder: Path
-    name: str
-    ports: tuple[int, int]
-
-    def inv(self, *argv: str) -> subprocess.CompletedProcess[str]:
-        return call(sys.executable, "-m", "invoke", *argv, cwd=self.folder)
-
-    def git(self, *argv: str) -> str:
-        identity = ("-c", "user.name=t", "-c", "user.email=t@localhost")
-        done = call("git", *identity, *argv, cwd=self.folder / "sf")
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
-
-    def containers(self) -> str:
-        return call("docker", "ps", "-q", "--no-trunc", "--filter", f"name={self.name}", cwd=self.folder).stdout
-
-    def version(self, index: int) -> dict[str, str]:
-        told: dict[str, str] = requests.get(f"http://127.0.0.1:{self.ports[index]}/api/version", timeout=5).json()
-        return told
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    if subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
-        if os.environ.get("SELFDEPLOY_REQUIRE_ALL"):
-            pytest.fail("no Docker engine answers")
-        pytest.skip("no Docker engine answers")
-    folder = tmp_path_factory.mktemp("site")
-    name = f"sf-{uuid.uuid4().hex[:8]}"
-    site = Site(folder=folder, name=name, ports=(free_port(), free_port()))
-    ignore = shutil.ignore_patterns("node_modules", "dist", ".next")
-    shutil.copytree(ROOT / "examples" / "sf", folder / "sf", ignore=ignore)
-    for file in ("tasks.py", "noxfile.py"):
-        shutil.copy(ROOT / file, folder / file)
-    (folder / "deploy.toml").write_text(f"""
-[source]
-path = "sf"
-[probes]
-deadline = 20
-[environments.test]
-kind = "compose"
-project = "{name}-t"
-port = {site.ports[0]}
-[environments.prod]
-kind = "compose"
-project = "{name}-p"
-port = {site.ports[1]}
-""")
-    site.git("init", "-q")
-    site.git("add", "-A")
-    site.git("commit", "-qm", "one")
-    yield site
-    for environment in ("t", "p"):
-        project = f"{name}-{environment}"
-        call("docker", "rm", "-f", f"{project}-server-1", f"{project}-lock", cwd=folder)
-        call("docker", "network", "rm", f"{project}_default", cwd=folder)
-        call("docker", "volume", "rm", f"{project}-record", f"{project}_home", f"{project}_workspace", cwd=folder)
-
-
-def test_a_release_goes_the_whole_way_and_a_second_one_changes_nothing(site: Site) -> None:
-    first = site.inv("release")
-    before = site.containers()
-    second = site.inv("release")
-
-    assert first.returncode == 0, first.stderr
-    assert second.returncode == 0, second.stderr
-    assert len(before.split()) == 2
-    assert site.containers() == before
-    assert {site.version(index)["revision"] for index in (0, 1)} == {site.git("rev-parse", "HEAD")}
+    assert done.returncode == 0, done.stderr
+    assert [site.version(name)["revision"] for name in ("test", "prod")] == [site.revision] * 2
     assert "missing" not in site.inv("plan").stdout
 
 
-def test_a_dirty_checkout_is_refused_and_the_file_named(site: Site) -> None:
-    dirt = site.folder / "sf" / "dirt.txt"
-    dirt.write_text("x")
+def test_the_replicas_are_locked_down_and_run_the_digest(whole: tuple[Site, Done]) -> None:
+    site, _ = whole
 
-    refused = site.inv("release")
-    dirt.unlink()
+    for name in ("test", "prod"):
+        told = site.inspect(name)
+        host = told["HostConfig"]
+        image = site.version(name)["image"]
 
-    assert refused.returncode == 12
-    assert "dirt.txt" in refused.stderr
-
-
-def test_a_container_swapped_by_hand_is_not_proven_and_the_next_release_mends_it(site: Site) -> None:
-    call("docker", "rm", "-f", f"{site.name}-t-server-1", cwd=site.folder)
-
-    refused = site.inv("probe", "-e", "test")
-    promoted = site.inv("rollout", "-e", "prod")
-    mended = site.inv("release")
-
-    assert refused.returncode == 50
-    assert promoted.returncode == 50
-    assert mended.returncode == 0, mended.stderr
-    assert site.version(0)["revision"] == site.git("rev-parse", "HEAD")
+        assert told["Config"]["Image"] == image
+        assert told["Config"]["User"] == "1000:1000"
+        assert host["ReadonlyRootfs"] is True
+        assert host["CapDrop"] == ["ALL"]
+        assert host["SecurityOpt"] == ["no-new-privileges:true"]
+        assert [binding["HostIp"] for binding in host["PortBindings"]["4000/tcp"]] == ["127.0.0.1"]
+        assert host["RestartPolicy"]["Name"] == "unless-stopped"
 
 
-def test_a_server_that_answers_as_another_revision_is_put_back_and_held_and_never_reaches_prod(site: Site) -> None:
-    good = site.git("rev-parse", "HEAD")
-    prod = site.version(1)
-    stamp = site.folder / "sf" / "scripts" / "stamp.mjs"
-    stamp.write_text(stamp.read_text().replace("process.env.SF_BUILD_REVISION", '"f".repeat(40)'))
-    site.git("commit", "-qam", "two")
+def test_a_second_release_changes_nothing_also_from_another_clone(whole: tuple[Site, Done], tmp_path: Path) -> None:
+    site, _ = whole
+    before = site.ids()
 
-    failed = site.inv("release")
-    held = site.inv("release")
+    again = site.inv("release")
+    elsewhere = site.cloned(tmp_path / "clone").inv("release")
 
-    assert failed.returncode == 51, failed.stderr
-    assert "expected" in failed.stderr
-    assert held.returncode == 45, held.stderr
-    assert site.version(0)["revision"] == good
-    assert site.version(1) == prod
-    assert "put back, proven" in site.inv("history", "-e", "test").stdout.splitlines()[0]
+    assert again.returncode == 0, again.stderr
+    assert elsewhere.returncode == 0, elsewhere.stderr
+    assert len(before) == 2
+    assert site.ids() == before
+    assert not (tmp_path / "clone" / ".selfdeploy" / "trees").exists()
+
+
+def test_a_release_can_stop_at_test_and_prod_is_promoted_by_hand(site: Site) -> None:
+    old, new = site.revision, site.commit("two")
+
+    stopped = site.inv("release", "--to", "test")
+    between = site.version("test")["revision"], site.version("prod")["revision"]
+    direct = site.inv("rollout", "-e", "prod")
+    promoted = site.inv("promote", "-e", "prod", "--revision", new[:10])
+
+    assert stopped.returncode == 0, stopped.stderr
+    assert "inv promote -e prod" in stopped.stdout
+    assert between == (new, old)
+    assert direct.returncode == 50
+    assert "inv promote -e prod" in direct.stderr
+    assert promoted.returncode == 0, promoted.stderr
+    assert site.version("prod")["revision"] == new
+
+
+def test_each_stage_is_a_command_of_its_own(site: Site) -> None:
+    revision = site.commit("three")
+
+    early = site.inv("build")
+    steps = [site.inv(*argv) for argv in (["gates"], ["build"], ["manifest"], ["rollout", "-e", "test"])]
+    probed = site.inv("probe", "-e", "test", "--release", site.version("test")["image"])
+
+    assert early.returncode == 21
+    assert "inv gates" in early.stderr
+    assert [step.returncode for step in steps] == [0, 0, 0, 0], [step.stderr for step in steps]
+    assert probed.returncode == 0, probed.stderr
+    assert site.version("test")["revision"] == revision
+
+
+def test_what_has_changed_in_deploy_toml_is_applied_and_the_same_release_proven_again(site: Site) -> None:
+    site.inv("release")
+    before = site.ids()
+    site.configure(test='variables = {GREETING = "hello $USER"}')
+
+    done = site.inv("release")
+    after = site.ids()
+    site.configure()
+    site.inv("release")
+
+    assert done.returncode == 0, done.stderr
+    assert after[0] != before[0]
+    assert after[1] == before[1]
+
+
+def test_a_secret_reaches_the_server_and_nothing_else(site: Site) -> None:
+    value = "s3cret-of-the-test"
+    site.configure(test='secrets = {SF_AUTH_TOKEN = {env = "THE_TOKEN"}}', top="[probes]\nrpc = true\ndeadline = 12\n")
+    text = (site.folder / "deploy.toml").read_text().replace("[probes]\ndeadline = 12\n", "", 1)
+    (site.folder / "deploy.toml").write_text(text)
+
+    missing = site.inv("release", "--to", "test")
+    done = site.inv("release", "--to", "test", THE_TOKEN=value)
+    environment = site.inspect("test")["Config"]["Env"]
+    site.configure()
+    site.inv("release")
+
+    assert missing.returncode == 10
+    assert "THE_TOKEN is not set" in missing.stderr
+    assert done.returncode == 0, done.stderr
+    assert f"SF_AUTH_TOKEN={value}" in environment
+    assert value not in done.stdout + done.stderr
+    kept = [file for file in (site.folder / ".selfdeploy").rglob("*") if file.is_file() and "trees" not in file.parts]
+    assert not [file for file in kept if value.encode() in file.read_bytes()]
+
+
+def test_rolling_back_brings_what_was_proven_before_and_again_goes_forward(site: Site) -> None:
+    first = site.version("prod")["revision"]
+    second = site.commit("four")
+    released = site.inv("release")
+
+    back = site.inv("rollback", "-e", "prod")
+    then = site.version("prod")["revision"]
+    named = site.inv("rollback", "-e", "prod", "--to", second)
+    unknown = site.inv("rollback", "-e", "prod", "--to", "0" * 40)
+
+    assert released.returncode == 0, released.stderr
+    assert back.returncode == 0, back.stderr
+    assert then == first
+    assert named.returncode == 0, named.stderr
+    assert site.version("prod")["revision"] == second
+    assert unknown.returncode == 54
+
+
+def test_status_and_history_tell_what_is_and_what_was(site: Site) -> None:
+    status, history = site.inv("status"), site.inv("history", "-e", "prod")
+
+    assert status.returncode == 0, status.stderr
+    assert site.version("prod")["revision"] in status.stdout
+    assert "proven" in history.stdout.splitlines()[0]
+
+
+def test_what_was_taken_down_comes_back_with_the_next_release(site: Site) -> None:
+    down = site.inv("down", "-e", "test")
+    gone = site.inspect("test")
+    back = site.inv("release")
+
+    assert down.returncode == 0, down.stderr
+    assert gone == {}
+    assert back.returncode == 0, back.stderr
+    assert site.version("test")["revision"] == site.revision

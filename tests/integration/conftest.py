@@ -1,0 +1,56 @@
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from lab.needed import need
+from lab.site import Done, Site
+
+
+@pytest.fixture(scope="session")
+def engine() -> None:
+    """A Docker engine answers."""
+    answered = subprocess.run(["docker", "version"], capture_output=True, check=False).returncode == 0
+    need([] if answered else ["a Docker engine that answers"])
+
+
+@pytest.fixture(scope="session")
+def whole(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, Done]]:
+    """A site whose whole release went through the application's real gates, and how that went."""
+    site = Site(folder=tmp_path_factory.mktemp("whole"))
+    site.lay_out()
+    yield site, site.inv("release")
+    site.close()
+
+
+@pytest.fixture(scope="session")
+def ship(whole: tuple[Site, Done]) -> Path:
+    """What the real gates built of the application."""
+    site, done = whole
+    assert done.returncode == 0, done.stderr
+    return next((site.folder / ".selfdeploy" / "trees").glob("*/ship"))
+
+
+@pytest.fixture(scope="module")
+def new_site(ship: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Site]]:
+    """Make a site whose gates take seconds, for what is tested is not them."""
+    made: list[Site] = []
+
+    def make(**settings: object) -> Site:
+        site = Site(folder=tmp_path_factory.mktemp("site"), ship=ship, **settings)  # type: ignore[arg-type]
+        made.append(site)
+        site.lay_out()
+        return site
+
+    yield make
+    for site in made:
+        site.close()
+
+
+@pytest.fixture(scope="module")
+def site(new_site: Callable[..., Site]) -> Site:
+    """A site that has released its first revision to test and prod."""
+    made = new_site()
+    done = made.inv("release")
+    assert done.returncode == 0, done.stderr
+    return made

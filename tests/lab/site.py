@@ -1,0 +1,249 @@
+"""A project that releases a copy of the bundled application, in a folder of its own and under names of its own."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from lab import children
+
+ROOT = Path(__file__).parents[2]
+Done = subprocess.CompletedProcess[str]
+
+QUICK = """
+[gates.override.npm-ci]
+command = ["cp", "-a", "{ship}/node_modules", "."]
+[gates.override.web-npm-ci]
+command = ["true"]
+[gates.override.build-core]
+command = ["sh", "-c", "cp -a '{ship}/dist' . && node scripts/stamp.mjs"]
+needs = ["npm-ci"]
+[gates.override.build-web-host]
+command = ["cp", "scripts/server.cjs", "dist/web/standalone/server.js"]
+needs = ["build-core"]
+[gates.override.typecheck]
+command = ["true"]
+"""
+"""Gates that take what the real ones built, in SHIP, and stamp the revision at hand: seconds instead of a minute."""
+
+
+def call(*argv: str, cwd: Path, timeout: float = 600, env: Mapping[str, str] | None = None) -> Done:
+    """Run ARGV to its end, whatever that is."""
+    return subprocess.run(
+        argv, cwd=cwd, capture_output=True, text=True, check=False, timeout=timeout, env={**os.environ, **(env or {})}
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """A project folder with `deploy.toml`, and beside it in `sf` the application's checkout."""
+
+    folder: Path
+    name: str = field(default_factory=lambda: f"sf-{uuid.uuid4().hex[:8]}")
+    repository: str = "127.0.0.1:5000/sf"
+    ship: Path | None = None
+    ports: tuple[int, int] = field(default_factory=lambda: (children.free_port(), children.free_port()))
+    address: str = "127.0.0.1"
+    engine: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def lay_out(self) -> None:
+        """Write the project and commit the application's first revision."""
+        ignore = shutil.ignore_patterns("node_modules", "dist", ".next")
+        shutil.copytree(ROOT / "examples" / "sf", self.folder / "sf", ignore=ignore)
+        for file in ("tasks.py", "noxfile.py"):
+            shutil.copy(ROOT / file, self.folder / file)
+        self.configure()
+        self.git("init", "--quiet", "--initial-branch", "main")
+        self.commit("one")
+
+    def configure(self, *, top: str = "", test: str = "", prod: str = "") -> None:
+        """Write deploy.toml; TOP, TEST and PROD are added to it and to the two environments."""
+        common = f'kind = "compose"\nbind = "{self.address}"\nengine = "{self.engine}"\n'
+        quick = QUICK.format(ship=self.ship) if self.ship else ""
+        (self.folder / "deploy.toml").write_text(f"""
+[source]
+path = "sf"
+[image]
+repository = "{self.repository}"
+[probes]
+deadline = 12
+{quick}
+{top}
+[environments.test]
+{common}project = "{self.name}-t"
+port = {self.ports[0]}
+{test}
+[environments.prod]
+{common}project = "{self.name}-p"
+port = {self.ports[1]}
+{prod}
+""")
+
+    def cloned(self, folder: Path) -> "Site":
+        """Return the same project as somebody else has it who has just cloned it into FOLDER."""
+        folder.mkdir()
+        for file in ("tasks.py", "noxfile.py", "deploy.toml"):
+            shutil.copy(self.folder / file, folder / file)
+        call("git", "clone", "--quiet", str(self.folder / "sf"), str(folder / "sf"), cwd=folder)
+        return Site(
+            folder=folder,
+            name=self.name,
+            repository=self.repository,
+            ship=self.ship,
+            ports=self.ports,
+            address=self.address,
+            engine=self.engine,
+            environment=self.environment,
+        )
+
+    def inv(self, *argv: str, **environment: str) -> Done:
+        """Run a command of the project to its end."""
+        given = {**self.environment, **environment}
+        return call(sys.executable, "-m", "invoke", *argv, cwd=self.folder, env=given)
+
+    def start(self, *argv: str) -> subprocess.Popen[str]:
+        """Start a command of the project, alone in its process group; progress is on its stderr, as lines."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "invoke", *argv],
+            cwd=self.folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            env={**os.environ, **self.environment},
+        )
+
+    def nox(self, *argv: str) -> Done:
+        """Run the session of the gates."""
+        return call(sys.executable, "-m", "nox", "-s", "gates", "--", *argv, cwd=self.folder)
+
+    def git(self, *argv: str) -> str:
+        """Run git in the application's checkout and return what it printed."""
+        identity = ("-c", "user.name=t", "-c", "user.email=t@localhost")
+        done = call("git", *identity, *argv, cwd=self.folder / "sf")
+        if done.returncode:
+            raise children.LabError(f"git {' '.join(argv)}: {done.stderr}")
+        return done.stdout.strip()
+
+    def commit(self, message: str) -> str:
+        """Commit all that is in the checkout and return the revision."""
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--allow-empty", "--message", message)
+        return self.revision
+
+    @property
+    def revision(self) -> str:
+        """HEAD of the application's checkout."""
+        return self.git("rev-parse", "HEAD")
+
+    def edit(self, file: str, old: str, new: str) -> None:
+        """Replace OLD, which has to be there, by NEW in FILE of the checkout."""
+        path = self.folder / "sf" / file
+        text = path.read_text()
+        if old not in text:
+            raise children.LabError(f"{file}: no {old!r} in it")
+        path.write_text(text.replace(old, new))
+
+    def answer_as_another_revision(self) -> str:
+        """Commit a build that says it is another revision than it is."""
+        self.edit("scripts/stamp.mjs", "process.env.SF_BUILD_REVISION", '"f".repeat(40)')
+        return self.commit("says another revision")
+
+    def never_be_ready(self) -> str:
+        """Commit a server that is alive and never ready."""
+        path = self.folder / "sf" / "scripts" / "server.cjs"
+        path.write_text(f'process.env.SF_WEB_PROJECT_CWD = "/nowhere";\n{path.read_text()}')
+        return self.commit("never ready")
+
+    def mend(self, revision: str) -> str:
+        """Commit the files of REVISION again, as a new revision."""
+        self.git("checkout", "--quiet", revision, "--", ".")
+        return self.commit("mended")
+
+    def docker(self, *argv: str) -> Done:
+        """Run docker on the site's engine."""
+        host = ("--host", self.engine) if self.engine else ()
+        return call("docker", *host, *argv, cwd=self.folder)
+
+    def container(self, environment: str) -> str:
+        """Return the name of the container of the environment `test` or `prod`."""
+        return f"{self.name}-{environment[0]}-server-1"
+
+    def inspect(self, environment: str) -> dict[str, Any]:
+        """Return what the engine says of the container of ENVIRONMENT; nothing when there is none."""
+        told = json.loads(self.docker("inspect", self.container(environment)).stdout or "[]")
+        return dict(told[0]) if told else {}
+
+    def ids(self) -> list[str]:
+        """Return the full ids of the environments' containers, and when each was started."""
+        found = [self.inspect(environment) for environment in ("test", "prod")]
+        return [f"{one['Id']} {one['State']['StartedAt']}" for one in found if one]
+
+    def version(self, environment: str) -> dict[str, str]:
+        """Return what the server of ENVIRONMENT says it is."""
+        port = self.ports[0 if environment == "test" else 1]
+        told: dict[str, str] = requests.get(f"http://{self.address}:{port}/api/version", timeout=5).json()
+        return told
+
+    def swap_image(self, environment: str, reference: str) -> None:
+        """Have another image run in ENVIRONMENT by hand, everything else being as it was."""
+        file = self.folder / ".selfdeploy" / "rendered" / environment / "compose.yml"
+        lines = [f'    image: "{reference}"' if " image: " in line else line for line in file.read_text().splitlines()]
+        swapped = file.with_name("swapped.yml")
+        swapped.write_text("\n".join(lines))
+        project = f"{self.name}-{environment[0]}"
+        done = self.docker("compose", "-p", project, "-f", str(swapped), "up", "-d", "--pull", "never")
+        if done.returncode:
+            raise children.LabError(done.stderr)
+
+    def processes(self) -> list[str]:
+        """Return the command lines of the processes that have to do with this project."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and int(entry.name) != os.getpid():
+                try:
+                    line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                    place = str((entry / "cwd").readlink())
+                except OSError:
+                    continue
+                if str(self.folder) in line or place.startswith(str(self.folder)) or f"{self.name}-" in line:
+                    found.append(line)
+        return found
+
+    def close(self) -> None:
+        """Remove what the site made on its engine."""
+        for environment in ("t", "p"):
+            project = f"{self.name}-{environment}"
+            self.docker("rm", "--force", f"{project}-server-1", f"{project}-lock")
+            self.docker("network", "rm", f"{project}_default")
+            self.docker("volume", "rm", f"{project}-record", f"{project}_home", f"{project}_workspace")
+        releases = self.docker("volume", "ls", "--quiet", "--filter", "name=sf-manifest-").stdout.split()
+        if releases:
+            self.docker("volume", "rm", *releases)  # those in use stay
+
+
+def interrupt_at(process: subprocess.Popen[str], text: str, how: signal.Signals = signal.SIGINT) -> list[str]:
+    """Send HOW to PROCESS as soon as a line of its progress begins with TEXT; return all lines up to its end."""
+    lines: list[str] = []
+    for line in process.stderr or ():
+        lines.append(line.rstrip())
+        if line.startswith(text) and process.poll() is None:
+            process.send_signal(how)
+            text = "\0"
+    process.wait(60)
+    return lines
+
+
+def ends(processes: Sequence[subprocess.Popen[str]], *, seconds: float = 120) -> list[int]:
+    """Return the exit codes of PROCESSES, in order, once all have ended."""
+    return [process.wait(seconds) for process in processes]
