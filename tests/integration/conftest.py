@@ -3,20 +3,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from lab.needed import need
 from lab.site import Done, Site
 
 
-@pytest.fixture(scope="session")
-def engine() -> None:
-    """A Docker engine answers."""
+def require_engine() -> None:
     answered = subprocess.run(["docker", "version"], capture_output=True, check=False).returncode == 0
     need([] if answered else ["a Docker engine that answers"])
 
 
 @pytest.fixture(scope="session")
-def whole(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, Done]]:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, Done]]:
     """A site whose whole release went through the application's real gates, and how that went."""
+    require_engine()
     site = Site(folder=tmp_path_factory.mktemp("whole"))
     site.lay_out()
     yield site, site.inv("release")

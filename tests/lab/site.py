@@ -161,14 +161,17 @@ port = {self.ports[1]}
 
     def never_be_ready(self) -> str:
         """Commit a server that is alive and never ready."""
-        path = self.folder / "sf" / "scripts" / "server.cjs"
-        path.write_text(f'process.env.SF_WEB_PROJECT_CWD = "/nowhere";\n{path.read_text()}')
-        return self.commit("never ready")
+        return self._begin_server('process.env.SF_WEB_PROJECT_CWD = "/nowhere";', "never ready")
 
-    def mend(self, revision: str) -> str:
-        """Commit the files of REVISION again, as a new revision."""
-        self.git("checkout", "--quiet", revision, "--", ".")
-        return self.commit("mended")
+    def be_slow(self, seconds: int) -> str:
+        """Commit a server that takes SECONDS to start."""
+        wait = f"Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, {seconds * 1000});"
+        return self._begin_server(wait, "slow")
+
+    def _begin_server(self, statement: str, message: str) -> str:
+        path = self.folder / "sf" / "scripts" / "server.cjs"
+        path.write_text(f"{statement}\n{path.read_text()}")
+        return self.commit(message)
 
     def docker(self, *argv: str) -> Done:
         """Run docker on the site's engine."""

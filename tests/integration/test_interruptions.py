@@ -1,0 +1,133 @@
+"""A release that is interrupted, killed or met by another one leaves nothing behind, and the next one finishes it."""
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab import children
+from lab.site import Site, interrupt_at
+
+SLOW_GATE = '[gates.override.slow]\ncommand = ["sleep", "60"]\n'
+
+
+@pytest.fixture
+def quiet(site: Site) -> Iterator[Site]:
+    """The site; afterwards it runs what prod has taken, and nothing of what the test began is left."""
+    yield site
+    children.wait_until(lambda: not site.processes(), "the end of all processes", seconds=15)
+    site.configure()
+    site.git("checkout", "--quiet", "--force", "-B", "main", site.version("prod")["revision"])
+    done = site.inv("release", "--older")
+    assert done.returncode == 0, done.stderr
+
+
+def holder(site: Site, environment: str) -> str:
+    return site.docker("ps", "--quiet", "--filter", f"name={site.name}-{environment[0]}-lock").stdout.strip()
+
+
+def applied(site: Site, environment: str, revision: str) -> bool:
+    labels = site.inspect(environment).get("Config", {}).get("Labels", {})
+    return bool(labels.get("org.opencontainers.image.revision") == revision)
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("stage", ["gates", "image", "test"])
+def test_an_interrupted_release_ends_at_once_and_leaves_no_process(
+    quiet: Site, stage: str, how: signal.Signals
+) -> None:
+    prod = quiet.inspect("prod")["Id"]
+    if stage == "gates":
+        quiet.configure(top=SLOW_GATE)
+    quiet.be_slow(8)
+
+    process = quiet.start("release")
+    lines = interrupt_at(process, f"{stage} ...", how)
+
+    assert process.returncode == 130, lines
+    assert any("interrupted" in line for line in lines)
+    assert not any("Traceback" in line for line in lines)
+    children.wait_until(lambda: not quiet.processes(), "the end of all processes", seconds=10)
+    assert holder(quiet, "test") == ""
+    assert quiet.inspect("prod")["Id"] == prod
+
+
+def test_gates_die_with_a_release_that_is_killed(quiet: Site) -> None:
+    quiet.configure(top=SLOW_GATE)
+    quiet.commit("anything")
+
+    process = quiet.start("release")
+    children.wait_until(lambda: any(" 60" in line and "sleep" in line for line in quiet.processes()), "the slow gate")
+    process.kill()
+    process.wait(10)
+
+    children.wait_until(lambda: not quiet.processes(), "the end of the gates", seconds=5)
+
+
+def test_a_bad_release_whose_process_was_killed_is_undone_by_the_next_from_a_fresh_clone(
+    quiet: Site, tmp_path: Path
+) -> None:
+    good, prod = quiet.version("test")["revision"], quiet.inspect("prod")["Id"]
+    bad = quiet.answer_as_another_revision()
+
+    process = quiet.start("release")
+    children.wait_until(lambda: applied(quiet, "test", bad), "the bad release", seconds=60)
+    process.kill()
+    process.wait(10)
+    between = quiet.inv("status")
+    clone = quiet.cloned(tmp_path / "clone")
+    undone = clone.inv("release")
+    held = clone.inv("release")
+
+    assert f"cut off  {bad}" in between.stdout
+    assert undone.returncode == 51, undone.stderr
+    assert held.returncode == 45, held.stderr
+    assert quiet.version("test")["revision"] == good
+    assert quiet.inspect("prod")["Id"] == prod
+    assert "cut off" in clone.inv("history", "-e", "test").stdout
+
+
+def test_a_good_release_whose_process_was_killed_is_finished_by_the_next(quiet: Site, tmp_path: Path) -> None:
+    revision = quiet.be_slow(3)
+
+    process = quiet.start("release")
+    children.wait_until(lambda: applied(quiet, "test", revision), "the release", seconds=60)
+    process.kill()
+    process.wait(10)
+    clone = quiet.cloned(tmp_path / "clone")
+    finished = clone.inv("release")
+
+    assert finished.returncode == 0, finished.stderr
+    assert quiet.version("prod")["revision"] == revision
+    assert not (clone.folder / ".selfdeploy" / "trees").exists()
+
+
+def test_of_two_releases_at_once_one_is_refused_and_told_who_holds_the_environment(quiet: Site) -> None:
+    revision = quiet.be_slow(6)
+
+    first = quiet.start("release")
+    children.wait_until(lambda: holder(quiet, "test") != "", "the lock", seconds=60)
+    second = quiet.inv("release")
+    status = quiet.inv("status")
+    rest = first.communicate(timeout=120)[1]
+
+    assert second.returncode == 43
+    assert "held by" in second.stderr
+    assert "since" in second.stderr
+    assert "locked   by" in status.stdout
+    assert first.returncode == 0, rest
+    assert quiet.version("prod")["revision"] == revision
+
+
+def test_a_lock_that_is_taken_away_stops_its_holder_before_the_next_change(quiet: Site) -> None:
+    quiet.be_slow(5)
+    prod = quiet.inspect("prod")["Id"]
+
+    process = quiet.start("release")
+    children.wait_until(lambda: applied(quiet, "test", quiet.revision), "the release", seconds=60)
+    quiet.docker("rm", "--force", f"{quiet.name}-t-lock")
+    told = process.communicate(timeout=120)[1]
+
+    assert process.returncode == 44, told
+    assert quiet.inspect("prod")["Id"] == prod

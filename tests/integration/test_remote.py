@@ -1,0 +1,113 @@
+"""An engine on another host, which has none of our files, another loopback, and a registry that both reach."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from lab import children, engine, registry
+from lab.needed import need
+from lab.site import Site
+from lab.tokens import Login
+
+LOGIN = Login(user="ci", password="right-horse")
+
+
+def encoded(login: Login) -> str:
+    return login.header.removeprefix("Basic ")
+
+
+@pytest.fixture(scope="module")
+def remote(
+    new_site: Callable[..., Site], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[engine.Engine, Site]]:
+    """A second host, and a site that has released to it through a registry with TLS and a login."""
+    need([*engine.MISSING, *registry.MISSING])
+    with (
+        engine.Engine() as host,
+        registry.Registry(address=host.here, tls=True, login=LOGIN, token=True) as store,
+    ):
+        assert store.ca is not None
+        host.trust(store.name, store.ca)
+        authority = Path("/etc/docker/certs.d") / store.name / "ca.crt"
+        authority.parent.mkdir(parents=True)
+        shutil.copy(store.ca, authority)
+        settings = tmp_path_factory.mktemp("docker")
+        (settings / "config.json").write_text(f'{{"auths": {{"{store.name}": {{"auth": "{encoded(LOGIN)}"}}}}}}')
+        site = new_site(
+            repository=f"{store.name}/sf",
+            address=host.address,
+            engine=host.url,
+            ports=(4101, 4100),
+            environment={"DOCKER_CONFIG": str(settings)},
+        )
+        try:
+            done = site.inv("release")
+            assert done.returncode == 0, done.stderr
+            yield host, site
+        finally:
+            shutil.rmtree(authority.parent)
+
+
+def test_a_release_reaches_another_host_and_changes_nothing_there_the_second_time(
+    remote: tuple[engine.Engine, Site],
+) -> None:
+    _, site = remote
+    before = site.ids()
+
+    again = site.inv("release")
+
+    assert again.returncode == 0, again.stderr
+    assert len(before) == 2
+    assert site.ids() == before
+    assert site.version("prod")["revision"] == site.revision
+
+
+def test_prod_comes_up_and_proves_itself_after_the_checkout_is_gone_and_the_host_restarted(
+    remote: tuple[engine.Engine, Site], tmp_path: Path
+) -> None:
+    host, site = remote
+    clone = site.cloned(tmp_path / "clone")
+    for folder in ("sf", ".selfdeploy", "dist"):
+        shutil.rmtree(site.folder / folder)
+    before = site.inspect("prod")["Id"]
+
+    host.restart()
+    children.wait_until(lambda: bool(site.inspect("prod").get("State", {}).get("Running")), "prod", seconds=60)
+    probed = clone.inv("probe", "-e", "prod")
+    shutil.copytree(clone.folder / "sf", site.folder / "sf")
+
+    assert probed.returncode == 0, probed.stderr
+    assert site.inspect("prod")["Id"] == before
+
+
+def test_what_such_a_host_could_not_reach_is_refused_with_the_reason(remote: tuple[engine.Engine, Site]) -> None:
+    _, site = remote
+    text = (site.folder / "deploy.toml").read_text()
+
+    (site.folder / "deploy.toml").write_text(text.replace(site.repository, "127.0.0.1:5000/sf"))
+    registry_refused = site.inv("release")
+    (site.folder / "deploy.toml").write_text(text.replace(f'bind = "{site.address}"', 'bind = "127.0.0.1"'))
+    bind_refused = site.inv("release")
+    (site.folder / "deploy.toml").write_text(text)
+
+    assert registry_refused.returncode == 10
+    assert "cannot pull from there" in registry_refused.stderr
+    assert bind_refused.returncode == 10
+    assert "cannot be probed from here" in bind_refused.stderr
+
+
+def test_a_wrong_password_is_refused_and_not_told(remote: tuple[engine.Engine, Site], tmp_path: Path) -> None:
+    _, site = remote
+    wrong = Login(user="ci", password="wrong-horse")
+    name = site.repository.partition("/")[0]
+    (tmp_path / "config.json").write_text(f'{{"auths": {{"{name}": {{"auth": "{encoded(wrong)}"}}}}}}')
+    site.commit("another")
+
+    refused = site.inv("release", DOCKER_CONFIG=str(tmp_path))
+
+    assert refused.returncode == 31
+    assert "docker login" in refused.stderr
+    assert "wrong-horse" not in refused.stderr
+    assert encoded(wrong) not in refused.stderr
