@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { statSync } from "node:fs";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import ms from "ms";
+import { milliseconds } from "@sf/durations";
 import { parseArguments, UsageError } from "./arguments.js";
 import { readBuild } from "./build.js";
 
@@ -26,7 +26,7 @@ const compare = async (server: string): Promise<void> => {
   const own = readBuild();
   let told: { version?: string; revision?: string } = {};
   try {
-    const signal = AbortSignal.timeout(ms("5s"));
+    const signal = AbortSignal.timeout(milliseconds("5s"));
     const response = await fetch(new URL("/api/version", server), { redirect: "error", signal });
     told = (await response.json()) as typeof told;
   } catch (error) {

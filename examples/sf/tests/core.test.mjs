@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { milliseconds } from "@sf/durations";
 import { parseArguments, parsePort, UsageError } from "../dist/arguments.js";
 import { parseBuild } from "../dist/build.js";
 
@@ -42,4 +43,12 @@ describe("a build", () => {
     it(`refuses ${JSON.stringify(bad)}`, () => assert.throws(() => parseBuild(build(bad))));
   it("keeps nothing else", () => assert.deepEqual(Object.keys(parseBuild(build({ more: 1 }))).length, 3));
   it("has to be JSON", () => assert.throws(() => parseBuild("revision")));
+});
+
+describe("a duration", () => {
+  for (const [text, expected] of [["5s", 5000], ["2 min", 120000], ["250", 250], ["0", 0]])
+    it(`can be '${text}'`, () => assert.equal(milliseconds(text), expected));
+  for (const bad of ["", " ", "soon", "-1s", "2d", null, 5, "9".repeat(200)])
+    it(`cannot be ${JSON.stringify(bad)}`, () => assert.throws(() => milliseconds(bad), RangeError));
+  it("has the limit it is given", () => assert.throws(() => milliseconds("2s", "1s"), RangeError));
 });

@@ -3,9 +3,10 @@ import { useVersion } from "../lib/use-version";
 
 export const Footer = () => {
   const told = useVersion();
+  if (told === null) return <footer id="footer">The server does not say which build it is.</footer>;
   return (
-    <footer>
-      sf <span id="footer-version">{told?.version}</span> · <span id="footer-revision">{told?.revision.slice(0, 12)}</span>
+    <footer id="footer">
+      sf {told?.version} · <code title={told?.revision}>{told?.revision.slice(0, 12)}</code>
     </footer>
   );
 };

@@ -1,13 +1,24 @@
 import { createHash, timingSafeEqual } from "node:crypto";
+import { readFileSync } from "node:fs";
 
 export const answer = (body: unknown, status = 200): Response =>
   Response.json(body, { status, headers: { "Cache-Control": "no-store" } });
 
 const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
 
+/** The server's token: from outside, or else the one that its first start made. */
+const ownToken = (): string => {
+  if (process.env.SF_AUTH_TOKEN) return process.env.SF_AUTH_TOKEN;
+  try {
+    return readFileSync(`${process.env.HOME}/.sf/token`, "utf8").trim();
+  } catch {
+    return "";
+  }
+};
+
 /** Whether the request carries the server's token; compared in constant time. */
 export const allowed = (request: Request): boolean => {
-  const token = process.env.SF_AUTH_TOKEN;
+  const token = ownToken();
   const given = request.headers.get("authorization") ?? "";
   return Boolean(token) && timingSafeEqual(digest(given), digest(`Bearer ${token}`));
 };
