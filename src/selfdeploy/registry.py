@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 
 from selfdeploy import artifact, errors
 from selfdeploy.artifact import Child, Descriptor, Image, Record, Reference, sha256
-from selfdeploy.connections import authorities, authority
+from selfdeploy.connections import Answer, authorities, authority
 from selfdeploy.tokens import Login
-from selfdeploy.transport import Answer, Transport, is_loopback, whole
+from selfdeploy.transport import NOWHERE, Transport, is_loopback, whole
 
 __all__ = ["Child", "Descriptor", "Image", "Record", "Reference", "Registry", "connect", "is_loopback", "sha256"]
 
@@ -38,7 +38,7 @@ class Registry:
         """Return when the registry is one and takes us."""
         with self._transport.exchange("GET", "") as answer:
             kind = answer.headers.get("Content-Type", "")
-            told = "Docker-Distribution-Api-Version" in answer.headers or "json" in kind
+            told = answer.headers.get("Docker-Distribution-Api-Version") or "json" in kind
             if answer.status != HTTPStatus.OK or not told:
                 hint = "see image.repository in deploy.toml"
                 if answer.status == HTTPStatus.BAD_REQUEST and self._transport.scheme == "http":
@@ -198,7 +198,7 @@ class Registry:
     def _begin_upload(self) -> str:
         with self._transport.exchange("POST", self._path("blobs/uploads/")) as answer:
             self._expect(answer, HTTPStatus.ACCEPTED, "upload")
-            return self._transport.target(answer.url, answer.headers.get("Location", "//"))
+            return self._transport.target(answer.url, answer.headers.get("Location", NOWHERE))
 
     def _path(self, rest: str) -> str:
         return f"{self.reference.repository}/{rest}"

@@ -1,24 +1,19 @@
-"""HTTP to one registry: deadlines over all of an answer, bounded redirects, credentials that go nowhere else."""
+"""HTTP to one registry: bounded redirects, logins where one is demanded, and credentials that go nowhere else."""
 
 import contextlib
-import http.cookiejar
 import ipaddress
-import re
-import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from urllib.parse import urljoin, urlsplit
 
-import requests
-import urllib3
-
 from selfdeploy import connections, errors, tokens
+from selfdeploy.connections import Answer, Connections
 
-SILENCE = (10.0, 30.0)
-"""Seconds until a connection has to be there, and between two parts of an answer."""
+REDIRECT = frozenset({301, 302, 303, 307, 308})
 REDIRECTS = 5
-CHUNK = 1 << 16
+NOWHERE = "nowhere:"
+"""Where an answer leads to that does not say it."""
 PORTS = {"http": 80, "https": 443}
 
 
@@ -33,16 +28,6 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """The beginning of an answer; its body is read from `chunks`, inside the exchange."""
-
-    status: int
-    headers: Mapping[str, str]
-    url: str
-    chunks: Iterator[bytes] = field(repr=False)
-
-
 @dataclass(kw_only=True)
 class Transport:
     """A way to one registry, with the authorization it demanded so far."""
@@ -54,13 +39,8 @@ class Transport:
     """Seconds for an exchange from its beginning to the last byte of the answer, redirects and logins included."""
 
     def __post_init__(self) -> None:
-        """Make the session: no cookies, no .netrc, no proxy to loopback."""
-        self._session = requests.Session()
-        self._session.trust_env = not is_loopback(self.host)
-        self._session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
-        self._adapter = connections.Adapter(connections.trust(self.host) if self.scheme == "https" else None)
-        for prefix in ("http://", "https://"):
-            self._session.mount(prefix, self._adapter)
+        """Read the certificates once."""
+        self._trust = connections.trust(self.host) if self.scheme == "https" else None
 
     @contextlib.contextmanager
     def exchange(
@@ -75,28 +55,26 @@ class Transport:
         """Send a request to PATH (or URL) of the registry and give its answer, whatever its status below 500.
 
         Raises:
-            errors.RegistryUnreachable: no answer, an answer that broke off, or none within SECONDS.
+            errors.RegistryUnreachable: no answer, an answer that broke off, none within SECONDS, or 5xx.
             errors.RegistryUntrusted: a certificate nobody vouches for, or a redirect that must not be followed.
             errors.RegistryDenied: 401 or 403, after a login where one was demanded.
-            errors.RegistryInvalid: too many redirects, or no HTTP.
+            errors.RegistryInvalid: too many redirects, or one that leads nowhere.
         """
-        with self._deadline(self.patience if seconds is None else seconds) as spent:
+        limit = self.patience if seconds is None else seconds
+        with Connections(self._trust, limit, direct=is_loopback(self.host)) as wire:
             url = self.target(f"{self.scheme}://{self.host}/v2/", path)
             for _ in range(REDIRECTS + 1):
-                response = self._authorized(method, url, dict(headers or {}), data, spent)
-                if method not in {"GET", "HEAD"} or not response.is_redirect:
+                answer = self._authorized(wire, method, url, headers or {}, data)
+                if method not in {"GET", "HEAD"} or answer.status not in REDIRECT:
                     break
-                response.close()
-                url = self.target(url, response.headers["Location"])
+                url = self.target(url, answer.headers.get("Location", NOWHERE))
             else:
                 raise errors.RegistryInvalid(f"{self.host}: more than {REDIRECTS} redirects", "see its log")
-            with contextlib.closing(response):
-                if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-                    raise errors.RegistryUnreachable(
-                        f"{self.host}: the registry answers {response.status_code} to {method}", "see its log"
-                    )
-                chunks = self._chunks(response, spent)
-                yield Answer(status=response.status_code, headers=response.headers, url=url, chunks=chunks)
+            if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                raise errors.RegistryUnreachable(
+                    f"{self.host}: the registry answers {answer.status} to {method}", "see its log"
+                )
+            yield answer
 
     def target(self, base: str, location: str) -> str:
         """Return the URL that LOCATION, told by what BASE answered, leads to.
@@ -120,91 +98,26 @@ class Transport:
         return url
 
     def _authorized(
-        self, method: str, url: str, headers: dict[str, str], data: bytes | None, spent: threading.Event
-    ) -> requests.Response:
+        self, wire: Connections, method: str, url: str, headers: Mapping[str, str], data: bytes | None
+    ) -> Answer:
         if _origin(url) != _origin(f"{self.scheme}://{self.host}"):
-            response = self._send(method, url, headers, data, spent)
+            answer = wire.send(method, url, headers, data)
         else:
-            response = self._send(method, url, {**headers, **self.login.header}, data, spent)
-            challenge = response.headers.get("WWW-Authenticate", "")
-            if response.status_code == HTTPStatus.UNAUTHORIZED and self._log_in(challenge, spent):
-                response.close()
-                response = self._send(method, url, {**headers, **self.login.header}, data, spent)
-        if response.status_code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-            response.close()
-            raise self.login.refused(f"{method} ({response.status_code})")
-        return response
+            answer = wire.send(method, url, {**headers, **self.login.header}, data)
+            challenge = answer.headers.get("WWW-Authenticate", "")
+            if answer.status == HTTPStatus.UNAUTHORIZED and self._log_in(wire, challenge):
+                answer = wire.send(method, url, {**headers, **self.login.header}, data)
+        if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+            raise self.login.refused(f"{method} ({answer.status})")
+        return answer
 
-    def _log_in(self, challenge: str, spent: threading.Event) -> bool:
+    def _log_in(self, wire: Connections, challenge: str) -> bool:
         wanted = self.login.answer(challenge, self.scheme)
         if isinstance(wanted, bool):
             return wanted
-        response = self._send(wanted.method, wanted.url, wanted.headers, wanted.data, spent)
-        with contextlib.closing(response):
-            self.login.take(
-                response.status_code, whole(self._chunks(response, spent), tokens.LIMIT, f"{self.host}: the token")
-            )
+        answer = wire.send(wanted.method, wanted.url, wanted.headers, wanted.data)
+        self.login.take(answer.status, whole(answer.chunks, tokens.LIMIT, f"{self.host}: the token"))
         return True
-
-    def _send(
-        self, method: str, url: str, headers: Mapping[str, str], data: bytes | None, spent: threading.Event
-    ) -> requests.Response:
-        with self._explained(url, spent):
-            return self._session.request(
-                method,
-                url,
-                headers={"Accept-Encoding": "identity", **headers},
-                data=data,
-                timeout=SILENCE,
-                allow_redirects=False,
-                stream=True,
-                auth=lambda request: request,  # or else requests takes a login from the URL or .netrc
-            )
-
-    def _chunks(self, response: requests.Response, spent: threading.Event) -> Iterator[bytes]:
-        with self._explained(response.url, spent):
-            yield from response.iter_content(CHUNK)
-            if spent.is_set():  # what was cut looks like an end where no length was told
-                raise requests.Timeout
-
-    @contextlib.contextmanager
-    def _deadline(self, seconds: float) -> Iterator[threading.Event]:
-        spent = threading.Event()
-
-        def end() -> None:
-            spent.set()
-            self._adapter.cut()
-
-        timer = threading.Timer(seconds, end)
-        timer.daemon = True
-        timer.start()
-        try:
-            yield spent
-        finally:
-            timer.cancel()
-
-    @contextlib.contextmanager
-    def _explained(self, url: str, spent: threading.Event) -> Iterator[None]:
-        """Turn what requests raises into errors of ours that name the host alone: a URL may hold a secret."""
-        try:
-            yield
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as exc:
-            host = urlsplit(url).netloc.rpartition("@")[2]
-            unproven = re.search(r"certificate verify failed: ([^(]+)", str(exc))
-            if unproven:
-                raise errors.RegistryUntrusted(
-                    f"{host}: its certificate is not trusted: {unproven[1].strip()}",
-                    f"put its authority into {connections.authority(self.host)}, or name it in SSL_CERT_FILE",
-                ) from None
-            what = "took too long" if spent.is_set() or isinstance(exc, requests.Timeout) else "does not answer"
-            if isinstance(exc, requests.exceptions.SSLError):
-                what = "does not speak TLS"
-            elif isinstance(exc, requests.exceptions.ChunkedEncodingError):
-                what = "broke off its answer"
-            raise errors.RegistryUnreachable(
-                f"{host}: the registry {what} ({type(exc).__name__})",
-                "start it (inv registry.up for the local one), or see image.repository in deploy.toml",
-            ) from None
 
 
 def whole(chunks: Iterator[bytes], limit: int, where: str) -> bytes:
