@@ -343,6 +343,7 @@ def test_an_index_is_kept_apart_from_its_platforms_and_attestations_are_left_out
         {**amd.as_json(), "platform": {"os": "linux", "architecture": "amd64"}},
         {**arm.as_json(), "platform": {"os": "linux", "architecture": "arm64", "variant": "v8"}},
         {**attestation.as_json(), "platform": {"os": "unknown", "architecture": "unknown"}},
+        {**attestation.as_json(), "annotations": {artifact.REFERS: "attestation-manifest"}},
     ]
     digest = put_index(ours, entries, "index")
 
@@ -606,6 +607,7 @@ def test_a_blob_is_found_elsewhere_and_the_login_is_not_shown_there(status: int,
         ((asked, headers),) = elsewhere.asked
         assert asked.startswith("GET /bucket")
         assert {"authorization", "cookie"}.isdisjoint(headers)
+        assert headers["accept-encoding"] == "identity"
 
 
 def test_a_redirect_from_https_to_http_is_not_followed() -> None:
