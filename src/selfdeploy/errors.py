@@ -117,6 +117,18 @@ class NotReleased(SelfdeployError):
     exit_code = 36
 
 
+class RegistryUntrusted(SelfdeployError):
+    """The registry cannot prove who it is, or leads to where credentials must not go."""
+
+    exit_code = 37
+
+
+class RegistryInvalid(SelfdeployError):
+    """What answers is no registry, or it answers what it must not: another digest, size or shape."""
+
+    exit_code = 38
+
+
 class EngineUnreachable(SelfdeployError):
     """The Docker engine does not answer."""
 

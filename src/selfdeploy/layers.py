@@ -1,14 +1,154 @@
-"""Stub until the real one lands."""
+"""The files of an image, read from its layers in the registry, to compare what somebody else built with a tree."""
 
-from collections.abc import Mapping
-from typing import Any
+import gzip
+import hashlib
+import io
+import tarfile
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
-from selfdeploy import registry
+from selfdeploy import errors
+from selfdeploy.artifact import Descriptor
+from selfdeploy.changeset import Files
+from selfdeploy.registry import Registry
+from selfdeploy.tree import Entry
+
+PLAIN = ("application/vnd.oci.image.layer.v1.tar", "application/vnd.docker.image.rootfs.diff.tar")
+GZIP = ("application/vnd.oci.image.layer.v1.tar+gzip", "application/vnd.docker.image.rootfs.diff.tar.gzip")
+CHUNK = 1 << 16
+HEADER = 1 << 20
+"""Bytes of the longest name or other extended header that is read."""
+LAYERS = 128
+"""Layers that one image may have; the kernel's overlay takes no more."""
 
 
-def files(store: registry.Registry, digest: str, *, below: str) -> Mapping[str, Any]:
-    raise RuntimeError(f"{store} {digest} {below}")
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How much is read of an image: bytes as stored, bytes unpacked, and paths."""
+
+    stored: int = 4 << 30
+    unpacked: int = 16 << 30
+    paths: int = 1_000_000
 
 
-def compare(expected: Mapping[str, Any], actual: Mapping[str, Any]) -> list[str]:
-    raise RuntimeError(f"{expected} {actual}")
+LIMITS = Limits()
+
+
+class _Tape(io.RawIOBase):
+    """What tarfile reads: forward only, never much at once, and no more than LIMIT bytes."""
+
+    def __init__(self, source: io.RawIOBase | gzip.GzipFile, limit: int) -> None:
+        self._source, self._limit, self._at = source, limit, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return the next SIZE bytes, fewer only at the end."""
+        if not 0 <= size <= HEADER:
+            raise tarfile.ReadError(f"a header of {size} bytes")
+        data = bytearray()
+        while len(data) < size and (chunk := self._source.read(size - len(data))):
+            data += chunk
+        self._at += len(data)
+        if self._at > self._limit:
+            raise tarfile.ReadError(f"more than {self._limit} bytes unpacked")
+        return bytes(data)
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, to: int, whence: int = 0, /) -> int:
+        """Go forward to the byte TO."""
+        if whence or to < self._at:
+            raise tarfile.ReadError("an offset that leads back")
+        while self._at < to and self.read(min(CHUNK, to - self._at)):
+            pass
+        return self._at
+
+
+class _Stored(io.RawIOBase):
+    """A layer as the registry sends it: counted and hashed on the way."""
+
+    def __init__(self, chunks: Iterator[bytes], limit: int) -> None:
+        self._chunks, self._rest, self._limit = chunks, b"", limit
+        self._hash, self._size = hashlib.sha256(), 0
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return up to SIZE bytes; none at the end."""
+        if not self._rest:
+            self._rest = next(self._chunks, b"")
+            self._size += len(self._rest)
+            self._hash.update(self._rest)
+            if self._size > self._limit:
+                raise tarfile.ReadError(f"more than the {self._limit} bytes it is said to have")
+        data, self._rest = self._rest[: size if size >= 0 else None], self._rest[size:] if size >= 0 else b""
+        return data
+
+    def finish(self) -> str:
+        """Read what is left and return the digest of all of it."""
+        while self.read(CHUNK):
+            pass
+        return f"sha256:{self._hash.hexdigest()}"
+
+
+def files(store: Registry, digest: str, below: str, limits: Limits = LIMITS) -> Mapping[str, Entry]:
+    """Return what stands below the folder BELOW in the image whose manifest (of one platform) is DIGEST.
+
+    Raises:
+        errors.RegistryInvalid: a layer is not what its digest names, is none, or is larger than LIMITS allow.
+    """
+    image = store.single(digest)
+    stored = sum(layer.size for layer in image.layers)
+    if stored > limits.stored or len(image.layers) > LAYERS:
+        what = f"{len(image.layers)} layers of {stored} bytes"
+        raise errors.RegistryInvalid(f"{store.reference}@{digest}: {what}", "make the image smaller")
+    found, left = Files(limit=limits.paths), limits.unpacked
+    for layer in image.layers:
+        left -= _read(store, layer, found, left)
+    return found.below(below)
+
+
+def _read(store: Registry, layer: Descriptor, found: Files, limit: int) -> int:
+    """Lay LAYER upon what is FOUND and return its size unpacked, which may be LIMIT."""
+    where = f"{store.reference}: layer {layer.digest}"
+    if layer.media_type not in {*PLAIN, *GZIP}:
+        raise errors.RegistryInvalid(f"{where}: {layer.media_type[:80]!a} is not read", "have it built with gzip")
+    with store.stream(layer.digest) as chunks:
+        stored = _Stored(chunks, layer.size)
+        tape = _Tape(gzip.GzipFile(fileobj=stored) if layer.media_type in GZIP else stored, limit)
+        try:
+            found.apply(tape)
+            while rest := tape.read(CHUNK):
+                if rest.strip(b"\0"):
+                    raise tarfile.ReadError("something stands behind its end")
+        except (tarfile.TarError, ValueError, EOFError, OSError, zlib.error, OverflowError, RecursionError) as exc:
+            raise errors.RegistryInvalid(f"{where}: {exc}", "push the image again") from exc
+        actual = stored.finish()
+    if actual != layer.digest:
+        raise errors.RegistryInvalid(f"{where}: actual {actual}", "push the image again")
+    return tape.tell()
+
+
+def compare(expected: Mapping[str, Entry], actual: Mapping[str, Entry], *, limit: int = 20) -> list[str]:
+    """Return what the image's files ACTUAL differ in from EXPECTED, a line each; empty when they are equal."""
+    lines = []
+    for name in sorted(expected.keys() | actual.keys()):
+        wanted, there = expected.get(name), actual.get(name)
+        if wanted == there:
+            continue
+        if there is None:
+            what = "missing in the image"
+        elif wanted is None:
+            what = "only in the image"
+        elif wanted.kind != there.kind:
+            what = f"expected a {wanted.kind}, actual a {there.kind}"
+        else:
+            what = "differs"
+        lines.append(f"{name if name.isprintable() else ascii(name)}: {what}")
+    more = len(lines) - limit
+    return lines if more <= 0 else [*lines[:limit], f"and {more} more"]

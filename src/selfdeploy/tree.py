@@ -7,7 +7,9 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from selfdeploy import errors
 
@@ -34,21 +36,39 @@ def _walk(root: Path) -> Iterator[Path]:
         yield from (here / name for name in folders)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """What stands at one path: its kind, and the sha256 of its bytes (in hex) or the target of the link."""
+
+    kind: Literal["file", "program", "folder", "link", "special"]
+    content: str = ""
+
+
+def entries(root: Path) -> dict[str, Entry]:
+    """Return what stands at every path below ROOT, sorted component by component."""
+    return {path.relative_to(root).as_posix(): _entry(path) for path in sorted(_walk(root))}
+
+
+def _entry(path: Path) -> Entry:
+    mode = path.lstat().st_mode
+    if stat.S_ISLNK(mode):
+        return Entry(kind="link", content=str(path.readlink()))
+    if stat.S_ISDIR(mode):
+        return Entry(kind="folder")
+    if not stat.S_ISREG(mode):  # to read a pipe would wait for who writes it
+        return Entry(kind="special")
+    with path.open("rb") as file:
+        content = hashlib.file_digest(file, "sha256").hexdigest()
+    return Entry(kind="program" if mode & stat.S_IXUSR else "file", content=content)
+
+
 def digest(root: Path) -> str:
     """Return the sha256 over every path below ROOT with its kind, executable bit and content."""
     total = hashlib.sha256()
-    for path in sorted(_walk(root)):
-        name = path.relative_to(root).as_posix()
-        mode = path.lstat().st_mode
-        if stat.S_ISLNK(mode):
-            kind, content = "link", hashlib.sha256(str(path.readlink()).encode()).hexdigest()
-        elif stat.S_ISDIR(mode):
-            kind, content = "folder", ""
-        else:
-            kind = "program" if mode & stat.S_IXUSR else "file"
-            with path.open("rb") as file:
-                content = hashlib.file_digest(file, "sha256").hexdigest()
-        total.update(f"{name}\0{kind}\0{content}\n".encode())
+    for name, entry in entries(root).items():
+        link = entry.kind == "link"
+        content = hashlib.sha256(os.fsencode(entry.content)).hexdigest() if link else entry.content
+        total.update(os.fsencode(f"{name}\0{entry.kind}\0{content}\n"))
     return f"sha256:{total.hexdigest()}"
 
 

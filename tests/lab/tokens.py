@@ -34,7 +34,8 @@ class TokenServer:
     """Grants to whoever knows LOGIN what they ask for, as far as `allowed` goes; remembers what was asked.
 
     `allowed` can be changed at any time: `{"pull"}` makes every later token one that cannot push. With `anonymous`,
-    who shows no password is granted "pull".
+    who shows no password is granted "pull". `identity`, where set, is as good as the password (OAuth 2's refresh
+    token). `lifetime` is how many seconds from now a token expires.
     """
 
     service = "lab registry"
@@ -43,6 +44,8 @@ class TokenServer:
         self.login = login
         self.allowed = EVERYTHING
         self.anonymous = False
+        self.identity = ""
+        self.lifetime = 300
         self.asked: list[str] = []
         self.refused = 0
         self._signer = signer
@@ -79,7 +82,7 @@ class TokenServer:
             "access": access,
             "jti": str(uuid.uuid4()),
         }
-        claims |= {"iat": now, "nbf": now - 60, "exp": now + 300}
+        claims |= {"iat": now, "nbf": now - 900, "exp": now + self.lifetime}
         head = {"typ": "JWT", "alg": "RS256", "x5c": [self._x5c]}
         text = ".".join(_base64(json.dumps(part).encode()) for part in (head, claims))
         signature = children.run(["openssl", "dgst", "-sha256", "-sign", str(self._signer.key)], given=text.encode())
@@ -87,9 +90,11 @@ class TokenServer:
 
     def answer(self, query: str, authorization: str | None) -> tuple[int, dict[str, object]]:
         """Return the status and the body for one request."""
-        scopes = parse_qs(query).get("scope", [])
+        told = parse_qs(query)
+        scopes = told.get("scope", [])
         self.asked += " ".join(scopes).split()
-        if _decoded(authorization) == _decoded(self.login.header):
+        refreshed = told.get("grant_type") == ["refresh_token"] and told.get("refresh_token") == [self.identity]
+        if refreshed or _decoded(authorization) == _decoded(self.login.header):
             token = self.grant(scopes, self.allowed, self.login.user)
         elif authorization is None and self.anonymous:
             token = self.grant(scopes, self.allowed & {"pull"}, "")
@@ -103,7 +108,13 @@ class TokenServer:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                status, content = tokens.answer(urlsplit(self.path).query, self.headers["Authorization"])
+                self._answer(urlsplit(self.path).query)
+
+            def do_POST(self) -> None:
+                self._answer(self.rfile.read(int(self.headers["Content-Length"])).decode())
+
+            def _answer(self, query: str) -> None:
+                status, content = tokens.answer(query, self.headers["Authorization"])
                 body = json.dumps(content).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")

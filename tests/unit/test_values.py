@@ -7,7 +7,7 @@ import pydantic
 import pytest
 import yaml
 
-from selfdeploy import config, errors, gates, manifest, probe, registry, render, tree
+from selfdeploy import config, errors, gates, manifest, probe, render, tree
 from selfdeploy.environments import record
 
 REVISION = "a" * 40
@@ -336,25 +336,6 @@ def test_a_record_keeps_what_was_proven_held_and_tried() -> None:
     assert record.parse(b"", "x") == record.Record()
     with pytest.raises(errors.RecordInvalid):
         record.parse(b'{"attempts": 1}', "x")
-
-
-def test_a_release_record_survives_a_round_trip_and_not_a_change() -> None:
-    subject = registry.Descriptor(media_type="m", digest=INDEX, size=3)
-    data = registry.encode_record(registry.Record(subject=subject, manifest=b"m", evidence=b"e"))
-
-    found, parts = registry.decode_record(data, "x")
-
-    assert found == subject
-    assert parts[registry.MANIFEST] == registry.sha256(b"m")
-    for old, new in ((b"selfdeploy.release", b"other"), (b"selfdeploy.evidence", b"other"), (b"{", b"")):
-        with pytest.raises(errors.RecordInvalid):
-            registry.decode_record(data.replace(old, new), "x")
-
-
-@pytest.mark.parametrize("text", ["sf", "host/", "host/sf:tag", "host/sf@sha256:1", "ho st/sf"])
-def test_a_reference_with_a_tag_or_without_a_host_is_refused(text: str) -> None:
-    with pytest.raises(errors.ConfigInvalid):
-        registry.Reference.parse(text)
 
 
 def test_only_process_py_starts_processes() -> None:

@@ -1,0 +1,214 @@
+"""What a registry stores, as values: descriptors, images, layers and release records; starts nothing."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeVar
+
+import pydantic
+import pydantic_core
+from pydantic.alias_generators import to_camel
+
+from selfdeploy import errors
+from selfdeploy.manifest import Digest
+
+INDEX = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
+SINGLE = ("application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json")
+CONFIG = ("application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json")
+EMPTY = "application/vnd.oci.empty.v1+json"
+RELEASE = "application/vnd.selfdeploy.release.v1+json"
+MANIFEST = "application/vnd.selfdeploy.manifest.v1+json"
+EVIDENCE = "application/vnd.selfdeploy.evidence.v1+json"
+Word = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9._-]{1,40}$")]
+REFERS = "vnd.docker.reference.type"
+"""The annotation of an index's entry that is no image but speaks of one, such as an attestation (BuildKit)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """A repository in a registry."""
+
+    host: str
+    repository: str
+
+    @classmethod
+    def parse(cls, text: str) -> "Reference":
+        """Return the repository that TEXT, HOST[:PORT]/NAME, names."""
+        host, slash, name = text.partition("/")
+        if (
+            not slash
+            or not re.fullmatch(r"[a-z0-9][a-z0-9._/-]*", name)
+            or not re.fullmatch(r"[A-Za-z0-9.:\[\]-]+", host)
+        ):
+            raise errors.ConfigInvalid(f"{text}: no repository", "write HOST[:PORT]/NAME, without tag or digest")
+        return cls(host=host, repository=name)
+
+    def __str__(self) -> str:
+        """Return it as it is written."""
+        return f"{self.host}/{self.repository}"
+
+
+class _Document(pydantic.BaseModel):
+    """What others write: strict in the keys that are read, indifferent to all others."""
+
+    model_config = pydantic.ConfigDict(
+        frozen=True, extra="ignore", strict=True, alias_generator=to_camel, populate_by_name=True
+    )
+
+
+class Descriptor(_Document):
+    """What the registry holds under a digest (OCI image specification, content descriptors)."""
+
+    media_type: str
+    digest: Digest
+    size: Annotated[int, pydantic.Field(ge=0)]
+
+    def as_json(self) -> dict[str, object]:
+        """Return it as the OCI image specification writes it."""
+        return self.model_dump(by_alias=True)
+
+
+class Platform(_Document):
+    """What an image runs on; an image's config says it with the same keys."""
+
+    os: Word
+    architecture: Word
+    variant: Word | Literal[""] = ""
+
+    def __str__(self) -> str:
+        """Return it as the command line of docker writes it."""
+        return "/".join(filter(None, (self.os, self.architecture, self.variant)))
+
+
+class Listed(Descriptor):
+    """An index's entry."""
+
+    platform: Platform | None = None
+    annotations: Mapping[str, str] = {}
+
+    @property
+    def is_image(self) -> bool:
+        """Whether it is a platform's image, and no attestation of one."""
+        unknown = self.platform is not None and (self.platform.os, self.platform.architecture) == ("unknown", "unknown")
+        return not unknown and REFERS not in self.annotations
+
+
+class Index(_Document):
+    """An index: the images of several platforms."""
+
+    media_type: str = ""
+    manifests: tuple[Listed, ...]
+
+
+class Single(_Document):
+    """One platform's image: its config and its layers, the lowest first."""
+
+    media_type: str = ""
+    config: Descriptor
+    layers: tuple[Descriptor, ...]
+
+
+class _Record(Single):
+    artifact_type: str
+    subject: Descriptor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Child:
+    """One platform's image: its manifest's digest and its config's."""
+
+    digest: str
+    config: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """An image: what it is addressed by, and its platforms."""
+
+    digest: str
+    media_type: str
+    platforms: Mapping[str, Child]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """The commit point of a release: the image it is of, its manifest and its evidence."""
+
+    subject: Descriptor
+    manifest: bytes
+    evidence: bytes
+
+
+Kind = TypeVar("Kind", bound=_Document)
+
+
+def sha256(data: bytes) -> str:
+    """Return the digest of DATA."""
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def parse(kind: type[Kind], data: bytes, where: str) -> Kind:
+    """Return the KIND of document that DATA is.
+
+    Raises:
+        errors.RegistryInvalid: it has another shape; WHERE names it.
+    """
+    try:
+        return kind.model_validate_json(data)
+    except pydantic.ValidationError as exc:
+        first = exc.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"])) or kind.__name__.lower()
+        raise errors.RegistryInvalid(f"{where}: {place}: {first['msg']}", "push it again, with another tool") from exc
+
+
+def parse_object(data: bytes, where: str) -> dict[str, Any]:
+    """Return the JSON object that DATA is.
+
+    Raises:
+        errors.RegistryInvalid: it is none; WHERE names it.
+    """
+    try:
+        value = pydantic_core.from_json(data)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise errors.RegistryInvalid(f"{where}: no JSON object", "push it again, with another tool")
+    return value
+
+
+def encode_record(record: Record) -> bytes:
+    """Return the OCI image manifest that RECORD is stored as (OCI image specification, artifacts)."""
+    layers = [
+        Descriptor(media_type=kind, digest=sha256(data), size=len(data)).as_json()
+        for kind, data in ((MANIFEST, record.manifest), (EVIDENCE, record.evidence))
+    ]
+    value = {
+        "schemaVersion": 2,
+        "mediaType": SINGLE[0],
+        "artifactType": RELEASE,
+        "config": Descriptor(media_type=EMPTY, digest=sha256(b"{}"), size=2).as_json(),
+        "layers": layers,
+        "subject": record.subject.as_json(),
+    }
+    return json.dumps(value, sort_keys=True).encode()
+
+
+def decode_record(data: bytes, where: str) -> tuple[Descriptor, dict[str, Descriptor]]:
+    """Return the subject of the record DATA, and its parts by media type.
+
+    Raises:
+        errors.RecordInvalid: it is no release record; WHERE names it.
+    """
+    try:
+        value = parse(_Record, data, where)
+    except errors.RegistryInvalid as exc:
+        raise errors.RecordInvalid(f"no release record: {exc.message}", "somebody else wrote that tag") from exc
+    parts = {layer.media_type: layer for layer in value.layers}
+    if value.artifact_type != RELEASE or len(value.layers) != len(parts) or set(parts) != {MANIFEST, EVIDENCE}:
+        raise errors.RecordInvalid(
+            f"{where}: no release record: artifactType {value.artifact_type[:80]!a}, {len(value.layers)} layers",
+            "somebody else wrote that tag",
+        )
+    return value.subject, parts

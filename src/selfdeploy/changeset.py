@@ -1,0 +1,168 @@
+"""What layers make of one another: the files of an image, as a runtime would unpack them; reads no network.
+
+Source: OCI image specification, "image layer filesystem changeset". Names are resolved through the image's own links,
+and never lead out of it.
+"""
+
+import hashlib
+import io
+import tarfile
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from selfdeploy.tree import Entry
+
+WHITEOUT, OPAQUE = ".wh.", ".wh..wh..opq"
+CHUNK = 1 << 16
+LENGTH = 4096
+"""Characters of the longest name, as on Linux."""
+HOPS = 40
+"""Links that one name may lead through, as on Linux."""
+
+
+@dataclass
+class Files:
+    """The files of an image as its layers make them, one layer upon the other."""
+
+    limit: int = 1_000_000
+    """How many paths there may be."""
+    _paths: dict[str, Entry] = field(default_factory=dict)
+    _inside: dict[str, set[str]] = field(default_factory=lambda: {"": set()})
+    _fresh: set[str] = field(default_factory=set)
+
+    def apply(self, layer: io.RawIOBase) -> None:
+        """Lay LAYER, an unpacked tar that is read forward only, upon what is there.
+
+        Raises:
+            tarfile.TarError, ValueError: it is none, or names what no layer may.
+        """
+        self._fresh = set()
+        with tarfile.TarFile(fileobj=layer) as tar:
+            while (member := tar.next()) is not None:
+                tar.members.clear()  # type: ignore[attr-defined] # it would keep all of them
+                too_long = max(len(member.name), len(member.linkname)) > LENGTH
+                if too_long or member.size < 0 or member.issparse() or tar.pax_headers:
+                    raise ValueError(f"{member.name[:80]!a}: sparse, too long, of no size, or below a global header")
+                self._add(tar, member)
+
+    def below(self, top: str) -> dict[str, Entry]:
+        """Return what stands below the folder TOP, by its path from there; nothing where there is no such folder."""
+        root = self._resolve(_name(top))
+        found: dict[str, Entry] = {}
+        folders = [root] if root == "" or self._is_folder(root) else []
+        while folders:
+            folder = folders.pop()
+            for name in self._inside[folder]:
+                path = _join(folder, name)
+                found[path[len(root) :].lstrip("/")] = self._paths[path]
+                if self._is_folder(path):
+                    folders.append(path)
+        return {name: found[name] for name in sorted(found, key=PurePosixPath)}
+
+    def _add(self, tar: tarfile.TarFile, member: tarfile.TarInfo) -> None:
+        folder, _, base = _name(member.name).rpartition("/")
+        if not base:
+            return
+        parent = self._resolve(folder)
+        path = _join(parent, base)
+        if base == OPAQUE:
+            for name in list(self._inside.get(parent, ())):
+                self._remove(_join(parent, name), older=True)
+        elif base.startswith(WHITEOUT + WHITEOUT):
+            return  # aufs' own
+        elif base.startswith(WHITEOUT):
+            hidden = _join(parent, base.removeprefix(WHITEOUT))
+            if base == WHITEOUT or hidden in self._fresh:
+                raise ValueError(f"{path!a}: a whiteout of what the same layer brings")
+            self._remove(hidden)
+        else:
+            entry = self._entry(tar, member)
+            if not (entry.kind == "folder" and self._is_folder(path)):
+                self._remove(path)
+            self._put(path, entry)
+
+    def _entry(self, tar: tarfile.TarFile, member: tarfile.TarInfo) -> Entry:
+        if member.isdir():
+            return Entry(kind="folder")
+        if member.issym():
+            return Entry(kind="link", content=member.linkname)
+        if member.islnk():
+            folder, _, base = _name(member.linkname).rpartition("/")
+            target = self._paths.get(_join(self._resolve(folder), base))
+            if target is None or target.kind == "folder":
+                raise ValueError(f"{member.name!a}: a hard link to {member.linkname!a}, which is no file")
+            return target
+        if not member.isreg():
+            return Entry(kind="special")
+        file = tar.extractfile(member)
+        assert file is not None  # noqa: S101 -- it is for regular members only, and this is one
+        content = hashlib.sha256()
+        while chunk := file.read(CHUNK):
+            content.update(chunk)
+        return Entry(kind="program" if member.mode & 0o100 else "file", content=content.hexdigest())
+
+    def _put(self, path: str, entry: Entry) -> None:
+        parent, _, base = path.rpartition("/")
+        if parent and parent not in self._paths:
+            self._put(parent, Entry(kind="folder"))
+        if not self._is_folder(parent):
+            raise ValueError(f"{path!a}: below a file")
+        self._paths[path] = entry
+        self._inside[parent].add(base)
+        self._fresh.add(path)
+        if entry.kind == "folder":
+            self._inside.setdefault(path, set())
+        if len(self._paths) > self.limit:
+            raise ValueError(f"more than {self.limit} paths")
+
+    def _remove(self, path: str, *, older: bool = False) -> None:
+        """Remove PATH and what is below it; with OLDER, only what this layer did not bring."""
+        for name in list(self._inside.get(path, ())):
+            self._remove(_join(path, name), older=older)
+        if path not in self._paths or (older and (path in self._fresh or self._inside.get(path))):
+            return
+        del self._paths[path]
+        self._fresh.discard(path)
+        self._inside.pop(path, None)
+        parent, _, base = path.rpartition("/")
+        self._inside[parent].discard(base)
+
+    def _is_folder(self, path: str) -> bool:
+        return path in self._inside
+
+    def _resolve(self, path: str) -> str:
+        """Return the folder that PATH leads to, through the image's own links and never out of it."""
+        todo, done, hops = list(reversed(path.split("/"))), "", 0
+        while todo:
+            part = todo.pop()
+            if part in {"", "."}:
+                continue
+            if part == "..":
+                done = done.rpartition("/")[0]
+                continue
+            entry = self._paths.get(_join(done, part))
+            if entry is None or entry.kind != "link":
+                done = _join(done, part)
+                continue
+            hops += 1
+            if hops > HOPS:
+                raise ValueError(f"{path!a}: more than {HOPS} links")
+            done = "" if entry.content.startswith("/") else done
+            todo += reversed(entry.content.split("/"))
+        return done
+
+
+def _join(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name
+
+
+def _name(name: str) -> str:
+    """Return NAME of a tar file as a path from the image's root.
+
+    Raises:
+        ValueError: it leads upwards, or no file can have it.
+    """
+    parts = [part for part in name.split("/") if part not in {"", "."}]
+    if ".." in parts or "\0" in name:
+        raise ValueError(f"{name!a}: no name for a file of an image")
+    return "/".join(parts)

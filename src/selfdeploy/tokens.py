@@ -1,0 +1,112 @@
+"""A login at a registry: what its challenge demands, and the token that answers it; speaks to nobody.
+
+Sources: RFC 7617 (Basic); the distribution project's "token authentication" and "OAuth2 token authentication".
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from http import HTTPStatus
+from urllib.parse import urlencode, urlsplit
+
+import pydantic
+
+from selfdeploy import credentials, errors
+
+LIMIT = 1 << 20
+CLIENT = "selfdeploy"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """The request that a token is got by."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(repr=False)
+    data: bytes | None = field(default=None, repr=False)
+
+
+class _Token(pydantic.BaseModel):
+    token: str = ""
+    access_token: str = ""
+
+
+@dataclass(kw_only=True)
+class Login:
+    """Who we are to HOST, as far as pulling from and pushing to REPOSITORY needs it."""
+
+    host: str
+    repository: str
+    header: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def _known(self) -> credentials.Credentials | None:
+        return credentials.find(self.host, credentials.path())
+
+    @property
+    def hint(self) -> str:
+        """What to do about a login that is refused."""
+        return f"docker login {self.host} (it writes {credentials.path()})"
+
+    def refused(self, what: str) -> errors.RegistryDenied:
+        """Return the error that says what the registry does not let us do, and as whom."""
+        who = f"the login of {self._known.user}" if self._known else f"who has no login in {credentials.path()}"
+        return errors.RegistryDenied(f"{self.host}/{self.repository}: the registry refuses {what} to {who}", self.hint)
+
+    def answer(self, challenge: str, scheme: str) -> Wanted | bool:
+        """Return whether asking again, with what `header` is then, can help; or how to get a token first.
+
+        Raises:
+            errors.RegistryUntrusted: the token would be got, and a password shown, over http.
+        """
+        bearer = re.search(r"(?:^|,)\s*bearer\s+(.*)", challenge, re.IGNORECASE)
+        if bearer is None:
+            basic = re.search(r"(?:^|,)\s*basic\b", challenge, re.IGNORECASE)
+            if not basic or self._known is None or self.header:
+                return False
+            self.header = {"Authorization": self._known.basic}
+            return True
+        told = dict(reversed(re.findall(r'(\w+)="([^"]*)"', bearer[1])))
+        realm = told.get("realm", "")
+        try:
+            parts = urlsplit(realm)
+            safe = parts.scheme == "https" or (scheme == parts.scheme == "http" and self._is_here(parts.hostname))
+        except ValueError:
+            safe = False
+        if not safe:
+            raise errors.RegistryUntrusted(
+                f"{self.host}: it sends us for a token to what is neither https nor itself", "see the registry's realm"
+            )
+        scope = f"repository:{self.repository}:pull,push"
+        query = {"service": told.get("service", ""), "scope": scope}
+        if self._known and self._known.identity_token:
+            grant = {"grant_type": "refresh_token", "client_id": CLIENT, "refresh_token": self._known.identity_token}
+            data = urlencode(query | grant).encode()
+            return Wanted(
+                method="POST",
+                url=realm,
+                headers={"Content-Type": "application/x-www-form-urlencoded"},
+                data=data,
+            )
+        url = f"{realm}{'&' if '?' in realm else '?'}{urlencode(query)}"
+        return Wanted(method="GET", url=url, headers={"Authorization": self._known.basic} if self._known else {})
+
+    def take(self, status: int, body: bytes) -> None:
+        """Keep the token that the token server answered with.
+
+        Raises:
+            errors.RegistryDenied: it gave none.
+        """
+        try:
+            told = _Token.model_validate_json(body)
+        except pydantic.ValidationError:
+            told = _Token()
+        token = told.token or told.access_token
+        if status != HTTPStatus.OK or not re.fullmatch(r"[\x21-\x7e]+", token):
+            raise self.refused(f"a token ({status})")
+        self.header = {"Authorization": f"Bearer {token}"}
+
+    def _is_here(self, name: str | None) -> bool:
+        return name is not None and name == urlsplit(f"//{self.host}").hostname

@@ -1,0 +1,139 @@
+"""HTTP to one registry: bounded redirects, logins where one is demanded, and credentials that go nowhere else."""
+
+import contextlib
+import ipaddress
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from urllib.parse import urljoin, urlsplit
+
+from selfdeploy import connections, errors, tokens
+from selfdeploy.connections import Answer, Connections
+
+REDIRECT = frozenset({301, 302, 303, 307, 308})
+REDIRECTS = 5
+NOWHERE = "nowhere:"
+"""Where an answer leads to that does not say it."""
+PORTS = {"http": 80, "https": 443}
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether HOST, with or without a port, is this machine's loopback."""
+    name = urlsplit(f"//{host}").hostname or ""
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+@dataclass(kw_only=True)
+class Transport:
+    """A way to one registry, with the authorization it demanded so far."""
+
+    host: str
+    scheme: str
+    login: tokens.Login = field(repr=False)
+    patience: float = 60.0
+    """Seconds for an exchange from its beginning to the last byte of the answer, redirects and logins included."""
+
+    def __post_init__(self) -> None:
+        """Read the certificates once."""
+        self._trust = connections.trust(self.host) if self.scheme == "https" else None
+
+    @contextlib.contextmanager
+    def exchange(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        data: bytes | None = None,
+        seconds: float | None = None,
+    ) -> Iterator[Answer]:
+        """Send a request to PATH (or URL) of the registry and give its answer, whatever its status below 500.
+
+        Raises:
+            errors.RegistryUnreachable: no answer, an answer that broke off, none within SECONDS, or 5xx.
+            errors.RegistryUntrusted: a certificate nobody vouches for, or a redirect that must not be followed.
+            errors.RegistryDenied: 401 or 403, after a login where one was demanded.
+            errors.RegistryInvalid: too many redirects, or one that leads nowhere.
+        """
+        limit = self.patience if seconds is None else seconds
+        with Connections(self._trust, limit, direct=is_loopback(self.host)) as wire:
+            url = self.target(f"{self.scheme}://{self.host}/v2/", path)
+            for _ in range(REDIRECTS + 1):
+                answer = self._authorized(wire, method, url, headers or {}, data)
+                if method not in {"GET", "HEAD"} or answer.status not in REDIRECT:
+                    break
+                url = self.target(url, answer.headers.get("Location", NOWHERE))
+            else:
+                raise errors.RegistryInvalid(f"{self.host}: more than {REDIRECTS} redirects", "see its log")
+            if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                raise errors.RegistryUnreachable(
+                    f"{self.host}: the registry answers {answer.status} to {method}", "see its log"
+                )
+            yield answer
+
+    def target(self, base: str, location: str) -> str:
+        """Return the URL that LOCATION, told by what BASE answered, leads to.
+
+        Raises:
+            errors.RegistryUntrusted: it leads from https to something else.
+            errors.RegistryInvalid: it leads nowhere.
+        """
+        try:
+            url = urljoin(base, location)
+            scheme, name, _ = _origin(url)
+        except ValueError:
+            scheme = name = ""
+        if scheme == "http" and self.scheme == "https":
+            raise errors.RegistryUntrusted(
+                f"{self.host}: it leads from https to http, at {name}",
+                "a proxy before it has to tell it X-Forwarded-Proto: https",
+            )
+        if scheme not in PORTS or not name:
+            raise errors.RegistryInvalid(f"{self.host}: it leads to what is no address", "see its log")
+        return url
+
+    def _authorized(
+        self, wire: Connections, method: str, url: str, headers: Mapping[str, str], data: bytes | None
+    ) -> Answer:
+        if _origin(url) != _origin(f"{self.scheme}://{self.host}"):
+            answer = wire.send(method, url, headers, data)
+        else:
+            answer = wire.send(method, url, {**headers, **self.login.header}, data)
+            challenge = answer.headers.get("WWW-Authenticate", "")
+            if answer.status == HTTPStatus.UNAUTHORIZED and self._log_in(wire, challenge):
+                answer = wire.send(method, url, {**headers, **self.login.header}, data)
+        if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+            raise self.login.refused(f"{method} ({answer.status})")
+        return answer
+
+    def _log_in(self, wire: Connections, challenge: str) -> bool:
+        wanted = self.login.answer(challenge, self.scheme)
+        if isinstance(wanted, bool):
+            return wanted
+        answer = wire.send(wanted.method, wanted.url, wanted.headers, wanted.data)
+        self.login.take(answer.status, whole(answer.chunks, tokens.LIMIT, f"{self.host}: the token"))
+        return True
+
+
+def whole(chunks: Iterator[bytes], limit: int, where: str) -> bytes:
+    """Return all of CHUNKS.
+
+    Raises:
+        errors.RegistryInvalid: there are more than LIMIT bytes; WHERE names them.
+    """
+    data = bytearray()
+    for chunk in chunks:
+        data += chunk
+        if len(data) > limit:
+            raise errors.RegistryInvalid(f"{where}: more than {limit} bytes", "see the log of what answered")
+    return bytes(data)
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname or "", parts.port or PORTS.get(parts.scheme)
