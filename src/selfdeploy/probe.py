@@ -10,7 +10,7 @@ from urllib3.exceptions import HTTPError
 
 from selfdeploy import config, errors
 from selfdeploy.manifest import Manifest
-from selfdeploy.witness import Answer, Round, compare
+from selfdeploy.witness import Answer, Round, compare, contradicts
 
 LIMIT = 64 * 1024
 """Bytes of an answer that are read at most."""
@@ -51,17 +51,22 @@ def until_settled(manifest: Manifest, settings: config.Probes, ask: Callable[[],
     """Ask until `settings.consecutive` rounds in a row are the release of MANIFEST; return how many were asked.
 
     Raises:
-        errors.NotProven: it did not settle within `settings.deadline` seconds, or a replica ended for good.
+        errors.NotProven: it did not settle within `settings.deadline` seconds, settled as another build, or a replica
+            ended for good.
     """
     ends = time.monotonic() + settings.deadline
-    agreed = asked = 0
+    agreed = contradicted = asked = 0
     wrong: Sequence[str] = ()
     while agreed < settings.consecutive:
         seen = ask()
         asked += 1
         wrong = compare(manifest, seen, rpc=settings.rpc)
         agreed = 0 if wrong else agreed + 1
+        # What has answered as another build so often in a row has settled, and on that.
+        contradicted = contradicted + 1 if contradicts(manifest, seen) else 0
         if any(replica.state in ENDED for replica in seen.before) or time.monotonic() > ends:
+            break
+        if contradicted > settings.consecutive:
             break
         if agreed < settings.consecutive:
             time.sleep(settings.interval)

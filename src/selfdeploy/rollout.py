@@ -54,7 +54,8 @@ def admit(
         proof = proofs.get(name)
         if proof is None or proof.release != wanted.release:
             raise errors.NotProven(
-                f"{environment.name}: {name} does not prove {wanted.image.digest}", f"inv promote -e {environment.name} asks {name} first"
+                f"{environment.name}: {name} does not prove {wanted.image.digest}",
+                f"inv promote -e {environment.name} asks {name} first",
             )
         proof.lock.check()
     if wanted.image.digest in known.holds:

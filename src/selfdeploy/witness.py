@@ -68,6 +68,18 @@ def compare(manifest: Manifest, seen: Round, *, rpc: bool = False) -> list[str]:
     return wrong
 
 
+def contradicts(manifest: Manifest, seen: Round) -> bool:
+    """Say whether every replica of SEEN runs and answers, and each of them as another build than MANIFEST's."""
+    return bool(seen.before) and all(
+        replica.state == "running"
+        and (
+            not replica.digests & manifest.image.digests
+            or _compare_version(manifest, seen.answers.get(replica.name, {}).get("version"), {replica.instance})
+        )
+        for replica in seen.before
+    )
+
+
 def _compare_probes(manifest: Manifest, answers: Mapping[str, Answer]) -> list[str]:
     wrong = []
     for name, path in sorted(manifest.probes.items()):
