@@ -7,14 +7,16 @@ from pathlib import Path
 import pytest
 
 from lab import children
-from lab.site import Site, interrupt_at
+from lab.site import Site
 
 SLOW_GATE = '[gates.override.slow]\ncommand = ["sleep", "60"]\n'
+PATIENT = "deadline = 60"
 
 
 @pytest.fixture
 def quiet(site: Site) -> Iterator[Site]:
     """The site; afterwards it runs what prod has taken, and nothing of what the test began is left."""
+    site.configure(probes=PATIENT)
     yield site
     children.wait_until(lambda: not site.processes(), "the end of all processes", seconds=15)
     site.configure()
@@ -39,28 +41,28 @@ def test_an_interrupted_release_ends_at_once_and_leaves_no_process(
 ) -> None:
     prod = quiet.inspect("prod")["Id"]
     if stage == "gates":
-        quiet.configure(top=SLOW_GATE)
+        quiet.configure(top=SLOW_GATE, probes=PATIENT)
     quiet.be_slow(8)
 
-    process = quiet.start("release")
-    lines = interrupt_at(process, f"{stage} ...", how)
+    release = quiet.start("release")
+    release.says(f"{stage} ...")
+    code = release.end(how)
 
-    assert process.returncode == 130, lines
-    assert any("interrupted" in line for line in lines)
-    assert not any("Traceback" in line for line in lines)
+    assert code == 130, release.progress
+    assert "interrupted" in release.progress
+    assert "Traceback" not in release.progress
     children.wait_until(lambda: not quiet.processes(), "the end of all processes", seconds=10)
     assert holder(quiet, "test") == ""
     assert quiet.inspect("prod")["Id"] == prod
 
 
 def test_gates_die_with_a_release_that_is_killed(quiet: Site) -> None:
-    quiet.configure(top=SLOW_GATE)
+    quiet.configure(top=SLOW_GATE, probes=PATIENT)
     quiet.commit("anything")
 
-    process = quiet.start("release")
+    release = quiet.start("release")
     children.wait_until(lambda: any(" 60" in line and "sleep" in line for line in quiet.processes()), "the slow gate")
-    process.kill()
-    process.wait(10)
+    release.end(signal.SIGKILL)
 
     children.wait_until(lambda: not quiet.processes(), "the end of the gates", seconds=5)
 
@@ -71,10 +73,9 @@ def test_a_bad_release_whose_process_was_killed_is_undone_by_the_next_from_a_fre
     good, prod = quiet.version("test")["revision"], quiet.inspect("prod")["Id"]
     bad = quiet.answer_as_another_revision()
 
-    process = quiet.start("release")
+    release = quiet.start("release")
     children.wait_until(lambda: applied(quiet, "test", bad), "the bad release", seconds=60)
-    process.kill()
-    process.wait(10)
+    release.end(signal.SIGKILL)
     between = quiet.inv("status")
     clone = quiet.cloned(tmp_path / "clone")
     undone = clone.inv("release")
@@ -91,10 +92,9 @@ def test_a_bad_release_whose_process_was_killed_is_undone_by_the_next_from_a_fre
 def test_a_good_release_whose_process_was_killed_is_finished_by_the_next(quiet: Site, tmp_path: Path) -> None:
     revision = quiet.be_slow(3)
 
-    process = quiet.start("release")
+    release = quiet.start("release")
     children.wait_until(lambda: applied(quiet, "test", revision), "the release", seconds=60)
-    process.kill()
-    process.wait(10)
+    release.end(signal.SIGKILL)
     clone = quiet.cloned(tmp_path / "clone")
     finished = clone.inv("release")
 
@@ -110,13 +110,13 @@ def test_of_two_releases_at_once_one_is_refused_and_told_who_holds_the_environme
     children.wait_until(lambda: holder(quiet, "test") != "", "the lock", seconds=60)
     second = quiet.inv("release")
     status = quiet.inv("status")
-    rest = first.communicate(timeout=120)[1]
+    code = first.process.wait(120)
 
     assert second.returncode == 43
     assert "held by" in second.stderr
     assert "since" in second.stderr
     assert "locked   by" in status.stdout
-    assert first.returncode == 0, rest
+    assert code == 0, first.progress
     assert quiet.version("prod")["revision"] == revision
 
 
@@ -124,10 +124,10 @@ def test_a_lock_that_is_taken_away_stops_its_holder_before_the_next_change(quiet
     quiet.be_slow(5)
     prod = quiet.inspect("prod")["Id"]
 
-    process = quiet.start("release")
+    release = quiet.start("release")
     children.wait_until(lambda: applied(quiet, "test", quiet.revision), "the release", seconds=60)
     quiet.docker("rm", "--force", f"{quiet.name}-t-lock")
-    told = process.communicate(timeout=120)[1]
+    code = release.process.wait(120)
 
-    assert process.returncode == 44, told
+    assert code == 44, release.progress
     assert quiet.inspect("prod")["Id"] == prod

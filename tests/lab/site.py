@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,30 @@ def call(*argv: str, cwd: Path, timeout: float = 600, env: Mapping[str, str] | N
 
 
 @dataclass(frozen=True, kw_only=True)
+class Started:
+    """A command of a site that is under way, and what it has said so far."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def progress(self) -> str:
+        """What it wrote to its standard error."""
+        return self.log.read_text(errors="replace")
+
+    def says(self, text: str) -> None:
+        """Wait until a line of its progress begins with TEXT."""
+        children.wait_until(
+            lambda: any(line.startswith(text) for line in self.progress.splitlines()), repr(text), seconds=90
+        )
+
+    def end(self, how: signal.Signals, seconds: float = 60) -> int:
+        """Send HOW to it, and return its exit code."""
+        self.process.send_signal(how)
+        return self.process.wait(seconds)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Site:
     """A project folder with `deploy.toml`, and beside it in `sf` the application's checkout."""
 
@@ -66,8 +90,10 @@ class Site:
         self.git("init", "--quiet", "--initial-branch", "main")
         self.commit("one")
 
-    def configure(self, *, top: str = "", test: str = "", prod: str = "") -> None:
-        """Write deploy.toml; TOP, TEST and PROD are added to it and to the two environments."""
+    def configure(
+        self, *, top: str = "", image: str = "", probes: str = "deadline = 12", test: str = "", prod: str = ""
+    ) -> None:
+        """Write deploy.toml; TOP is added to it, the others to the tables that they name."""
         common = f'kind = "compose"\nbind = "{self.address}"\nengine = "{self.engine}"\n'
         quick = QUICK.format(ship=self.ship) if self.ship else ""
         (self.folder / "deploy.toml").write_text(f"""
@@ -75,8 +101,9 @@ class Site:
 path = "sf"
 [image]
 repository = "{self.repository}"
+{image}
 [probes]
-deadline = 12
+{probes}
 {quick}
 {top}
 [environments.test]
@@ -111,17 +138,19 @@ port = {self.ports[1]}
         given = {**self.environment, **environment}
         return call(sys.executable, "-m", "invoke", *argv, cwd=self.folder, env=given)
 
-    def start(self, *argv: str) -> subprocess.Popen[str]:
-        """Start a command of the project, alone in its process group; progress is on its stderr, as lines."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "invoke", *argv],
-            cwd=self.folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-            env={**os.environ, **self.environment},
-        )
+    def start(self, *argv: str) -> "Started":
+        """Start a command of the project, alone in its process group."""
+        log = self.folder / f"started-{uuid.uuid4().hex[:8]}.log"
+        with log.open("wb") as progress:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "invoke", *argv],
+                cwd=self.folder,
+                stdout=subprocess.DEVNULL,
+                stderr=progress,
+                start_new_session=True,
+                env={**os.environ, **self.environment},
+            )
+        return Started(process=process, log=log)
 
     def nox(self, *argv: str) -> Done:
         """Run the session of the gates."""
@@ -169,8 +198,9 @@ port = {self.ports[1]}
         return self._begin_server(wait, "slow")
 
     def _begin_server(self, statement: str, message: str) -> str:
-        path = self.folder / "sf" / "scripts" / "server.cjs"
-        path.write_text(f"{statement}\n{path.read_text()}")
+        name = Path("scripts", "server.cjs")
+        original = (ROOT / "examples" / "sf" / name).read_text()
+        (self.folder / "sf" / name).write_text(f"{statement}\n{original}")
         return self.commit(message)
 
     def docker(self, *argv: str) -> Done:
@@ -233,20 +263,3 @@ port = {self.ports[1]}
         releases = self.docker("volume", "ls", "--quiet", "--filter", "name=sf-manifest-").stdout.split()
         if releases:
             self.docker("volume", "rm", *releases)  # those in use stay
-
-
-def interrupt_at(process: subprocess.Popen[str], text: str, how: signal.Signals = signal.SIGINT) -> list[str]:
-    """Send HOW to PROCESS as soon as a line of its progress begins with TEXT; return all lines up to its end."""
-    lines: list[str] = []
-    for line in process.stderr or ():
-        lines.append(line.rstrip())
-        if line.startswith(text) and process.poll() is None:
-            process.send_signal(how)
-            text = "\0"
-    process.wait(60)
-    return lines
-
-
-def ends(processes: Sequence[subprocess.Popen[str]], *, seconds: float = 120) -> list[int]:
-    """Return the exit codes of PROCESSES, in order, once all have ended."""
-    return [process.wait(seconds) for process in processes]
