@@ -1,8 +1,8 @@
+import concurrent.futures
 import contextlib
 import os
 import socket
 import subprocess
-import threading
 from collections.abc import Callable
 
 import pytest
@@ -61,14 +61,12 @@ def test_what_swallows_the_refusal_is_told_at_the_end() -> None:
 
 
 def test_a_thread_of_the_test_is_refused_too() -> None:
-    def swallow() -> None:
-        with contextlib.suppress(Exception):
-            socket.socket()
+    def start_in_a_thread() -> None:
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            pool.submit(socket.socket)
 
-    with pytest.raises(guard.Forbidden, match="socket"), guard.starts_nothing("x"):
-        thread = threading.Thread(target=swallow)
-        thread.start()
-        thread.join()
+    with pytest.raises(guard.Forbidden, match="x opened a socket"), guard.starts_nothing("x"):
+        start_in_a_thread()
 
 
 def test_the_environment_of_a_refused_process_is_not_told() -> None:
