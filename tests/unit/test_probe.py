@@ -47,6 +47,18 @@ def test_what_agreed_too_late_is_not_proven() -> None:
         probe.until_settled(MADE, settings, in_turn(GOOD, GOOD, GOOD), "test")
 
 
+def test_what_settled_as_another_build_is_not_waited_for() -> None:
+    with pytest.raises(errors.NotProven, match=f"actual {OLDER}"):
+        probe.until_settled(MADE, SOON, in_turn(*[OLD] * (SOON.consecutive + 1)), "test")
+
+
+def test_an_older_build_that_goes_away_is_waited_for() -> None:
+    silent = Round(before=GOOD.before, after=GOOD.after)
+    ask = in_turn(*[OLD] * SOON.consecutive, *[silent] * 5, *[OLD] * SOON.consecutive, *[GOOD] * SOON.consecutive)
+
+    assert probe.until_settled(MADE, SOON, ask, "test") == 14
+
+
 @pytest.mark.parametrize("state", probe.ENDED)
 def test_a_replica_that_ended_is_not_waited_for(state: str) -> None:
     ended = a_round(MADE, a_replica(state=state))

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from lab.values import CHILD, CONFIG, INDEX, OLDER, OTHER, a_manifest, a_replica, a_round, a_version, the_answers
-from selfdeploy.witness import RPC, Answer, Replica, Round, compare
+from selfdeploy.witness import RPC, Answer, Replica, Round, compare, contradicts
 
 MADE = a_manifest()
 PING = Answer(status=200, body='{"jsonrpc": "2.0", "id": 1, "result": "pong"}')
@@ -203,3 +203,21 @@ def test_an_rpc_answer_without_a_result_is_named(answer: Answer, said: str) -> N
 
     assert line.startswith(f"r: {said}")
     assert len(line) < LONGEST
+
+
+def test_replicas_that_all_answer_as_another_build_contradict_the_release() -> None:
+    first, second = a_replica("r1", "i1"), a_replica("r2", "i2")
+
+    assert contradicts(MADE, a_round(MADE, first, second, revision=OLDER))
+    assert contradicts(MADE, a_round(MADE, a_replica(digest=OTHER)))
+
+
+def test_a_release_that_may_still_come_is_not_contradicted() -> None:
+    first, second = a_replica("r1", "i1"), a_replica("r2", "i2")
+    older = a_round(MADE, first, second, revision=OLDER)
+    silent = replace(older, answers={})
+    one_is_new = replace(older, answers={**older.answers, "r2": the_answers(MADE, instance="i2")})
+    starting = a_round(MADE, a_replica(digest=OTHER, state="created"))
+
+    for seen in (a_round(MADE), Round(before=(), after=()), silent, one_is_new, starting):
+        assert not contradicts(MADE, seen)
