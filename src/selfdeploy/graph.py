@@ -5,8 +5,8 @@ from collections.abc import Collection, Mapping, Sequence
 
 from selfdeploy import config, errors
 
-TESTS = re.compile(r"^(?:#|\u2139) tests (\d+)\s*$", re.MULTILINE)
-"""How node's test runner reports a count, in its `tap` and its `spec` form."""
+TESTS = re.compile(r"^(?:#|\u2139) pass (\d+)\s*$", re.MULTILINE)
+"""How node's test runner reports a count, in its `tap` and its `spec` form; what it skipped is not among them."""
 
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -41,7 +41,7 @@ def ready(left: Mapping[str, config.Gate], passed: Collection[str]) -> list[str]
 
 
 def tests_reported(output: str) -> int:
-    """Return how many tests OUTPUT, of node's test runner, says were run."""
+    """Return how many tests OUTPUT, of node's test runner, says were run and passed."""
     return sum(int(count) for count in TESTS.findall(COLOURS.sub("", output)))
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 
@@ -10,6 +10,7 @@ from selfdeploy import errors
 
 Digest = Annotated[str, pydantic.Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 Commit = Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]{40}$")]
+Path = Annotated[str, pydantic.Field(pattern=r"^/[A-Za-z0-9._/-]*$")]
 REQUIRED_GATES = (
     "npm-ci",
     "web-npm-ci",
@@ -26,7 +27,9 @@ PROBES = {"healthz": "/api/healthz", "ready": "/api/ready", "version": "/api/ver
 class Value(pydantic.BaseModel):
     """A frozen value that refuses keys it does not know."""
 
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = pydantic.ConfigDict(
+        frozen=True, extra="forbid", strict=True, json_schema_serialization_defaults_required=True
+    )
 
 
 class Source(Value):
@@ -78,9 +81,13 @@ class Manifest(Value):
     schema_: Literal[1] = pydantic.Field(1, alias="schema")
     kind: Literal["image"] = "image"
     source: Source
-    gates: tuple[Gate, ...]
+    gates: tuple[Gate, ...] = pydantic.Field(
+        json_schema_extra={
+            "allOf": [{"contains": {"properties": {"name": {"const": name}}}} for name in REQUIRED_GATES]
+        }
+    )
     image: Image
-    probes: dict[str, str]
+    probes: dict[str, Path] = pydantic.Field(json_schema_extra={"required": [*PROBES]})
 
     @pydantic.model_validator(mode="after")
     def _whole(self) -> "Manifest":
@@ -90,6 +97,8 @@ class Manifest(Value):
             raise ValueError(f"gates: {', '.join(missing)} missing")
         if len(set(names)) != len(names):
             raise ValueError("gates: a name stands twice")
+        if unasked := sorted(PROBES.keys() - self.probes.keys()):
+            raise ValueError(f"probes: {', '.join(unasked)} missing")
         return self
 
     @property
@@ -104,11 +113,21 @@ class Manifest(Value):
         return "sha256:" + hashlib.sha256(self.bytes).hexdigest()
 
 
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of the manifest's bytes, where every key has to stand."""
+    told = Manifest.model_json_schema(by_alias=True, mode="serialization")
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "urn:selfdeploy:release-manifest:1",
+        **told,
+    }
+
+
 def parse(data: bytes, where: str = "manifest") -> Manifest:
     """Return the manifest that DATA holds.
 
     Raises:
-        errors.ManifestInvalid: no JSON, unknown keys, tags for digests, missing gates, or other bytes than its own.
+        errors.ManifestInvalid: no JSON, unknown keys, tags for digests, missing gates or probes, or not its own bytes.
     """
     try:
         manifest = Manifest.model_validate_json(data)

@@ -125,5 +125,5 @@ def read_answers(data: bytes) -> dict[str, Answer]:
     try:
         told: Any = json.loads(data)
         return {str(n): Answer(status=int(a["status"]), body=str(a["body"])) for n, a in told.items()}
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         return {}

@@ -65,7 +65,7 @@ def decode(data: bytes) -> dict[str, Any]:
     """
     try:
         told = json.loads(data)
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         raise errors.RecordInvalid("evidence: no JSON", "build the release again: inv release --fresh") from exc
     if not isinstance(told, dict):
         raise errors.RecordInvalid("evidence: no JSON object", "build the release again: inv release --fresh")

@@ -1,6 +1,9 @@
 """From a manifest and an environment to the files its runtime takes; pure, and equal input makes equal bytes."""
 
+import json
+import re
 from pathlib import Path
+from typing import Any
 
 import jinja2
 
@@ -36,6 +39,12 @@ def labels(manifest: Manifest) -> dict[str, str]:
     }
 
 
+def _encode(value: object, **options: Any) -> str:  # noqa: ANN401 -- whatever json.dumps takes
+    """Return VALUE as JSON that is YAML as well, which knows no surrogate pairs and breaks lines at more characters."""
+    text = json.dumps(value, ensure_ascii=False, **options)
+    return re.sub("[^ -~]", lambda found: f"\\U{ord(found[0]):08x}", text)
+
+
 def compose(project: config.Project, name: str, manifest: Manifest) -> str:
     """Return the Compose file that runs MANIFEST's release in the environment NAME."""
     environment = project.environment(name)
@@ -45,6 +54,7 @@ def compose(project: config.Project, name: str, manifest: Manifest) -> str:
         autoescape=False,  # noqa: S701 -- YAML, where every string passes tojson
         keep_trailing_newline=True,
     )
+    engine.policies["json.dumps_function"] = _encode
     return engine.get_template("compose.yml.j2").render(
         project=project.compose_project(name),
         image=manifest.image.reference,

@@ -8,6 +8,15 @@ from pathlib import Path
 
 from selfdeploy import errors, process
 
+ADDRESS = re.compile(
+    r"""(?x)
+    (?: https?://(?:[^/@]*@)? (?P<host>[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+(?::[0-9]+)?) /
+      | (?P<ssh>ssh://)? (?:[^/@:]*@)? (?P<name>[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+) (?(ssh)(?::[0-9]+)?/|:)
+    ) (?P<path>[^/@?\#\s][^@?\#\s]*?) (?:\.git)?/?
+    """
+)
+"""A repository's address as git takes it (git-clone, GIT URLS): http, ssh or short, on a host whose name has a dot."""
+
 LFS = b"version https://git-lfs.github.com/spec/v1"
 
 
@@ -59,10 +68,13 @@ def _origin(checkout: Path) -> str:
     address = process.run(
         ["git", "-C", str(checkout), "config", "--get", "remote.origin.url"], timeout=20, check=False
     ).text
-    match = re.fullmatch(
-        r"(?:(?:https?|ssh)://)?(?:[^/@]*@)?([A-Za-z0-9.-]+(?::[0-9]+)?)[/:](?!/)(.+?)(?:\.git)?/?", address
-    )
-    return f"https://{match[1]}/{match[2].lstrip('/')}" if match and "." in match[1] and match[1] != "." else "local"
+    return name_repository(address)
+
+
+def name_repository(address: str) -> str:
+    """Return the public name of the repository at git's ADDRESS, without a login; `local` when it has none."""
+    match = ADDRESS.fullmatch(address)
+    return f"https://{match['host'] or match['name']}/{match['path']}" if match else "local"
 
 
 def refuse_dirty(revision: Revision) -> None:

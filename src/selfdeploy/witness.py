@@ -118,9 +118,10 @@ def _compare_version(manifest: Manifest, answer: Answer | None, instances: set[s
         for key, value in expected.items()
         if told.get(key) != value
     ]
-    if str(told.get("instance")) not in instances:
+    instance = told.get("instance")
+    if not isinstance(instance, str) or instance not in instances:
         listed = " or ".join(sorted(instances)) or "none"
-        wrong.append(f"{path}: instance: expected {listed}, actual {str(told.get('instance'))[:100]}")
+        wrong.append(f"{path}: instance: expected {listed}, actual {str(instance)[:100]}")
     return wrong
 
 

@@ -1,0 +1,73 @@
+"""Releases, projects and rounds of asking as values, for tests that say only what matters to them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from selfdeploy import config, manifest, provenance
+from selfdeploy.environments import record
+from selfdeploy.witness import Answer, Replica, Round
+
+REVISION = "a" * 40
+OLDER = "c" * 40
+INDEX, CHILD, CONFIG, OTHER = (f"sha256:{letter * 64}" for letter in "1239")
+HOLDER = provenance.Holder(who="ci@builder", run="https://forgejo.lan/o/sf/actions/runs/7")
+OK = Answer(status=200, body="{}")
+
+
+def a_manifest(**changes: object) -> manifest.Manifest:
+    values: dict[str, Any] = {
+        "source": manifest.Source(repository="local", revision=REVISION, path=".", tree="b" * 40),
+        "gates": tuple(manifest.Gate(name=name, command="x") for name in manifest.REQUIRED_GATES),
+        "image": manifest.Image(
+            repository="127.0.0.1:5000/sf",
+            digest=INDEX,
+            mediaType="application/vnd.oci.image.index.v1+json",
+            platforms={"linux/amd64": manifest.Platform(digest=CHILD, config=CONFIG)},
+        ),
+        "probes": manifest.PROBES,
+    }
+    return manifest.Manifest(schema=1, **{**values, **changes})
+
+
+def a_project(root: Path = Path("/nowhere"), **sections: dict[str, Any]) -> config.Project:
+    return config.parse(sections, root=root)
+
+
+def an_environment(port: int, **keys: object) -> dict[str, object]:
+    return {"kind": "compose", "port": port, **keys}
+
+
+def a_version(made: manifest.Manifest, **told: object) -> Answer:
+    """What a replica of MADE's release answers, but for what is TOLD otherwise."""
+    value = {
+        "revision": made.source.revision,
+        "release": made.release,
+        "image": made.image.reference,
+        "instance": "i",
+        **told,
+    }
+    return Answer(status=200, body=json.dumps(value))
+
+
+def the_answers(made: manifest.Manifest, **told: object) -> dict[str, Answer]:
+    return {"healthz": OK, "ready": OK, "version": a_version(made, **told)}
+
+
+def a_replica(name: str = "r", instance: str = "i", digest: str = CONFIG, state: str = "running") -> Replica:
+    return Replica(name=name, instance=instance, digests=frozenset({digest}), state=state)
+
+
+def a_round(made: manifest.Manifest, *replicas: Replica, **told: object) -> Round:
+    """One round in which REPLICAS, or else one, answer as MADE's release does, but for what is TOLD otherwise."""
+    listed = replicas or (a_replica(),)
+    answers = {replica.name: the_answers(made, **{"instance": replica.instance, **told}) for replica in listed}
+    return Round(before=listed, after=listed, answers=answers)
+
+
+def a_proven(release: str = "r", rendered: str = "c") -> record.Proven:
+    return record.Proven(release=release, digest=INDEX, revision=REVISION, manifest="m", rendered=rendered)
+
+
+def an_attempt(release: str = "r") -> record.Attempt:
+    return record.Attempt(release=release, digest=INDEX, revision=REVISION, who="w", began="t")

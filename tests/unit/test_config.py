@@ -1,0 +1,197 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.values import a_project, an_environment
+from selfdeploy import config, errors
+
+
+def test_an_empty_config_has_test_before_prod() -> None:
+    project = config.parse({}, root=Path("/p"))
+
+    assert project.before("test") == ()
+    assert project.before("prod") == ("test",)
+    assert project.compose_project("prod") == "sf-prod"
+    assert project.work == Path("/p/.selfdeploy")
+    assert project.manifest_path == Path("/p/dist/sf-release-manifest.json")
+
+
+def test_the_shipped_config_is_the_default() -> None:
+    root = Path(__file__).parents[2]
+
+    shipped = config.load(root)
+
+    # Prod says in the file what it comes after; the default is all before it, which is the same.
+    assert {name: shipped.before(name) for name in shipped.environments} == {"test": (), "prod": ("test",)}
+    changes = {"root": Path(), "environments": config.Project().environments}
+    assert shipped.model_copy(update=changes) == config.Project()
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ({"sauce": {}}, "deploy.toml: sauce: unknown key"),
+        ({"root": "/"}, "root: unknown key"),
+        ({"source": {"pth": "x"}}, "source.pth: unknown key"),
+        ({"gates": {"jobs": "2"}}, "gates.jobs: input should be a valid integer"),
+        ({"gates": {"override": {"lint": {"command": []}}}}, "gates.override.lint.command: "),
+        ({"gates": {"override": {"lint": {"command": ["x"], "needs": ["y"]}}}}, "no gate named 'y'"),
+        ({"gates": {"override": {"npm-ci": {"command": ["x"], "needs": ["test-unit"]}}}}, "wait for each other"),
+        ({"image": {"base": "debian:12"}}, "image.base"),
+        ({"image": {"repository": "host/sf:tag"}}, "image.repository"),
+        ({"environments": {}}, "environments: there is none"),
+        ({"environments": {"Test": an_environment(1)}}, "environments.Test"),
+        ({"environments": {"test": {"kind": "compose"}}}, "environments.test.port: missing"),
+        ({"environments": {"test": {"kind": "nomad", "port": 1}}}, "environments.test.kind"),
+        ({"environments": {"test": an_environment(65_536)}}, "environments.test.port"),
+        ({"environments": {"test": an_environment(1, prt=2)}}, "environments.test.prt: unknown key"),
+        ({"environments": {"test": an_environment(1, grace=float("inf"))}}, "environments.test.grace"),
+        ({"environments": {"test": an_environment(1, variables={"A B": "x"})}}, "environments.test.variables.A B"),
+        ({"environments": {"test": an_environment(1, secrets={"A": {}})}}, "exactly one of"),
+        ({"environments": {"test": an_environment(1, secrets={"A": {"env": "A", "file": "a"}})}}, "exactly one of"),
+        ({"environments": {"prod": an_environment(1, after=["tset"])}}, "after[0]: no environment named 'tset'"),
+        (
+            {"environments": {"prod": an_environment(1, after=["test"]), "test": an_environment(2)}},
+            "environments.prod.after[0]: 'test' comes later",
+        ),
+        ({"environments": {"test": an_environment(1, after=["test"])}}, "'test' comes later"),
+    ],
+)
+def test_a_wrong_config_is_refused_with_its_path(data: dict[str, Any], said: str) -> None:
+    with pytest.raises(errors.ConfigInvalid, match=r"^deploy\.toml: ") as refused:
+        config.parse(data, root=Path())
+
+    assert said in refused.value.message
+    assert refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("data", "known"),
+    [
+        ({"sauce": {}}, "the keys here are source, gates, image, probes, environments"),
+        ({"source": {"pth": "x"}}, "the keys here are path, repository"),
+        ({"gates": {"override": {"lint": {"command": ["x"], "ned": []}}}}, "command, needs, timeout, minimum_tests"),
+        ({"environments": {"url": an_environment(1, prt=2)}}, "the keys here are kind, project, engine"),
+        ({"environments": {"test": an_environment(1, secrets={"A": {"evn": "B"}})}}, "the keys here are env, file"),
+    ],
+)
+def test_an_unknown_key_is_answered_with_those_there_are(data: dict[str, Any], known: str) -> None:
+    with pytest.raises(errors.ConfigInvalid) as refused:
+        config.parse(data, root=Path())
+
+    assert known in refused.value.hint
+    assert "root" not in refused.value.hint
+
+
+def test_every_wrong_key_is_named_at_once() -> None:
+    with pytest.raises(errors.ConfigInvalid) as refused:
+        a_project(source={"pth": "x"}, image={"tag": "latest"})
+
+    assert refused.value.message.splitlines() == [
+        "deploy.toml: source.pth: unknown key",
+        "deploy.toml: image.tag: unknown key",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("test", "prod", "said"),
+    [
+        (an_environment(1, project="sf"), an_environment(2, project="sf"), "environments.prod.project: test has"),
+        (an_environment(1, project="sf-prod"), an_environment(2), "environments.prod.project: test has the same"),
+        (an_environment(1), an_environment(1), "environments.prod.port: test has the same"),
+    ],
+)
+def test_two_environments_that_would_be_one_are_refused(
+    test: dict[str, object], prod: dict[str, object], said: str
+) -> None:
+    with pytest.raises(errors.ConfigInvalid, match="has the same") as refused:
+        a_project(environments={"test": test, "prod": prod})
+
+    assert said in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("test", "prod"),
+    [
+        (an_environment(1), an_environment(1, engine="ssh://elsewhere")),
+        (an_environment(1, project="sf"), an_environment(1, project="sf", engine="ssh://elsewhere")),
+        (an_environment(1), an_environment(1, bind="192.168.0.2")),
+    ],
+)
+def test_the_same_port_or_project_in_another_place_is_fine(test: dict[str, object], prod: dict[str, object]) -> None:
+    project = a_project(environments={"test": test, "prod": prod})
+
+    assert list(project.environments) == ["test", "prod"]
+
+
+def test_what_comes_before_can_be_said() -> None:
+    environments = {
+        "a": an_environment(1),
+        "b": an_environment(2, after=[]),
+        "c": an_environment(3, after=["b"]),
+        "d": an_environment(4),
+    }
+
+    project = a_project(environments=environments)
+
+    assert {name: project.before(name) for name in environments} == {
+        "a": (),
+        "b": (),
+        "c": ("b",),
+        "d": ("a", "b", "c"),
+    }
+
+
+def test_a_gate_can_be_added_and_the_contract_s_stay() -> None:
+    lint = {"command": ["npm", "run", "lint"], "needs": ["npm-ci"]}
+
+    project = a_project(gates={"override": {"lint": lint}})
+
+    assert list(project.gates.all) == [*config.REQUIRED, "lint"]
+
+
+def test_an_environment_that_is_not_there_is_answered_with_those_there_are() -> None:
+    with pytest.raises(errors.ConfigInvalid, match="no environment named 'tset'") as refused:
+        config.Project().environment("tset")
+
+    assert refused.value.hint == "the environments are test, prod"
+
+
+def test_a_config_is_found_above_and_its_paths_are_relative_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SF_SOURCE_DIR", raising=False)
+    (tmp_path / "deploy.toml").write_text("[source]\npath = 'sf'\n")
+    inner = tmp_path / "a" / "b"
+    inner.mkdir(parents=True)
+
+    project = config.load(inner)
+
+    assert project.root == tmp_path
+    assert project.source_path() == tmp_path / "sf"
+
+
+def test_another_checkout_is_named_by_the_flag_before_the_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "deploy.toml").touch()
+    (tmp_path / "a").mkdir()
+    monkeypatch.setenv("SF_SOURCE_DIR", "from/variable")
+    monkeypatch.chdir(tmp_path / "a")
+
+    assert config.load().source_path() == tmp_path / "a" / "from" / "variable"
+    assert config.load(source="/from/flag").source_path() == Path("/from/flag")
+
+
+@pytest.mark.parametrize("content", [b"[", b"\xff"])
+def test_a_file_that_is_no_toml_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "deploy.toml").write_bytes(content)
+
+    with pytest.raises(errors.ConfigInvalid, match=f"^{tmp_path}/deploy.toml: "):
+        config.load(tmp_path)
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(errors.ConfigInvalid, match=r"no deploy\.toml here or above"):
+        config.load(tmp_path)

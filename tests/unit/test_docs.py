@@ -1,0 +1,79 @@
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from lab import golden
+from selfdeploy import config, errors, manifest
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def rows(page: str, first: str) -> set[str]:
+    return set(re.findall(rf"^\| {first} \|.*", (DOCS / page).read_text(), re.MULTILINE))
+
+
+def keys() -> Iterator[str]:
+    for kind in config.Value.__subclasses__():
+        for name, field in kind.model_fields.items():
+            default = "needed" if field.is_required() else f"`{field.default!r}`"
+            if kind is not config.Project:
+                yield f"| `{name}` | {field.description} | {default} |"
+
+
+def test_the_docs_list_every_exit_code_and_no_other() -> None:
+    kinds = errors.SelfdeployError.__subclasses__()
+
+    assert rows("operations.md", "[0-9]+") == {
+        f"| {kind.exit_code} | {kind.__name__} | {kind.__doc__} |" for kind in kinds
+    }
+
+
+def test_the_docs_list_every_key_with_its_default_and_no_other() -> None:
+    assert rows("configuration.md", "`[a-z_]+`") == set(keys())
+
+
+def test_the_docs_have_a_heading_for_every_section() -> None:
+    text = (DOCS / "configuration.md").read_text()
+
+    for name, field in config.Project.model_fields.items():
+        assert field.exclude or f"\n## `[{name}" in text
+
+
+def test_the_published_schema_is_the_one_that_the_model_makes() -> None:
+    assert golden.SCHEMA.read_text() == golden.schema(), golden.RENEW
+
+
+def test_the_schema_has_a_name_and_a_dialect() -> None:
+    schema = json.loads(golden.SCHEMA.read_text())
+
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert schema["$id"] == "urn:selfdeploy:release-manifest:1"
+    assert schema["properties"]["schema"]["const"] == 1
+    assert schema == manifest.schema()
+
+
+def test_the_schema_has_every_key_stand_and_no_other() -> None:
+    schema = json.loads(golden.SCHEMA.read_text())
+
+    for part in (schema, *schema["$defs"].values()):
+        assert part["additionalProperties"] is False
+        assert set(part["required"]) == set(part["properties"])
+
+
+def test_the_schema_wants_the_contract_s_gates_and_probes() -> None:
+    told = json.loads(golden.SCHEMA.read_text())["properties"]
+
+    gates = [part["contains"]["properties"]["name"]["const"] for part in told["gates"]["allOf"]]
+    assert tuple(gates) == manifest.REQUIRED_GATES
+    assert set(told["probes"]["required"]) == set(manifest.PROBES)
+
+
+def test_the_schema_takes_no_tag_for_a_digest_and_no_short_revision() -> None:
+    schema = json.loads(golden.SCHEMA.read_text())
+    digest, commit = "^sha256:[0-9a-f]{64}$", "^[0-9a-f]{40}$"
+    parts = schema["$defs"]
+
+    assert parts["Image"]["properties"]["digest"]["pattern"] == digest
+    assert {told["pattern"] for told in parts["Platform"]["properties"].values()} == {digest}
+    assert {parts["Source"]["properties"][name]["pattern"] for name in ("revision", "tree")} == {commit}

@@ -1,0 +1,112 @@
+import json
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from lab.values import INDEX, OLDER, REVISION, a_manifest, a_replica, a_round
+from selfdeploy import config, errors, probe
+from selfdeploy.witness import Answer, Round
+
+MADE = a_manifest()
+GOOD, OLD = a_round(MADE), a_round(MADE, revision=OLDER)
+SOON = config.Probes(interval=0.001)
+
+
+def in_turn(*rounds: Round) -> Callable[[], Round]:
+    left: Iterator[Round] = iter(rounds)
+    return lambda: next(left)
+
+
+def test_as_many_rounds_in_a_row_as_the_config_says_settle_it() -> None:
+    for consecutive in (1, 3):
+        settings = config.Probes(interval=0.001, consecutive=consecutive)
+
+        assert probe.until_settled(MADE, settings, in_turn(*[GOOD] * consecutive), "test") == consecutive
+
+
+def test_one_older_answer_in_between_starts_the_count_anew() -> None:
+    ask = in_turn(GOOD, GOOD, OLD, GOOD, GOOD, GOOD)
+
+    assert probe.until_settled(MADE, SOON, ask, "test") == 6
+
+
+def test_what_never_settles_is_not_proven_and_the_last_answers_say_why() -> None:
+    settings = config.Probes(interval=0.001, deadline=0.01)
+
+    with pytest.raises(errors.NotProven, match=f"^test: not proven to run {INDEX} of {REVISION}:\n") as refused:
+        probe.until_settled(MADE, settings, lambda: OLD, "test")
+
+    assert f"actual {OLDER}" in refused.value.message
+    assert "inv logs -e test" in refused.value.hint
+
+
+def test_what_agreed_too_late_is_not_proven() -> None:
+    settings = config.Probes(interval=0.001, deadline=1e-9)
+
+    with pytest.raises(errors.NotProven, match="no answer agreed for long enough"):
+        probe.until_settled(MADE, settings, in_turn(GOOD, GOOD, GOOD), "test")
+
+
+def test_what_settled_as_another_build_is_not_waited_for() -> None:
+    with pytest.raises(errors.NotProven, match=f"actual {OLDER}"):
+        probe.until_settled(MADE, SOON, in_turn(*[OLD] * (SOON.consecutive + 1)), "test")
+
+
+def test_an_older_build_that_goes_away_is_waited_for() -> None:
+    silent = Round(before=GOOD.before, after=GOOD.after)
+    ask = in_turn(*[OLD] * SOON.consecutive, *[silent] * 5, *[OLD] * SOON.consecutive, *[GOOD] * SOON.consecutive)
+
+    assert probe.until_settled(MADE, SOON, ask, "test") == 14
+
+
+@pytest.mark.parametrize("state", probe.ENDED)
+def test_a_replica_that_ended_is_not_waited_for(state: str) -> None:
+    ended = a_round(MADE, a_replica(state=state))
+
+    with pytest.raises(errors.NotProven, match=f"is {state}"):
+        probe.until_settled(MADE, SOON, in_turn(ended), "test")
+
+
+def test_an_rpc_call_without_an_answer_is_not_proven_where_the_config_wants_it() -> None:
+    settings = config.Probes(interval=0.001, deadline=0.01, rpc=True)
+
+    with pytest.raises(errors.NotProven, match="rpc: expected HTTP 200"):
+        probe.until_settled(MADE, settings, lambda: GOOD, "test")
+
+
+def test_what_is_asked_inside_are_the_manifest_s_probes() -> None:
+    port, milliseconds, paths, rpc = json.loads(probe.question(MADE, config.Probes(timeout=1.5, rpc=True)))
+
+    assert (port, milliseconds, rpc) == (4000, 1500, True)
+    assert paths == {"healthz": "/api/healthz", "ready": "/api/ready", "version": "/api/version"}
+
+
+def test_answers_are_read_by_name() -> None:
+    answers = probe.read_answers(b'{"ready": {"status": 200, "body": "x"}, "rpc": {"status": 0, "body": "E"}}')
+
+    assert answers == {"ready": Answer(status=200, body="x"), "rpc": Answer(status=0, body="E")}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"nonsense",
+        b"[]",
+        b"null",
+        b"\xff",
+        b"[" * 60_000,
+        b'{"ready": 1}',
+        b'{"ready": {"status": 200}}',
+        b'{"ready": {"status": "x", "body": ""}}',
+        b'{"ready": {"status": null, "body": ""}}',
+        b'{"ready": {"status": 1e999, "body": ""}}',
+    ],
+)
+def test_answers_that_are_none_count_as_none(data: bytes) -> None:
+    assert probe.read_answers(data) == {}
+
+
+def test_an_address_that_is_none_answers_nothing() -> None:
+    for url in ("", "ftp://x", "http://", "http://[", "http://a b/"):
+        assert probe.get(url, 1.0).status == 0

@@ -1,0 +1,111 @@
+import pytest
+
+from lab.values import CHILD, INDEX, REVISION, a_manifest, a_proven, an_attempt
+from selfdeploy import errors, manifest
+from selfdeploy.environments import record
+
+
+def test_a_record_survives_a_round_trip() -> None:
+    value = record.Record().begin(an_attempt()).prove(a_proven(), "t").end("proven", "u").hold(CHILD, "why")
+
+    assert record.parse(value.model_dump_json().encode(), "test") == value
+
+
+def test_nothing_on_record_is_an_empty_record() -> None:
+    assert record.parse(b"", "test") == record.parse(b" \n", "test") == record.Record()
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"{", "test: "),
+        (b"[]", "test: "),
+        (b'{"attempts": 1}', "test: attempts: "),
+        (b'{"proven": [{"release": "r"}]}', "test: proven.0."),
+        (b'{"holds": {"a": 1}}', "test: holds.a: "),
+        (b'{"approved": true}', "test: approved: "),
+    ],
+)
+def test_a_damaged_record_is_refused_with_its_path(data: bytes, said: str) -> None:
+    with pytest.raises(errors.RecordInvalid) as refused:
+        record.parse(data, "test")
+
+    assert refused.value.message.startswith(said)
+
+
+def test_an_attempt_is_under_way_until_it_ends() -> None:
+    began = record.Record().begin(an_attempt("r1")).end("proven", "t1").begin(an_attempt("r2"))
+
+    ended = began.end("put back", "t2")
+
+    assert [attempt.ending for attempt in began.attempts] == [record.UNDER_WAY, "proven"]
+    assert [(a.release, a.ending, a.ended) for a in ended.attempts] == [
+        ("r2", "put back", "t2"),
+        ("r1", "proven", "t1"),
+    ]
+
+
+def test_the_last_hundred_attempts_are_kept() -> None:
+    value = record.Record()
+
+    for number in range(record.ATTEMPTS + 5):
+        value = value.begin(an_attempt(str(number)))
+
+    assert record.ATTEMPTS == 100
+    assert [attempt.release for attempt in value.attempts] == [str(number) for number in range(104, 4, -1)]
+
+
+def test_the_last_ten_proven_releases_are_kept() -> None:
+    value = record.Record()
+
+    for number in range(record.PROVEN + 5):
+        value = value.prove(a_proven(str(number)), "t")
+
+    assert record.PROVEN == 10
+    assert [proven.release for proven in value.proven] == [str(number) for number in range(14, 4, -1)]
+
+
+def test_a_release_proven_again_comes_first_once_at_its_new_time() -> None:
+    value = record.Record().prove(a_proven("r1"), "t1").prove(a_proven("r2"), "t2").prove(a_proven("r1"), "t3")
+
+    assert [(proven.release, proven.at) for proven in value.proven] == [("r1", "t3"), ("r2", "t2")]
+
+
+def test_the_same_release_with_other_settings_is_another_entry() -> None:
+    value = record.Record().prove(a_proven(rendered="port 1"), "t1").prove(a_proven(rendered="port 2"), "t2")
+
+    assert [(proven.rendered, proven.at) for proven in value.proven] == [("port 2", "t2"), ("port 1", "t1")]
+
+
+def test_a_digest_is_on_hold_until_it_is_freed() -> None:
+    held = record.Record().hold(INDEX, "failed").hold(CHILD, "failed too").hold(INDEX, "failed again")
+
+    assert held.holds == {INDEX: "failed again", CHILD: "failed too"}
+    assert held.unhold(INDEX).holds == {CHILD: "failed too"}
+    assert held.unhold("sha256:other") == held
+
+
+def test_a_record_is_never_changed_only_made_anew() -> None:
+    before = record.Record().begin(an_attempt())
+
+    before.prove(a_proven(), "t").hold(INDEX, "why").end("proven", "t").begin(an_attempt())
+
+    assert before == record.Record().begin(an_attempt())
+
+
+def test_a_proven_release_holds_all_that_brings_it_back() -> None:
+    made = a_manifest()
+
+    proven = record.Proven.of(made, "the compose file")
+
+    assert manifest.parse(proven.manifest.encode()) == made
+    assert (proven.release, proven.digest, proven.revision) == (made.release, INDEX, REVISION)
+    assert (proven.rendered, proven.at) == ("the compose file", "")
+
+
+def test_an_attempt_tells_when_how_what_and_who() -> None:
+    attempt = record.Attempt.of(a_proven(), "ci@builder", "", "2024-01-01")
+    in_run = record.Attempt.of(a_proven(), "ci@builder", "https://forgejo.lan/7", "2024-01-01")
+
+    assert str(attempt) == f"2024-01-01  under way              {'a' * 12}  sha256:{'1' * 12}  ci@builder"
+    assert str(in_run) == f"{attempt} https://forgejo.lan/7"
