@@ -162,6 +162,7 @@ def test_a_base_image_is_named_by_digest_and_has_to_start_node_by_tini(gated: Si
 
 
 def test_the_image_runs_without_a_network_and_without_writing_anywhere_but_home(gated: Site) -> None:
+    gated.inv("gates")
     reference = gated.inv("build").stdout.strip()
     argv = ["run", "--rm", "--network", "none", "--read-only", "--cap-drop", "ALL", reference]
 
