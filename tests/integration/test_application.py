@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import stat
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +35,10 @@ class Built:
     @property
     def loader(self) -> tuple[str, str]:
         return str(self.node), str(self.ship / "dist" / "loader.js")
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
 
 
 @dataclass(kw_only=True)
@@ -81,11 +86,15 @@ class Server:
         return told
 
     def post(self, body: object, token: str) -> requests.Response:
-        headers = {"Authorization": f"Bearer {token}"}
-        return requests.post(f"{self.url}/api/rpc", json=body, headers=headers, timeout=30)
+        return requests.post(f"{self.url}/api/rpc", json=body, headers=bearer(token), timeout=30)
 
-    def call(self, method: str, token: str, **parameters: object) -> requests.Response:
-        return self.post({"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters}, token)
+    def call(self, method: str, token: str) -> requests.Response:
+        return self.post({"jsonrpc": "2.0", "id": 1, "method": method}, token)
+
+    def wait(self, client: requests.Session, milliseconds: int) -> requests.Response:
+        """Return the answer to a request that takes MILLISECONDS; CLIENT keeps the connection."""
+        body = {"jsonrpc": "2.0", "id": 1, "method": "wait", "params": {"milliseconds": milliseconds}}
+        return client.post(f"{self.url}/api/rpc", json=body, headers=bearer(self.token), timeout=30)
 
     def child(self) -> int:
         """Return the process id of the web host below the loader."""
@@ -183,7 +192,6 @@ def test_what_ships_is_what_production_needs(built: Built) -> None:
 
 def test_probes_need_no_token_and_everything_else_does(serve: Callable[..., Server]) -> None:
     server = serve()
-    authorized = {"Authorization": f"Bearer {server.token}"}
 
     probes = [server.status(f"/api/{name}") for name in ("healthz", "ready", "version")]
     closed = {
@@ -195,7 +203,7 @@ def test_probes_need_no_token_and_everything_else_does(serve: Callable[..., Serv
     assert probes == [200, 200, 200]
     assert set(closed.values()) == {401}, closed
     assert server.call("ping", "wrong").status_code == 401
-    assert requests.get(f"{server.url}/api/other", headers=authorized, timeout=10).status_code == 404
+    assert requests.get(f"{server.url}/api/other", headers=bearer(server.token), timeout=10).status_code == 404
     assert requests.get(f"{server.url}/api/version", timeout=10).headers["Cache-Control"] == "no-store"
 
 
@@ -321,21 +329,22 @@ def test_it_is_ready_only_while_its_folders_are_there(
 
 
 def test_sigterm_answers_what_is_under_way_refuses_what_is_new_and_exits_0(serve: Callable[..., Server]) -> None:
-    server = serve(SF_DRAIN_MS="1000")
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        slow = pool.submit(server.call, "wait", server.token, milliseconds=3000)
+    server = serve(SF_DRAIN_MS="2000")
+    with requests.Session() as client, concurrent.futures.ThreadPoolExecutor() as pool:
+        slow = pool.submit(server.wait, client, 5000)
         children.wait_until(lambda: holds_a_connection(server), "the slow request")
 
         server.running.send_signal(signal.SIGTERM)
-        children.wait_until(lambda: server.status("/api/ready") == 503, "the end of readiness", seconds=0.9)
+        children.wait_until(lambda: server.status("/api/ready") == 503, "the end of readiness", seconds=1.9)
         alive = server.status("/api/healthz")
-        children.wait_until(lambda: refuses(server), "the end of new connections", seconds=2)
+        children.wait_until(lambda: refuses(server), "the end of new connections", seconds=3)
         under_way = not slow.done()
         code = server.running.wait(5)
 
     assert alive == 200
     assert under_way
     assert slow.result().json()["result"] == "waited"
+    assert slow.result().headers["Connection"] == "close"
     assert code == 0
 
 
@@ -351,13 +360,15 @@ def test_a_client_that_keeps_its_connection_does_not_keep_the_server(serve: Call
 
 def test_a_request_that_hangs_does_not_keep_it_past_its_grace(serve: Callable[..., Server]) -> None:
     server = serve()
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        hanging = pool.submit(server.call, "wait", server.token, milliseconds=60_000)
+    with requests.Session() as client, concurrent.futures.ThreadPoolExecutor() as pool:
+        hanging = pool.submit(server.wait, client, 60_000)
         children.wait_until(lambda: holds_a_connection(server), "the hanging request")
 
         server.running.terminate()
+        with pytest.raises(subprocess.TimeoutExpired):
+            server.running.wait(4)
 
-        assert server.running.wait(9) == 0
+        assert server.running.wait(5) == 0
         assert isinstance(hanging.exception(), requests.ConnectionError)
 
 

@@ -32,15 +32,29 @@ try {
 }
 
 const servers = new Set();
+const underWay = new Set();
+
+/** Answer, and then close the connection: a proxy would keep it, and this process with it. */
+const answerLast = (response) => {
+  response.shouldKeepAlive = false;
+  response.on("finish", () => response.req.socket.end());
+};
+
 const listen = http.Server.prototype.listen;
 http.Server.prototype.listen = function (...given) {
   servers.add(this);
+  this.prependListener("request", (_, response) => {
+    underWay.add(response);
+    response.on("close", () => underWay.delete(response));
+    if (globalThis.sfDraining) answerLast(response);
+  });
   return listen.apply(this, given);
 };
 
 const drain = () => {
   if (globalThis.sfDraining) return;
   globalThis.sfDraining = true;
+  for (const response of underWay) answerLast(response);
   // Others see the 503 of /api/ready first; then nothing new is taken, and what is under way is answered.
   setTimeout(() => {
     setTimeout(() => process.exit(0), 7000);
