@@ -1,11 +1,13 @@
-"""The bundled application keeps SF's side of the contract: what the gates built of it, started with the real Node."""
+"""The bundled application keeps SF's side of the contract: what its gates build, started with the real Node."""
 
-import hashlib
+import concurrent.futures
 import json
+import os
+import shutil
 import signal
+import socket
 import stat
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,97 +17,218 @@ import requests
 
 from lab import browser, children
 from lab.needed import need
-from lab.site import Done, Site
+from lab.site import ROOT, Done, Site, call
+from selfdeploy import manifest
+
+MISSING = [tool for tool in ("git", "setpriv") if not shutil.which(tool)]
+DIGEST = "sha256:" + "0a" * 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Built:
+    """What the gates made of one revision, as it would ship, and the Node they ran with."""
+
+    revision: str
+    ship: Path
+    node: Path
+
+    @property
+    def loader(self) -> tuple[str, str]:
+        return str(self.node), str(self.ship / "dist" / "loader.js")
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
 
 
 @dataclass(kw_only=True)
 class Server:
-    """One running server of what the gates built."""
+    """One server, with a HOME and a project folder of its own."""
 
-    node: Path
-    ship: Path
+    built: Built
     folder: Path
-    environment: dict[str, str] = field(default_factory=dict)
+    environment: dict[str, str]
     port: int = field(default_factory=children.free_port)
-    process: subprocess.Popen[bytes] | None = None
+    process: children.Child | None = None
 
-    def start(self) -> "Server":
-        (self.folder / "work").mkdir(parents=True, exist_ok=True)
-        argv = [str(self.node), str(self.ship / "dist" / "loader.js"), "server", "work", "--port", str(self.port)]
-        environment = {"HOME": str(self.folder), "PATH": "/usr/bin:/bin", **self.environment}
-        with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(argv, cwd=self.folder, env=environment, stdout=log, stderr=log)
-        children.wait_until(lambda: self.status("/api/ready") == 200, "the server")
-        return self
-
-    def status(self, path: str) -> int:
-        try:
-            return self.get(path).status_code
-        except requests.RequestException:
-            return 0
-
-    def get(self, path: str, **headers: str) -> requests.Response:
-        return requests.get(f"http://127.0.0.1:{self.port}{path}", headers=headers, timeout=10)
-
-    def call(self, method: str, token: str, **parameters: object) -> requests.Response:
-        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters}
-        url, headers = f"http://127.0.0.1:{self.port}/api/rpc", {"Authorization": f"Bearer {token}"}
-        return requests.post(url, json=body, headers=headers, timeout=30)
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
 
     @property
     def token(self) -> str:
         return (self.folder / ".sf" / "token").read_text().strip()
 
-    def ask(self, *argv: str) -> Done:
-        command = [str(self.node), str(self.ship / "dist" / "loader.js"), "version", *argv]
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
-
-    def end(self, how: signal.Signals = signal.SIGTERM, seconds: float = 15) -> int:
+    @property
+    def running(self) -> children.Child:
         assert self.process is not None
-        self.process.send_signal(how)
-        return self.process.wait(seconds)
+        return self.process
+
+    def start(self, *, until: str = "/api/ready") -> None:
+        (self.folder / "work").mkdir(parents=True, exist_ok=True)
+        given = {"HOME": str(self.folder), "PATH": "/usr/bin:/bin", **self.environment}
+        variables = [f"{name}={value}" for name, value in given.items()]
+        argv = [*self.built.loader, "server", "work", "--host", "127.0.0.1", "--port", str(self.port)]
+        log = self.folder / "log"
+        self.process = children.spawn(["env", "-i", "-C", str(self.folder), *variables, *argv], log)
+        with children.explained_by(log):
+            children.wait_until(lambda: self.status(until) == 200, "the server")
+
+    def status(self, path: str, method: str = "GET") -> int:
+        """Return the status of the answer; 0 when there is none."""
+        try:
+            return requests.request(method, self.url + path, timeout=10).status_code
+        except requests.RequestException:
+            return 0
+
+    def version(self) -> dict[str, str | None]:
+        told: dict[str, str | None] = requests.get(f"{self.url}/api/version", timeout=10).json()
+        return told
+
+    def post(self, body: object, token: str) -> requests.Response:
+        return requests.post(f"{self.url}/api/rpc", json=body, headers=bearer(token), timeout=30)
+
+    def call(self, method: str, token: str) -> requests.Response:
+        return self.post({"jsonrpc": "2.0", "id": 1, "method": method}, token)
+
+    def wait(self, client: requests.Session, milliseconds: int) -> requests.Response:
+        """Return the answer to a request that takes MILLISECONDS; CLIENT keeps the connection."""
+        body = {"jsonrpc": "2.0", "id": 1, "method": "wait", "params": {"milliseconds": milliseconds}}
+        return client.post(f"{self.url}/api/rpc", json=body, headers=bearer(self.token), timeout=30)
+
+    def child(self) -> int:
+        """Return the process id of the web host below the loader."""
+        pid = self.running.pid
+        return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """What the real gates build; npm's cache is the project's own, so that later runs find it filled."""
+    need(MISSING)
+    site = Site(folder=tmp_path_factory.mktemp("application"))
+    site.lay_out()
+    cache = ROOT / ".selfdeploy" / "npm"
+    cache.mkdir(parents=True, exist_ok=True)
+    (site.folder / ".selfdeploy").mkdir()
+    (site.folder / ".selfdeploy" / "npm").symlink_to(cache)
+    done = site.nox()
+    assert done.returncode == 0, done.stderr
+    ship = site.folder / ".selfdeploy" / "trees" / site.revision / "ship"
+    return Built(revision=site.revision, ship=ship, node=site.folder / ".nox" / "gates" / "node" / "node")
 
 
 @pytest.fixture
-def serve(whole: tuple[Site, Done], ship: Path, tmp_path: Path) -> Iterator[Callable[..., Server]]:
-    node = whole[0].folder / ".nox" / "gates" / "node" / "node"
-    started: list[Server] = []
+def new_server(built: Built, tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    made: list[Server] = []
 
-    def start(**environment: str) -> Server:
-        server = Server(node=node, ship=ship, folder=tmp_path / str(len(started)), environment=environment)
-        started.append(server)
-        return server.start()
+    def make(of: Built = built, **environment: str) -> Server:
+        made.append(Server(built=of, folder=tmp_path / str(len(made)), environment=environment))
+        return made[-1]
 
-    yield start
-    for server in started:
-        if server.process and server.process.poll() is None:
-            server.process.kill()
-            server.process.wait()
+    yield make
+    for server in made:
+        if server.process:
+            children.end(server.process)
+
+
+@pytest.fixture
+def serve(new_server: Callable[..., Server]) -> Callable[..., Server]:
+    def start(of: Built | None = None, **environment: str) -> Server:
+        server = new_server(of, **environment) if of else new_server(**environment)
+        server.start()
+        return server
+
+    return start
+
+
+def a_release(revision: str) -> manifest.Manifest:
+    return manifest.Manifest(
+        schema=1,
+        source=manifest.Source(repository="https://forge.example/sf", revision=revision, path="", tree="b" * 40),
+        gates=tuple(manifest.Gate(name=name, command=name) for name in manifest.REQUIRED_GATES),
+        image=manifest.Image(repository="registry.example/sf", digest=DIGEST, mediaType="index", platforms={}),
+        probes=manifest.PROBES,
+    )
+
+
+def refuses(server: Server) -> bool:
+    with socket.socket() as asking:
+        return asking.connect_ex(("127.0.0.1", server.port)) != 0
+
+
+def holds_a_connection(server: Server) -> bool:
+    lines = "".join(Path("/proc/net", name).read_text() for name in ("tcp", "tcp6")).splitlines()
+    return any(f":{server.port:04X} " in line and line.split()[3] == "01" for line in lines)
+
+
+def without(built: Built, file: str, to: Path) -> Built:
+    """Return a copy of BUILT in which FILE is missing."""
+    shutil.copytree(built.ship, to, symlinks=True, copy_function=os.link)
+    (to / file).unlink()
+    return Built(revision=built.revision, ship=to, node=built.node)
+
+
+@pytest.mark.parametrize("lock", ["package-lock.json", "web/package-lock.json"])
+def test_the_locks_name_no_host(lock: str) -> None:
+    packages = json.loads((ROOT / "examples" / "sf" / lock).read_bytes())["packages"]
+
+    resolved = {package.get("resolved", "") for package in packages.values()}
+
+    assert not [place for place in resolved if ":" in place]
+
+
+def test_what_ships_is_what_production_needs(built: Built) -> None:
+    link = built.ship / "node_modules" / "@sf" / "durations"
+
+    there = {path.name for path in (built.ship / "dist" / "web" / "standalone").iterdir()}
+    packages = {path.name for path in (built.ship / "node_modules").iterdir()}
+
+    assert link.is_symlink()
+    assert link.resolve() == built.ship / "packages" / "durations"
+    assert packages == {"@sf", "ms"}
+    assert there == {".next", "next-server.js", "node_modules", "package.json", "server.js"}
 
 
 def test_probes_need_no_token_and_everything_else_does(serve: Callable[..., Server]) -> None:
     server = serve()
 
-    assert [server.status(f"/api/{name}") for name in ("healthz", "ready", "version")] == [200, 200, 200]
-    assert [server.status(f"/api/{name}") for name in ("other", "rpc/x", "healthz/x")] == [401, 401, 401]
+    probes = [server.status(f"/api/{name}") for name in ("healthz", "ready", "version")]
+    closed = {
+        (method, path): server.status(f"/api{path}", method)
+        for method in ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
+        for path in ("", "/rpc", "/other", "/healthz/x")
+    }
+
+    assert probes == [200, 200, 200]
+    assert set(closed.values()) == {401}, closed
     assert server.call("ping", "wrong").status_code == 401
-    assert server.get("/api/other", Authorization=f"Bearer {server.token}").status_code == 404
-    assert server.get("/api/version").headers["Cache-Control"] == "no-store"
+    assert requests.get(f"{server.url}/api/other", headers=bearer(server.token), timeout=10).status_code == 404
+    assert requests.get(f"{server.url}/api/version", timeout=10).headers["Cache-Control"] == "no-store"
 
 
 def test_rpc_answers_as_json_rpc_says(serve: Callable[..., Server]) -> None:
     server = serve(SF_AUTH_TOKEN="from-outside")
+    ping = {"jsonrpc": "2.0", "method": "ping"}
 
-    assert server.call("ping", "from-outside").json()["result"] == "pong"
-    assert server.call("version", "from-outside").json()["result"] == server.get("/api/version").json()
-    assert server.call("constructor", "from-outside").json()["error"]["code"] == -32601
+    def code(body: object) -> int:
+        error: dict[str, int] = server.post(body, "from-outside").json()["error"]
+        return error["code"]
+
+    assert server.call("ping", "from-outside").json() == {"jsonrpc": "2.0", "id": 1, "result": "pong"}
+    assert server.call("version", "from-outside").json()["result"] == server.version()
+    assert (server.post(ping, "from-outside").status_code, server.post(ping, "from-outside").text) == (204, "")
+    batch = server.post([ping, {**ping, "id": "b"}, 1], "from-outside").json()
+    assert [(one["id"], "result" in one) for one in batch] == [("b", True), (None, False)]
+    assert [code({**ping, "id": 1, "method": name}) for name in ("constructor", "pong")] == [-32601, -32601]
+    assert [code(body) for body in ([], [ping] * 51, {**ping, "id": {}}, {"id": 1}, "ping")] == [-32600] * 5
     assert not (server.folder / ".sf" / "token").exists()
 
 
 def test_the_first_start_makes_a_token_that_later_ones_keep(serve: Callable[..., Server]) -> None:
     server = serve()
     first = server.token
-    server.end()
+    children.end(server.running)
 
     server.start()
 
@@ -115,117 +238,202 @@ def test_the_first_start_makes_a_token_that_later_ones_keep(serve: Callable[...,
     assert [file.name for file in (server.folder / ".sf").iterdir()] == ["token"]
 
 
-def test_the_version_has_its_revision_from_the_build_and_its_release_from_the_manifest(
-    serve: Callable[..., Server], whole: tuple[Site, Done], tmp_path: Path
-) -> None:
-    manifest = whole[0].folder / "dist" / "sf-release-manifest.json"
-    data = manifest.read_bytes()
+def test_servers_that_start_at_once_share_one_token(new_server: Callable[..., Server]) -> None:
+    one, two = new_server(), new_server()
+    two.folder = one.folder
 
-    told = serve(SF_RELEASE_MANIFEST=str(manifest)).get("/api/version").json()
-    without = serve(SF_RELEASE_MANIFEST=str(tmp_path / "nothing.json")).get("/api/version").json()
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        list(pool.map(Server.start, (one, two)))
+        answers = [server.call("ping", one.token).status_code for server in (one, two)]
+
+    assert answers == [200, 200]
+    assert [file.name for file in (one.folder / ".sf").iterdir()] == ["token"]
+
+
+def test_the_version_has_its_revision_from_the_build_and_its_release_from_the_manifest(
+    serve: Callable[..., Server], built: Built, tmp_path: Path
+) -> None:
+    release = a_release(built.revision)
+    file = tmp_path / "sf-release-manifest.json"
+    file.write_bytes(release.bytes)
+
+    told = serve(SF_RELEASE_MANIFEST=str(file)).version()
 
     assert set(told) == {"name", "version", "revision", "release", "image", "instance", "startedAt"}
-    assert told["revision"] == without["revision"] == whole[0].revision
-    assert told["release"] == f"sha256:{hashlib.sha256(data).hexdigest()}"
-    assert told["image"].endswith(json.loads(data)["image"]["digest"])
-    assert (without["release"], without["image"]) == (None, None)
+    assert told["revision"] == built.revision
+    assert (told["release"], told["image"]) == (release.release, release.image.reference)
+    assert told["instance"] == socket.gethostname()
+
+
+def test_a_server_without_a_manifest_that_can_be_read_runs_and_says_so(
+    serve: Callable[..., Server], tmp_path: Path
+) -> None:
+    damaged = tmp_path / "damaged.json"
+    damaged.write_text('{"image": {"repository": 1')
+
+    unset = serve().version()
+    missing = serve(SF_RELEASE_MANIFEST=str(tmp_path / "nothing.json")).version()
+    folder = serve(SF_RELEASE_MANIFEST=str(tmp_path)).version()
+    half = serve(SF_RELEASE_MANIFEST=str(damaged)).version()
+
+    assert [(told["release"], told["image"]) for told in (unset, missing, folder)] == [(None, None)] * 3
+    assert (str(half["release"])[:7], half["image"]) == ("sha256:", None)
+
+
+def test_no_word_from_outside_changes_which_build_it_says_it_is(
+    serve: Callable[..., Server], built: Built, tmp_path: Path
+) -> None:
+    other = tmp_path / "build.json"
+    other.write_text(json.dumps({"name": "sf", "version": "9", "revision": "f" * 40}))
+
+    told = serve(SF_BUILD_FILE=str(other), SF_BUILD_REVISION="f" * 40).version()
+
+    assert (told["version"], told["revision"]) == ("1.0.0", built.revision)
 
 
 def test_the_version_command_says_which_build_a_server_is_and_fails_for_another(
-    serve: Callable[..., Server], tmp_path: Path
+    serve: Callable[..., Server], built: Built, tmp_path: Path
 ) -> None:
-    server = serve()
-    other = tmp_path / "other"
-    subprocess.run(["cp", "-a", str(server.ship), str(other)], check=True)
-    build = other / "dist" / "build.json"
-    build.write_text(build.read_text().replace(server.get("/api/version").json()["revision"], "0" * 40))
-    url = f"http://127.0.0.1:{server.port}"
+    server, mute = serve(), serve(without(built, "dist/build.json", tmp_path / "mute"))
+    other = without(built, "dist/build.json", tmp_path / "other")
+    (other.ship / "dist" / "build.json").write_text(
+        json.dumps({"name": "sf", "version": "1.0.0", "revision": "0" * 40})
+    )
 
-    same = server.ask("--server", url)
-    different = Server(node=server.node, ship=other, folder=tmp_path).ask("--server", url)
-    nobody = server.ask("--server", f"http://127.0.0.1:{children.free_port()}")
+    def ask(url: str, of: Built = built) -> Done:
+        return call(*of.loader, "version", "--server", url, cwd=tmp_path, timeout=30)
 
-    assert same.returncode == 0
-    assert server.get("/api/version").json()["revision"] in same.stdout
+    same, different = ask(server.url), ask(server.url, other)
+    silent, nobody = ask(mute.url), ask(f"http://127.0.0.1:{children.free_port()}")
+
+    assert (same.returncode, same.stdout) == (0, f"{server.url}: sf 1.0.0 {built.revision}\n")
     assert different.returncode == 1
-    assert f"expected {'0' * 40}" in different.stderr
-    assert nobody.returncode == 3
+    assert f"expected sf {'0' * 40}, actual sf {built.revision}" in different.stderr
+    assert (silent.returncode, nobody.returncode) == (3, 3)
+    assert "ECONNREFUSED" in nobody.stderr
+
+
+def test_it_is_ready_only_while_its_folders_are_there(
+    new_server: Callable[..., Server], serve: Callable[..., Server], tmp_path: Path
+) -> None:
+    server, homeless = serve(), new_server(HOME="/dev/null")
+    homeless.start(until="/api/healthz")
+
+    (server.folder / "work").rename(tmp_path / "away")
+    gone = requests.get(f"{server.url}/api/ready", timeout=10)
+    (tmp_path / "away").rename(server.folder / "work")
+
+    assert (gone.status_code, gone.json()["reason"]) == (503, "the project's folder: ENOENT")
+    assert server.status("/api/ready") == 200
+    assert (homeless.status("/api/ready"), homeless.call("ping", "").status_code) == (503, 401)
 
 
 def test_sigterm_answers_what_is_under_way_refuses_what_is_new_and_exits_0(serve: Callable[..., Server]) -> None:
-    server = serve(SF_DRAIN_MS="1000")
-    answers: list[requests.Response] = []
-    slow = threading.Thread(target=lambda: answers.append(server.call("wait", server.token, milliseconds=2500)))
-    slow.start()
-    children.wait_until(lambda: _connections(server.port) > 0, "the slow request")
+    server = serve(SF_DRAIN_MS="2000")
+    with requests.Session() as client, concurrent.futures.ThreadPoolExecutor() as pool:
+        slow = pool.submit(server.wait, client, 5000)
+        children.wait_until(lambda: holds_a_connection(server), "the slow request")
 
-    assert server.process is not None
-    server.process.send_signal(signal.SIGTERM)
-    children.wait_until(lambda: server.status("/api/ready") == 503, "the end of readiness", seconds=2)
-    alive = server.status("/api/healthz")
-    code = server.process.wait(10)
-    slow.join()
+        server.running.send_signal(signal.SIGTERM)
+        children.wait_until(lambda: server.status("/api/ready") == 503, "the end of readiness", seconds=1.9)
+        alive = server.status("/api/healthz")
+        children.wait_until(lambda: refuses(server), "the end of new connections", seconds=3)
+        under_way = not slow.done()
+        code = server.running.wait(5)
 
     assert alive == 200
-    assert answers[0].json()["result"] == "waited"
+    assert under_way
+    assert slow.result().json()["result"] == "waited"
+    assert slow.result().headers["Connection"] == "close"
     assert code == 0
-    assert server.status("/api/healthz") == 0
+
+
+def test_a_client_that_keeps_its_connection_does_not_keep_the_server(serve: Callable[..., Server]) -> None:
+    server = serve()
+    with requests.Session() as client:
+        client.get(f"{server.url}/api/healthz", timeout=10)
+
+        server.running.terminate()
+
+        assert server.running.wait(3) == 0
 
 
 def test_a_request_that_hangs_does_not_keep_it_past_its_grace(serve: Callable[..., Server]) -> None:
     server = serve()
-    slow = threading.Thread(target=lambda: _swallow(lambda: server.call("wait", server.token, milliseconds=60_000)))
-    slow.start()
-    children.wait_until(lambda: _connections(server.port) > 0, "the slow request")
+    with requests.Session() as client, concurrent.futures.ThreadPoolExecutor() as pool:
+        hanging = pool.submit(server.wait, client, 60_000)
+        children.wait_until(lambda: holds_a_connection(server), "the hanging request")
 
-    code = server.end(seconds=12)
-    slow.join()
+        server.running.terminate()
+        with pytest.raises(subprocess.TimeoutExpired):
+            server.running.wait(4)
 
-    assert code == 0
+        assert server.running.wait(5) == 0
+        assert isinstance(hanging.exception(), requests.ConnectionError)
 
 
-def test_the_child_s_exit_code_and_signals_are_passed_on(serve: Callable[..., Server]) -> None:
+def test_signals_and_exit_codes_pass_through_the_loader(serve: Callable[..., Server]) -> None:
+    killed, interrupted = serve(), serve()
+
+    os.kill(killed.child(), signal.SIGKILL)
+    interrupted.running.send_signal(signal.SIGINT)
+
+    assert (killed.running.wait(10), interrupted.running.wait(10)) == (137, 0)
+
+
+def test_the_web_host_does_not_outlive_a_killed_loader(serve: Callable[..., Server]) -> None:
     server = serve()
-    assert server.process is not None
-    child = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()[0]
+    child = Path("/proc", str(server.child()))
 
-    subprocess.run(["kill", "-KILL", child], check=True)
+    server.running.kill()
+    server.running.wait()
 
-    assert server.process.wait(10) == 137
-    assert serve().end(signal.SIGINT) == 0
+    children.wait_until(lambda: not child.exists(), "the web host's end", seconds=5)
+    assert refuses(server)
 
 
-def test_the_footer_and_the_admin_panel_show_what_the_version_says(
-    serve: Callable[..., Server], whole: tuple[Site, Done], tmp_path: Path
-) -> None:
+def test_the_pages_show_what_the_version_says(serve: Callable[..., Server], built: Built, tmp_path: Path) -> None:
+    need(browser.MISSING)
+    release = a_release(built.revision)
+    file = tmp_path / "manifest.json"
+    file.write_bytes(release.bytes)
+    server = serve(SF_RELEASE_MANIFEST=str(file))
+
+    home, admin = browser.read(server.url), browser.read(f"{server.url}/admin")
+    browser.take_picture(f"{server.url}/admin", tmp_path / "light.png")
+    browser.take_picture(f"{server.url}/admin", tmp_path / "dark.png", dark=True)
+
+    for page in (home, admin):
+        assert f'id="footer-revision" title="{built.revision}">{built.revision[:12]}<' in page
+        assert f'title="{release.release}">{release.release[7:19]}<' in page
+    assert [f'id="admin-{name}">{told}<' in admin for name, told in server.version().items() if name != "name"] == [
+        True
+    ] * 6
+    assert 'class="note"' not in admin
+    pictures = [(tmp_path / name).read_bytes() for name in ("light.png", "dark.png")]
+    assert [picture[:4] for picture in pictures] == [b"\x89PNG"] * 2
+    assert pictures[0] != pictures[1]
+
+
+def test_the_pages_say_plainly_what_is_not_known(serve: Callable[..., Server], built: Built, tmp_path: Path) -> None:
+    need(browser.MISSING)
+    mute = serve(without(built, "dist/build.json", tmp_path / "mute"))
+
+    bare, silent = browser.read(f"{serve().url}/admin"), browser.read(f"{mute.url}/admin")
+
+    assert "No release manifest is mounted" in bare
+    assert "no release manifest" in bare.partition("<footer")[2]
+    assert "<code>/api/version</code> does not answer as it should" in silent
+    assert "The server does not say which build it is." in silent.partition("<footer")[2]
+
+
+def test_the_pages_show_what_a_manifest_says_as_text(serve: Callable[..., Server], tmp_path: Path) -> None:
     need(browser.MISSING)
     hostile = tmp_path / "manifest.json"
-    image = {"repository": "<img src=x onerror=document.title=1>", "digest": "sha256:0"}
+    image = {"repository": "<img src=x onerror=document.title=1>", "digest": "</dd><script>document.title=2</script>"}
     hostile.write_text(json.dumps({"image": image}))
-    server = serve(SF_RELEASE_MANIFEST=str(hostile))
-    url = f"http://127.0.0.1:{server.port}"
 
-    home, admin = browser.read(url), browser.read(f"{url}/admin")
-    bare = browser.read(f"http://127.0.0.1:{serve().port}/admin")
-    browser.take_picture(f"{url}/admin", tmp_path / "admin.png")
+    admin = browser.read(f"{serve(SF_RELEASE_MANIFEST=str(hostile)).url}/admin")
 
-    assert whole[0].revision[:12] in home
-    assert f'id="admin-revision">{whole[0].revision}<' in admin
-    assert 'id="admin-image">&lt;img src=x onerror=document.title=1&gt;@sha256:0<' in admin
+    assert 'id="admin-image">&lt;img src=x onerror=document.title=1&gt;@&lt;/dd&gt;&lt;script&gt;' in admin
     assert "<title>SF</title>" in admin
-    assert "No release manifest is mounted" not in admin
-    assert "No release manifest is mounted" in bare
-    assert (tmp_path / "admin.png").read_bytes().startswith(b"\x89PNG")
-
-
-def _connections(port: int) -> int:
-    lines = Path("/proc/net/tcp").read_text().splitlines() + Path("/proc/net/tcp6").read_text().splitlines()
-    local = f":{port:04X}"
-    return sum(line.split()[1].endswith(local) and line.split()[3] == "01" for line in lines[1:])
-
-
-def _swallow(call: Callable[[], object]) -> None:
-    try:
-        call()
-    except requests.RequestException:
-        return

@@ -25,6 +25,7 @@ def read(url: str) -> str:
     return _open(url, "--dump-dom")
 
 
-def take_picture(url: str, file: Path, *, width: int = 900, height: int = 640) -> None:
-    """Write what URL looks like to FILE, a PNG."""
-    _open(url, f"--screenshot={file}", f"--window-size={width},{height}")
+def take_picture(url: str, file: Path, *, width: int = 900, height: int = 640, dark: bool = False) -> None:
+    """Write what URL looks like to FILE, a PNG; to somebody who prefers dark pages when DARK."""
+    preference = ["--blink-settings=preferredColorScheme=0"] if dark else []
+    _open(url, f"--screenshot={file}", f"--window-size={width},{height}", *preference)

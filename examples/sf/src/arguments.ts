@@ -1,7 +1,7 @@
 /** What `loader.js` was asked to do. */
 export type Wanted =
   | { readonly command: "server"; readonly folder: string; readonly host: string; readonly port: number }
-  | { readonly command: "version"; readonly server: string | null };
+  | { readonly command: "version"; readonly server: URL | null };
 
 export class UsageError extends Error {}
 
@@ -19,12 +19,19 @@ export const parsePort = (text: string): number => {
   return port;
 };
 
+export const parseServer = (text: string): URL => {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (!url || !/^https?:$/.test(url.protocol) || url.username || url.password)
+    throw new UsageError("--server: http://HOST:PORT is needed, without a name or a password");
+  return url;
+};
+
 export const parseArguments = (argv: readonly string[]): Wanted => {
   const [command, ...words] = argv;
   if (command === "version") {
     const server = option(words, "--server");
     if (words.length) throw new UsageError(`version: unexpected ${words[0]}`);
-    return { command, server };
+    return { command, server: server === null ? null : parseServer(server) };
   }
   if (command !== "server") throw new UsageError("usage: server DIR [--host H] [--port P] | version [--server URL]");
   const host = option(words, "--host") ?? "127.0.0.1";

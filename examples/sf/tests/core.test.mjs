@@ -27,7 +27,9 @@ describe("server", () => {
 
 describe("version", () => {
   it("asks nobody by default", () => assert.equal(parseArguments(["version"]).server, null));
-  it("takes a server", () => assert.equal(parseArguments(["version", "--server", "http://h"]).server, "http://h"));
+  it("takes a server", () => assert.equal(parseArguments(["version", "--server", "http://h"]).server.origin, "http://h"));
+  for (const text of ["h", "h:4000", "file:///etc", "http://user:word@h"])
+    it(`cannot ask '${text}'`, () => assert.throws(() => parseArguments(["version", "--server", text]), UsageError));
   it("refuses more words", () => assert.throws(() => parseArguments(["version", "x"]), UsageError));
 });
 
@@ -39,7 +41,7 @@ describe("a command", () => {
 describe("a build", () => {
   it("has a revision", () => assert.equal(parseBuild(build()).revision, revision));
   it("can be a developer's own", () => assert.equal(parseBuild(build({ revision: "unknown" })).revision, "unknown"));
-  for (const bad of [{ revision: "a".repeat(39) }, { revision: "main" }, { revision: "" }, { name: "" }, { version: null }])
+  for (const bad of [{ revision: "a".repeat(39) }, { revision: "main" }, { revision: "" }, { name: "" }, { version: null }, { version: "1\n2" }, { name: {} }])
     it(`refuses ${JSON.stringify(bad)}`, () => assert.throws(() => parseBuild(build(bad))));
   it("keeps nothing else", () => assert.deepEqual(Object.keys(parseBuild(build({ more: 1 }))).length, 3));
   it("has to be JSON", () => assert.throws(() => parseBuild("revision")));

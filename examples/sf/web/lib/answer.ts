@@ -10,15 +10,19 @@ const digest = (text: string): Buffer => createHash("sha256").update(text).diges
 const ownToken = (): string => {
   if (process.env.SF_AUTH_TOKEN) return process.env.SF_AUTH_TOKEN;
   try {
-    return readFileSync(`${process.env.HOME}/.sf/token`, "utf8").trim();
+    return readFileSync(/* turbopackIgnore: true */ `${process.env.HOME}/.sf/token`, "utf8").trim();
   } catch {
     return "";
   }
 };
 
 /** Whether the request carries the server's token; compared in constant time. */
-export const allowed = (request: Request): boolean => {
+const allowed = (request: Request): boolean => {
   const token = ownToken();
   const given = request.headers.get("authorization") ?? "";
   return Boolean(token) && timingSafeEqual(digest(given), digest(`Bearer ${token}`));
 };
+
+/** What ROUTE answers, to those who have the token; 401 to everybody else, whatever they ask for. */
+export const closed = (route: (request: Request) => Response | Promise<Response>) => (request: Request) =>
+  allowed(request) ? route(request) : answer({ error: "a token is needed" }, 401);

@@ -1,13 +1,19 @@
 import { accessSync, constants } from "node:fs";
 
-/** Why this server cannot serve now; null when it can. */
+const lacks = (what: string, folder: string, access: number): string | null => {
+  try {
+    accessSync(/* turbopackIgnore: true */ folder, access);
+    return null;
+  } catch (error) {
+    return `${what}: ${(error as NodeJS.ErrnoException).code}`;
+  }
+};
+
+/** Why this server cannot serve now; null when it can. Anybody may read it: it names no path. */
 export const notReady = (): string | null => {
   if ((globalThis as { sfDraining?: boolean }).sfDraining) return "draining";
-  try {
-    accessSync(process.env.SF_WEB_PROJECT_CWD ?? ".", constants.R_OK);
-    accessSync(`${process.env.HOME}/.sf`, constants.W_OK);
-  } catch (error) {
-    return (error as Error).message;
-  }
-  return null;
+  return (
+    lacks("the project's folder", process.env.SF_WEB_PROJECT_CWD ?? ".", constants.R_OK) ??
+    lacks("~/.sf", `${process.env.HOME}/.sf`, constants.W_OK)
+  );
 };

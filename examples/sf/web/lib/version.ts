@@ -12,33 +12,42 @@ export interface Version {
   startedAt: string;
 }
 
-let known: Version | undefined;
+let complained = false;
 
-const readIfThere = (path: string | undefined): Buffer | null => {
+/** The manifest's bytes as this process sees them now; null where a server runs without one, or with one it cannot read. */
+const readManifest = (): Buffer | null => {
+  const path = process.env.SF_RELEASE_MANIFEST;
+  if (!path) return null;
   try {
-    return path ? readFileSync(path) : null;
+    return readFileSync(/* turbopackIgnore: true */ path);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
-    throw error;
+    if (!complained) console.error(`sf: SF_RELEASE_MANIFEST: ${(error as Error).message}`);
+    complained = true;
+    return null;
   }
 };
 
-/** What the manifest beside the process says; nothing where a server runs without one. */
-const released = (): Pick<Version, "release" | "image"> => {
-  const bytes = readIfThere(process.env.SF_RELEASE_MANIFEST);
-  if (!bytes) return { release: null, image: null };
-  const told = (JSON.parse(bytes.toString()) as { image?: { repository: string; digest: string } }).image;
-  return {
-    release: `sha256:${createHash("sha256").update(bytes).digest("hex")}`,
-    image: told ? `${told.repository}@${told.digest}` : null,
-  };
+const imageIn = (manifest: Buffer): string | null => {
+  try {
+    const { repository, digest } = JSON.parse(manifest.toString()).image;
+    return typeof repository === "string" && typeof digest === "string" ? `${repository}@${digest}` : null;
+  } catch {
+    return null;
+  }
 };
 
 /** Which build this process is: the revision from the build itself, the release from the manifest beside it. */
 export const version = (): Version => {
-  if (known) return known;
-  const build = JSON.parse(readFileSync(process.env.SF_BUILD_FILE ?? "", "utf8")) as Version;
-  const { name, version, revision } = build;
-  known = { name, version, revision, ...released(), instance: hostname(), startedAt: process.env.SF_STARTED_AT ?? "" };
-  return known;
+  const build = readFileSync(/* turbopackIgnore: true */ process.env.SF_BUILD_FILE ?? "", "utf8");
+  const { name, version, revision } = JSON.parse(build) as Version;
+  const manifest = readManifest();
+  return {
+    name,
+    version,
+    revision,
+    release: manifest && `sha256:${createHash("sha256").update(manifest).digest("hex")}`,
+    image: manifest && imageIn(manifest),
+    instance: hostname(),
+    startedAt: process.env.SF_STARTED_AT ?? "",
+  };
 };

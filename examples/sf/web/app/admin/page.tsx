@@ -14,13 +14,18 @@ const rows: readonly [keyof Version, string][] = [
 const Build = ({ told }: { told: Version }) => (
   <>
     {told.release === null && (
-      <p className="note">No release manifest is mounted: this server was not rolled out, or by other means.</p>
+      <p className="note">
+        No release manifest is mounted: no rollout put this server here, and only its revision says what it is.
+      </p>
+    )}
+    {told.release !== null && told.image === null && (
+      <p className="note">The release manifest names no image: this server runs from a source checkout, or it is damaged.</p>
     )}
     <dl>
       {rows.map(([name, title]) => (
         <div key={name}>
           <dt>{title}</dt>
-          <dd id={`admin-${name}`}>{told[name] ?? "none"}</dd>
+          <dd id={`admin-${name}`} className={told[name] ? undefined : "none"}>{told[name] || "none"}</dd>
         </div>
       ))}
     </dl>
@@ -34,8 +39,11 @@ export default function Admin() {
       <h1>This build</h1>
       {told && <Build told={told} />}
       {told === undefined && <p>Asking the server…</p>}
-      {told === null && <p className="note">The server does not answer.</p>}
-      <p><a href="/">Back</a></p>
+      {told === null && (
+        <p className="note">
+          <code>/api/version</code> does not answer as it should: which build this is cannot be said.
+        </p>
+      )}
     </>
   );
 }
