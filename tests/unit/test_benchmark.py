@@ -1,5 +1,4 @@
 import pytest
-
 from benchmarks.report import Report, Run
 from benchmarks.side import event
 
