@@ -44,3 +44,18 @@ def picture(session: nox.Session) -> None:
     _install(session)
     wanted = session.posargs or ["docs/release.svg", "inv", "release"]
     session.run("python", "-m", "lab.picture", *wanted, env={"PYTHONPATH": "tests"})
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Compare a release with a plain script that does the same; arguments after -- are the benchmark's."""
+    _install(session)
+    session.run(
+        "python",
+        "-m",
+        "benchmarks",
+        *session.posargs,
+        env={"PYTHONPATH": "tests"},
+        interrupt_timeout=120,  # it cleans up the engine first
+        terminate_timeout=120,
+    )

@@ -1,0 +1,108 @@
+"""Compare a release with a plain script that does the same, on this machine, now: `nox -s bench`."""
+
+import argparse
+import contextlib
+import os
+import platform
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks import side
+from benchmarks.report import Report
+from lab.children import LabError
+from lab.site import Site
+from selfdeploy import process
+
+
+def say(text: str) -> None:
+    """Tell how far it is."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def machine() -> str:
+    """Return what the figures were measured on, and how busy that was."""
+    processor = next((x.partition(":")[2].strip() for x in _lines("/proc/cpuinfo") if x.startswith("model name")), "?")
+    memory = int(next(x.split()[1] for x in _lines("/proc/meminfo") if x.startswith("MemTotal"))) / 2**20
+    engine = process.run(["docker", "version", "--format", "{{.Server.Version}}"], timeout=20).text
+    return (
+        f"{os.cpu_count()} x {processor}, {memory:.0f} GiB, {platform.system()} {platform.release()}, "
+        f"Python {platform.python_version()}, Docker Engine {engine}; load {os.getloadavg()[0]:.1f}"
+    )
+
+
+def _lines(path: str) -> list[str]:
+    return Path(path).read_text(encoding="utf-8").splitlines()
+
+
+@contextlib.contextmanager
+def closed(one: side.Side) -> Iterator[side.Side]:
+    """Close ONE at the end, undisturbed by a second Ctrl-C."""
+    try:
+        yield one
+    finally:
+        before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+        say(f"cleaning up after the {one.name}")
+        one.close()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def start_up(site: Site, report: Report, times: int) -> None:
+    """Measure `inv --version` and `inv --list`, in turn, TIMES each; once before without counting."""
+    for turn in range(times + 1):
+        for flag, seconds in (("--version", report.version), ("--list", report.list_)):
+            began = time.monotonic()
+            done = site.inv(flag)
+            took = time.monotonic() - began
+            if done.returncode:
+                raise LabError(f"inv {flag}: exit code {done.returncode}: {done.stderr}")
+            if turn:
+                seconds.append(took)
+
+
+def compare(folder: Path, pairs: int, starts: int) -> Report:
+    """Return how the tool and the script did, working below FOLDER; nothing of it is left on the engine."""
+    report = Report()
+    with closed(side.tool(folder / "tool")) as tool, closed(side.script(folder / "script", tool.site)) as script:
+        say("warming up: a release of each, not counted")
+        for one in (tool, script):
+            one.release()
+        start_up(tool.site, report, starts)
+        for pair in range(pairs):
+            order = [(script, report.script), (tool, report.tool)]
+            for one, runs in order if pair % 2 == 0 else order[::-1]:
+                run = one.release()
+                runs.append(run)
+                say(f"pair {pair + 1} of {pairs}: {one.name}: {run.total:.1f} s")
+    return report
+
+
+def main() -> int:
+    """Print the report; 0 when all targets are met, 1 when one is missed, 2 when it could not be measured."""
+    parser = argparse.ArgumentParser(prog="nox -s bench --", description=__doc__)
+    parser.add_argument("--pairs", type=int, default=3, help="how many releases of each side; 3")
+    parser.add_argument("--starts", type=int, default=15, help="how many starts of each command; 15")
+    given = parser.parse_args()
+    if min(given.pairs, given.starts) < 1:
+        parser.error("at least one of each")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with tempfile.TemporaryDirectory(prefix="selfdeploy-bench-") as scratch:
+            before = machine()
+            report = compare(Path(scratch), given.pairs, given.starts)
+    except LabError as exc:
+        say(f"error: {exc}")
+        return 2
+    except KeyboardInterrupt:
+        say("interrupted")
+        return 130
+    print(f"{before}\n\n{report}", flush=True)
+    return 1 if report.missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

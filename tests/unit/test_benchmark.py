@@ -1,0 +1,60 @@
+import pytest
+from benchmarks.report import Report, Run
+from benchmarks.side import event
+
+
+def run(gates: float, total: float, **more: float) -> Run:
+    return Run(stages={**more, "gates": gates, "image": 2.0}, total=total, silence=1.0)
+
+
+def report(*tool: Run, started: float = 0.1) -> Report:
+    return Report(script=[run(20, 30)] * len(tool), tool=list(tool), version=[0.1], list_=[started])
+
+
+def test_a_benchmark_within_its_targets_misses_none() -> None:
+    made = report(run(15, 31, preflight=0.5))
+
+    assert made.missed == []
+    assert "all targets met" in str(made)
+
+
+@pytest.mark.parametrize(
+    ("made", "missed"),
+    [
+        (report(run(20.1, 30)), ["gates"]),
+        (report(run(15, 31.6)), ["total"]),
+        (report(run(15, 30), started=0.14), ["inv --list"]),
+    ],
+)
+def test_a_benchmark_names_each_target_that_is_missed(made: Report, missed: list[str]) -> None:
+    assert made.missed == missed
+    assert f"missed: {missed[0]}" in str(made)
+
+
+def test_one_slow_pair_of_three_does_not_decide() -> None:
+    assert report(run(15, 30), run(15, 90), run(15, 30)).missed == []
+
+
+def test_a_pair_is_compared_within_itself() -> None:
+    made = Report(script=[run(10, 20), run(30, 60)], tool=[run(9, 20), run(27, 60)], version=[0.1], list_=[0.1])
+
+    gates = made.releases()[0]
+
+    assert gates.ratios == pytest.approx([0.9, 0.9])
+
+
+def test_a_stage_that_the_script_lacks_has_no_ratio() -> None:
+    row = next(row for row in report(run(15, 30, preflight=0.5)).releases() if row.name == "preflight")
+
+    assert row.ratios == []
+    assert not row.missed
+    assert "0.500" in str(row)
+
+
+@pytest.mark.parametrize("line", ["npm notice", "[1, 2]", '"stage"', "{", ""])
+def test_a_line_that_is_no_event_is_passed_over(line: str) -> None:
+    assert event(line) == {}
+
+
+def test_a_line_of_either_side_is_an_event() -> None:
+    assert event('{"event": "stage-ended", "name": "gates", "seconds": 1.250, "ok": true}\n')["seconds"] == 1.25
