@@ -22,6 +22,8 @@ MARKS = {True: ("✓", "+"), False: ("✗", "x")}
 """For terminals that know Unicode, and for the others."""
 
 FRAMES_PER_SECOND = 10
+NARROW = 40
+"""Columns up to which a stage's line has no columns of its own."""
 
 
 def visible(text: str) -> str:
@@ -197,7 +199,8 @@ class Terminal(Console):
         if self._live is not None:
             self._live.stop()
             self._live = None
-        self._print((MARKS[ok][self._plain], "green" if ok else "red"), f" {self._line(name)}  {seconds:.1f} s")
+        mark = MARKS[ok][self._plain], "green" if ok else "red"
+        self._screen.print(self._row(mark, name, seconds, self._last if ok else ""))
 
     def _noted(self, text: str) -> None:
         if self._live is None:
@@ -206,14 +209,20 @@ class Terminal(Console):
             self._last = self._line(text)
 
     def _under_way(self, name: str) -> "Text":
-        """Return the live line: as wide as the terminal is now, less the column where some of them wrap."""
-        from rich.text import Text  # noqa: PLC0415 -- start-up is a feature
-
         seconds = time.monotonic() - self._began
         frames = FRAMES[self._plain]
         frame = frames[int(seconds * FRAMES_PER_SECOND) % len(frames)]
-        line = Text.assemble((frame, "cyan"), f" {self._line(name)}  {seconds:.1f} s", (f"  {self._last}", "dim"))
+        return self._row((frame, "cyan"), name, seconds, self._last)
+
+    def _row(self, mark: tuple[str, str], name: str, seconds: float, note: str) -> "Text":
+        """Return a stage's line: as wide as the terminal is now, less the column where some of them wrap."""
+        from rich.text import Text  # noqa: PLC0415 -- start-up is a feature
+
         columns = os.get_terminal_size(self._stderr.fileno()).columns or self._screen.width
+        named, took = self._line(name), f"{seconds:.1f} s"
+        if columns > NARROW:
+            named, took = f"{named:<9}", f"{took:>7}"
+        line = Text.assemble(mark, f" {named}  {took}", (f"  {note}", "dim"))
         line.truncate(max(1, columns - 1), overflow="crop" if self._plain else "ellipsis")
         return line
 
