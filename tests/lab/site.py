@@ -81,7 +81,11 @@ class Site:
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def lay_out(self) -> None:
-        """Write the project and commit the application's first revision."""
+        """Write the project and commit the application's first revision; npm's cache is this project's own."""
+        cache = ROOT / ".selfdeploy" / "npm"
+        cache.mkdir(parents=True, exist_ok=True)
+        (self.folder / ".selfdeploy").mkdir()
+        (self.folder / ".selfdeploy" / "npm").symlink_to(cache)
         ignore = shutil.ignore_patterns("node_modules", "dist", ".next")
         shutil.copytree(ROOT / "examples" / "sf", self.folder / "sf", ignore=ignore)
         for file in ("tasks.py", "noxfile.py"):
