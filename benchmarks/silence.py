@@ -22,7 +22,7 @@ def answers(port: int) -> bool:
 
 
 class Watch:
-    """Asks PORT from `begin` to the end of the block, and counts the questions, and keeps the longest time between two answers."""
+    """Asks PORT from `begin` to the end of the block; counts, and keeps the longest time between two answers."""
 
     def __init__(self, port: int) -> None:
         """Do not ask yet."""
