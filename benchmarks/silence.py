@@ -22,11 +22,11 @@ def answers(port: int) -> bool:
 
 
 class Watch:
-    """Asks PORT from `begin` to the end of the block, and keeps the longest time between two answers."""
+    """Asks PORT from `begin` to the end of the block; counts, and keeps the longest time between two answers."""
 
     def __init__(self, port: int) -> None:
         """Do not ask yet."""
-        self.longest = 0.0
+        self.longest, self.asked = 0.0, 0
         self._port = port
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._ask, daemon=True)
@@ -38,6 +38,7 @@ class Watch:
     def _ask(self) -> None:
         answered = time.monotonic()
         while not self._over.wait(PACE):
+            self.asked += 1
             if answers(self._port):
                 now = time.monotonic()
                 self.longest, answered = max(self.longest, now - answered), now

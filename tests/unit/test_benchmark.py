@@ -1,4 +1,5 @@
 import pytest
+
 from benchmarks.report import Report, Run
 from benchmarks.side import event
 
