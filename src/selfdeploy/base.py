@@ -70,9 +70,9 @@ def build(project: config.Project, kind: str, tag: str) -> None:
             else:
                 shutil.copy2(docker / "registry.yml", context / "registry.yml")
             file = docker / f"Dockerfile.{kind}"
-            process.run(
-                ["docker", "buildx", "build", "--load", "--quiet", "-f", str(file), "-t", tag, scratch], timeout=600
-            )
+            buildx = not process.run(["docker", "buildx", "version"], timeout=20, check=False).code
+            builder = ["buildx", "build", "--load"] if buildx else ["build"]
+            process.run(["docker", *builder, "--quiet", "-f", str(file), "-t", tag, scratch], timeout=600)
         except (errors.CommandFailed, errors.CommandTimedOut) as exc:
             raise errors.BuildFailed(f"{kind} image: {exc.message}", exc.hint) from exc
 

@@ -140,6 +140,22 @@ class Environment(Value):
     grace: Seconds = pydantic.Field(15.0, description="Seconds between SIGTERM and SIGKILL.")
 
 
+class Vega(Value):
+    """The shared server that runs from the live checkout."""
+
+    name: Name = pydantic.Field("sf-vega", description="The container's name; there is one server of a name.")
+    workspace: str = pydantic.Field("", description="The repository at /workspace; SF's checkout when empty.")
+    workspaces: str = pydantic.Field(
+        "", description="The folder at /workspaces, for switching; the parent of SF's checkout when empty."
+    )
+    state: str = pydantic.Field("~/.sf", description="The folder that is kept as the server's ~/.sf.")
+    bind: str = pydantic.Field("127.0.0.1", description="The address of this host that the port is published on.")
+    port: Port = pydantic.Field(4000, description="The port that is published.")
+    access_control: Literal["none", "proxy", "firewall"] = pydantic.Field(
+        "none", description="What guards a bind that everybody reaches; without it there is none such."
+    )
+
+
 class Project(Value):
     """The whole of deploy.toml."""
 
@@ -154,6 +170,7 @@ class Project(Value):
         },
         description="The environments, in order.",
     )
+    vega: Vega = pydantic.Field(Vega(), description="The shared server that runs from the live checkout.")
     root: Path = pydantic.Field(Path(), exclude=True)
 
     @property

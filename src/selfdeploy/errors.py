@@ -207,6 +207,42 @@ class NothingToRollBack(SelfdeployError):
     exit_code = 54
 
 
+class BuildStale(SelfdeployError):
+    """What SF's checkout has in dist/ is missing, or was not built from its files as they are now."""
+
+    exit_code = 60
+
+
+class MountRefused(SelfdeployError):
+    """A folder that vega would mount is not there, or does not fit the others."""
+
+    exit_code = 61
+
+
+class BindRefused(SelfdeployError):
+    """The address is not this host's, or more people reach it than may."""
+
+    exit_code = 62
+
+
+class EngineElsewhere(SelfdeployError):
+    """The engine runs on another host, which has none of this one's folders."""
+
+    exit_code = 63
+
+
+class NotRunning(SelfdeployError):
+    """There is no vega server."""
+
+    exit_code = 64
+
+
+class ContainerForeign(SelfdeployError):
+    """A container has vega's name and is none of it."""
+
+    exit_code = 65
+
+
 class Interrupted(SelfdeployError):
     """Ctrl-C, or the job was cancelled."""
 

@@ -76,7 +76,7 @@ class Room:
 
 def room(project: config.Project, revision: source.Revision) -> Room:
     """Return where the gates of REVISION run."""
-    return Room(folder=project.work / "trees" / revision.commit)
+    return Room(folder=project.work / "trees" / ("live" if revision.live else revision.commit))
 
 
 def key(project: config.Project, revision: source.Revision) -> str:
@@ -170,8 +170,8 @@ def run(
         errors.TreeChanged: what would ship holds an absolute or dangling link.
     """
     chosen = graph.select(project.gates.all, names)
-    whole = set(chosen) == set(project.gates.all)
-    place = room(project, revision) if whole else Room(folder=project.work / "trees" / "some")
+    whole = not revision.live and set(chosen) == set(project.gates.all)
+    place = room(project, revision) if whole or revision.live else Room(folder=project.work / "trees" / "some")
     place.folder.parent.mkdir(parents=True, exist_ok=True)
     with _alone(place.folder.with_suffix(".lock")):
         shutil.rmtree(place.folder, ignore_errors=True)

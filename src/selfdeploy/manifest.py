@@ -112,6 +112,11 @@ class Manifest(Value):
         """The release's id: the sha256 of the manifest's bytes."""
         return "sha256:" + hashlib.sha256(self.bytes).hexdigest()
 
+    @property
+    def version(self) -> dict[str, object]:
+        """What `/api/version` has to say of this release."""
+        return {"revision": self.source.revision, "release": self.release, "image": self.image.reference}
+
 
 def schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of the manifest's bytes, where every key has to stand."""

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 
 from selfdeploy import errors
 
@@ -136,9 +136,17 @@ def run(
     return outcome
 
 
-def follow(argv: Sequence[str], *, timeout: float, cwd: Path, log: IO[bytes], tell: Callable[[str], None]) -> int:
+def follow(
+    argv: Sequence[str],
+    *,
+    timeout: float,
+    cwd: Path,
+    log: IO[bytes],
+    tell: Callable[[str], None],
+    env: Mapping[str, str] | None = None,
+) -> int:
     """Run ARGV to its end, both of its outputs into LOG, and TELL every line as it comes; return the exit code."""
-    child = start(argv, timeout=timeout, cwd=cwd, stderr=subprocess.STDOUT)
+    child = start(argv, timeout=timeout, cwd=cwd, env=env, stderr=subprocess.STDOUT)
     try:
         for line in child.stdout or ():
             log.write(line)
@@ -147,6 +155,14 @@ def follow(argv: Sequence[str], *, timeout: float, cwd: Path, log: IO[bytes], te
         return child.wait()
     finally:
         end(child)
+
+
+def become(argv: Sequence[str]) -> NoReturn:
+    """Become ARGV, with this process's terminal: for what a person talks to until they end it."""
+    try:
+        os.execvp(argv[0], list(argv))  # noqa: S606 -- no shell is what is wanted
+    except FileNotFoundError as exc:
+        raise errors.ToolMissing(f"{argv[0]}: not found", "run ./bootstrap --check") from exc
 
 
 class Running:

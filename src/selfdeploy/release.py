@@ -171,17 +171,23 @@ class Releasing:
         environments.connect(self.project, name).refuse_unfit()
         self._settle([name], release, older=older, proved=self.project.before(name) if promoting else ())
 
-    def probe(self, name: str, release: Release) -> int:
-        """Return how many rounds it took NAME to prove, without its lock, that it runs RELEASE.
+    def probe(self, name: str, wanted: str = "", revision: str = "") -> tuple[str, dict[str, object]]:
+        """Return what NAME runs, once it has proven, without its lock, that it is what `choose` finds of the others.
+
+        The shared server, `vega`, has to run the live checkout as it is.
 
         Raises:
             errors.NotProven: it runs something else, or does not settle.
         """
+        if name == "vega" and name not in self.project.environments:
+            from selfdeploy.vega.server import Vega  # noqa: PLC0415 -- loads only where it is asked for
+
+            return Vega(self.project, self.console).probe()
+        release = self.require(wanted, revision)
         environment = environments.connect(self.project, name)
         with self.console.stage(name):
-            return probe.until_settled(
-                release.manifest, self.project.probes, lambda: environment.ask(release.manifest), name
-            )
+            probe.until_settled(release.manifest, self.project.probes, lambda: environment.ask(release.manifest), name)
+        return self.summary([name], release)
 
     def summary(self, names: Sequence[str], release: Release) -> tuple[str, dict[str, object]]:
         """Return what a person wants to know at the end, and the same as data: what runs where, and what is next."""

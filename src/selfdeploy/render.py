@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,3 +68,16 @@ def compose(project: config.Project, name: str, manifest: Manifest) -> str:
         healthcheck=HEALTHCHECK,
         manifest_volume=manifest_volume(manifest),
     )
+
+
+def vega(project: config.Project, values: Mapping[str, object]) -> str:
+    """Return the Compose file of the vega server that VALUES describe; the project's own template wins."""
+    places = (project.root, Path(__file__).parent, Path(__file__).parents[2])
+    engine = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(places),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # noqa: S701 -- YAML, where every string passes tojson or quoted
+        keep_trailing_newline=True,
+    )
+    engine.filters["quoted"] = lambda text: json.dumps(text.replace("$", "$$"))  # Compose reads $ as a variable
+    return engine.get_template("compose.vega.yml.j2").render(values, healthcheck=HEALTHCHECK)

@@ -1,6 +1,7 @@
 """The nox session that runs SF's gates."""
 
 import argparse
+import dataclasses
 from pathlib import Path
 
 import nox
@@ -36,11 +37,16 @@ def run_gates(session: nox.Session) -> None:
     parser.add_argument("--jobs", type=int)
     parser.add_argument("--source", help="SF's checkout")
     parser.add_argument("--fresh", action="store_true", help="run them although they have passed")
+    parser.add_argument("--live", metavar="COMMIT:TREE", help="run them on this git tree in place of HEAD's")
     given = parser.parse_args(session.posargs)
     try:
         project = config.load(source=given.source)
         revision = source.read(project.source_path(), project.source.repository)
-        source.refuse_dirty(revision)
+        if given.live:
+            commit, _, tree = given.live.partition(":")
+            revision = dataclasses.replace(revision, commit=commit, tree=tree, live=True)
+        else:
+            source.refuse_dirty(revision)
         if not (given.fresh or given.names) and isinstance(gates.find(project, revision), gates.GatedTree):
             session.log(f"all gates have passed on {revision.commit}; --fresh runs them again")
             return

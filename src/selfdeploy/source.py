@@ -30,6 +30,8 @@ class Revision:
     path: str
     repository: str
     epoch: int
+    live: bool = False
+    """Whether `tree` is the checkout's files as they are, and not the commit's."""
 
 
 def _git(folder: Path, *argv: str, index: Path | None = None) -> process.Outcome:

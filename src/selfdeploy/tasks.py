@@ -12,17 +12,22 @@ from selfdeploy import console, errors
 from selfdeploy.console import Console
 
 HELP = {
+    "bind": "The address of this host that the server is published on.",
+    "build": "Build what the server runs first, with all that is uncommitted.",
     "environment": "The environment; a name from deploy.toml.",
     "follow": "Go on with what comes, until interrupted.",
     "fresh": "Run the gates although they have passed.",
     "image": "An image that somebody else built: REPOSITORY@sha256:...",
     "json": "Print events and the result as JSON lines.",
+    "port": "The port that the server is published on.",
     "older": "Take a revision that is older than the one that runs.",
     "quiet": "Print the result only.",
     "release": "The release of that digest: REPOSITORY@sha256:...",
     "revision": "The release of that revision instead of HEAD's.",
     "source": "SF's checkout; deploy.toml's source.path when left out.",
     "tail": "How many lines.",
+    "workspace": "The repository at /workspace; SF's checkout when left out.",
+    "workspaces": "The folder of repositories to switch to; the parent of SF's checkout when left out.",
     "to": "release: the environment to stop after; rollback: a release, digest or revision that it has proven.",
     "digest": "The digest that is on hold, as inv status shows it.",
 }
@@ -120,9 +125,7 @@ def probe(show: Console, environment: str, source: str = "", release: str = "", 
     from selfdeploy import release as releases
 
     releasing = releases.load(show, source_path=source)
-    wanted = releasing.require(release, revision)
-    releasing.probe(environment, wanted)
-    show.result(*releasing.summary([environment], wanted))
+    show.result(*releasing.probe(environment, release, revision))
 
 
 @command
@@ -243,3 +246,7 @@ namespace = Collection(
 _registry = Collection("registry")
 _registry.add_task(registry_up, name="up")
 namespace.add_collection(_registry)
+
+from selfdeploy import vega_tasks  # noqa: E402 -- it needs `command` from above
+
+namespace.add_collection(vega_tasks.namespace, name="vega")

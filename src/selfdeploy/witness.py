@@ -108,14 +108,9 @@ def _compare_version(manifest: Manifest, answer: Answer | None, instances: set[s
     told = _read_object(answer)
     if told is None:
         return [f"{path}: expected a JSON object, actual {answer.body[:80]!r}"]
-    expected = {
-        "revision": manifest.source.revision,
-        "release": manifest.release,
-        "image": manifest.image.reference,
-    }
     wrong = [
         f"{path}: {key}: expected {value}, actual {str(told.get(key))[:100]}"
-        for key, value in expected.items()
+        for key, value in manifest.version.items()
         if told.get(key) != value
     ]
     instance = told.get("instance")

@@ -1,9 +1,12 @@
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from lab import vega
+from lab.checkout import Checkout
 from lab.needed import need
 from lab.site import Done, Site
 
@@ -54,3 +57,30 @@ def site(new_site: Callable[..., Site]) -> Site:
     done = made.inv("release")
     assert done.returncode == 0, done.stderr
     return made
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[vega.Site]:
+    """A live checkout whose server is built; the others are copies of it."""
+    require_engine()
+    folder = tmp_path_factory.mktemp("built")
+    site = vega.Site(folder=folder, checkout=Checkout.create(folder / "code" / "sf"))
+    site.settle()
+    try:
+        site.good("vega.up", "--build")
+        site.good("vega.down")
+        yield site
+    finally:
+        site.close()
+
+
+@pytest.fixture
+def live(built: vega.Site, tmp_path: Path) -> Iterator[vega.Site]:
+    """A project with a live checkout of its own, built, and nothing running."""
+    shutil.copytree(built.checkout.folder, tmp_path / "code" / "sf")
+    site = vega.Site(folder=tmp_path, checkout=Checkout(tmp_path / "code" / "sf"))
+    site.settle()
+    try:
+        yield site
+    finally:
+        site.close()

@@ -1,0 +1,1 @@
+"""The shared server that runs from the live checkout."""

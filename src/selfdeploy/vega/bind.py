@@ -1,0 +1,75 @@
+"""The bind guard: which address the server is published on, and who reaches it there."""
+
+import ipaddress
+import json
+from collections.abc import Mapping
+
+from selfdeploy import errors, process
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+TAILSCALE = tuple(map(ipaddress.ip_network, ("100.64.0.0/10", "fd7a:115c:a1e0::/48")))
+"""Where Tailscale's addresses are (Tailscale, "What are these 100.x.y.z addresses?")."""
+
+PRIVATE = tuple(
+    map(ipaddress.ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "fc00::/7"))
+)
+"""RFC 1918, RFC 3927 and RFC 4193; `is_private` counts much else as private."""
+
+
+def host_addresses() -> dict[str, str]:
+    """Return this host's addresses, each with the name of its interface."""
+    listed = json.loads(process.run(["ip", "-json", "address", "show"], timeout=10).stdout or b"[]")
+    return {
+        str(address["local"]): str(interface["ifname"])
+        for interface in listed
+        for address in interface.get("addr_info", ())
+        if "local" in address
+    }
+
+
+def reach(address: Address, access_control: str) -> str:
+    """Return who reaches ADDRESS on this host; `judge` says what it raises."""
+    return judge(address, access_control, {} if address.is_loopback else host_addresses())
+
+
+def parse(text: str) -> Address:
+    """Return the address that TEXT names; the IPv4 one of an IPv4-mapped IPv6 address.
+
+    Raises:
+        errors.BindRefused: it is no address.
+    """
+    bare = text.strip().removeprefix("[").removesuffix("]")
+    try:
+        address = ipaddress.ip_address("127.0.0.1" if bare == "localhost" else bare)
+    except ValueError as exc:
+        raise errors.BindRefused(f"bind: {text!r} is no address", "name an address of this host: --bind") from exc
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
+
+
+def judge(address: Address, access_control: str, interfaces: Mapping[str, str]) -> str:
+    """Return who reaches ADDRESS on the host that has INTERFACES (address to interface).
+
+    Raises:
+        errors.BindRefused: the host has no such address, or everybody reaches it and nothing guards it.
+    """
+    if isinstance(address, ipaddress.IPv6Address) and (address.scope_id or address.is_link_local):
+        raise errors.BindRefused(f"bind: {address} holds on one link only", "name another address of this host")
+    if not address.is_loopback and not address.is_unspecified and str(address) not in interfaces:
+        listed = ", ".join(f"{known} ({interface})" for known, interface in interfaces.items())
+        raise errors.BindRefused(f"bind: this host has no address {address}", f"it has {listed}")
+    interface = interfaces.get(str(address), "")
+    if address.is_loopback:
+        return "only this host reaches it"
+    if any(address in network for network in TAILSCALE):
+        return f"your tailnet reaches it ({interface})"
+    if any(address in network for network in PRIVATE):
+        return f"the private network at {interface} reaches it"
+    if access_control == "none":
+        raise errors.BindRefused(
+            f"bind: {address}: everybody who reaches this host would reach the server",
+            "bind a Tailscale or private address; or, where a proxy or a firewall owns access control, say so: "
+            'vega.access_control = "proxy" or "firewall" in deploy.toml',
+        )
+    return f"everybody reaches it whom the {access_control} lets pass"

@@ -1,0 +1,209 @@
+"""The local engine: the image, the one container of a vega server, and the volume with its manifest."""
+
+import contextlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pydantic
+from python_on_whales.exceptions import DockerException
+
+from selfdeploy import config, errors, probe, render, tree
+from selfdeploy.environments import engine
+from selfdeploy.vega import live, mounts, translate
+from selfdeploy.vega.image import Image
+from selfdeploy.vega.settings import Settings
+from selfdeploy.witness import Answer, Replica, Round
+
+LABEL = f"{render.LABEL}.vega"
+FILE = f"{mounts.MANIFEST}/sf-release-manifest.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """The server's container as the engine has it, whoever started it, and however."""
+
+    container: str
+    hostname: str
+    state: str
+    since: str
+    image: str
+    tag: str
+    release: str
+    settings: Settings | None
+    """None when another version of this program started it, and wrote them otherwise."""
+    by_compose: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine(engine.Engine):
+    """The engine that the caller's docker command talks to; `name` is the server's container and Compose project."""
+
+    project: config.Project
+
+    def unreachable(self, why: str) -> errors.EngineUnreachable:
+        """Return the error that says that the engine does not answer, and WHY."""
+        return errors.EngineUnreachable(f"the Docker engine does not answer: {why}", "start it (./bootstrap does)")
+
+    def refuse_elsewhere(self) -> None:
+        """Raise `errors.EngineElsewhere` when the engine is not this host's, and `EngineUnreachable` without one."""
+        host = self.run("context", "inspect", "--format", "{{.Endpoints.docker.Host}}").text
+        if engine.Engine(name=self.name, host=host).is_remote:
+            raise errors.EngineElsewhere(
+                f"the engine is at {host}: it has none of this host's folders",
+                "unset DOCKER_HOST, or choose the local context: docker context use default",
+            )
+        self.ping()
+
+    @cached_property
+    def compose(self) -> bool:
+        """Whether the docker command has the Compose plugin."""
+        return not self.run("compose", "version", check=False).code
+
+    def found(self) -> Server | None:
+        """Return the server's container; None when there is none.
+
+        Raises:
+            errors.ContainerForeign: a container has its name and is none of ours.
+        """
+        data = self.inspect("container", self.name)
+        if data is None:
+            return None
+        labels = data["Config"]["Labels"] or {}
+        if labels.get(LABEL) != self.name:
+            raise errors.ContainerForeign(
+                f"the container {self.name} is none of vega's", "remove it, or set vega.name in deploy.toml"
+            )
+        try:
+            settings = Settings.model_validate_json(labels.get(f"{LABEL}.settings", ""))
+        except pydantic.ValidationError:
+            settings = None
+        return Server(
+            container=data["Id"],
+            hostname=data["Config"]["Hostname"],
+            state=data["State"]["Status"],
+            since=data["State"]["StartedAt"][:19] + "Z",
+            image=data["Image"],
+            tag=data["Config"]["Image"],
+            release=labels.get(f"{render.LABEL}.release", ""),
+            settings=settings,
+            by_compose="com.docker.compose.project" in labels,
+        )
+
+    def place(self, made: live.Manifest, image: str, checkout: Path) -> str:
+        """Return the volume that holds the manifest MADE, filled by a container of IMAGE that also sees CHECKOUT.
+
+        Raises:
+            errors.EngineElsewhere: the engine does not see the CHECKOUT that this host has.
+        """
+        volume = f"{self.name}-{made.release.removeprefix('sha256:')[:24]}"
+        self.run("volume", "create", "--label", f"{LABEL}={self.name}", volume)
+        mount = translate.mount("bind", str(checkout), "/opt/sf", read_only=True)
+        argv = ["run", "--interactive", "--rm", "--network", "none", "--read-only", "--cap-drop", "ALL"]
+        argv += ["--volume", f"{volume}:{mounts.MANIFEST}", "--mount", mount, "--entrypoint", "sh", image, "-c"]
+        script = f'test -e "/opt/sf/$0" && cat >{FILE}.new && mv {FILE}.new {FILE} && cat {FILE}'
+        known = min(path.name for path in checkout.iterdir())
+        told = self.run(*argv, script, known, stdin=made.bytes, check=False)
+        if told.stdout != made.bytes:
+            self.run("volume", "rm", volume, check=False)
+            if "bind source path does not exist" in told.complaint or not told.complaint:
+                raise errors.EngineElsewhere(f"the engine does not see {checkout}", "use this host's own engine")
+            raise errors.CommandFailed(f"{volume}: the manifest was not written", told.complaint)
+        return volume
+
+    def manifest(self, server: Server) -> live.Manifest:
+        """Return the manifest that SERVER was started with."""
+        volume = f"{self.name}-{server.release.removeprefix('sha256:')[:24]}"
+        argv = ["run", "--rm", "--network", "none", "--read-only", "--cap-drop", "ALL", "--entrypoint", "cat"]
+        told = self.run(*argv, "--volume", f"{volume}:{mounts.MANIFEST}:ro", server.image, FILE)
+        return live.parse(told.stdout, volume)
+
+    def render(self, settings: Settings, made: live.Manifest | None, image: Image) -> str:
+        """Return the Compose file of a server with SETTINGS that runs MADE on IMAGE."""
+        release = made.release if made else ""
+        revision = made.source.revision if made else ""
+        labels = {
+            LABEL: self.name,
+            f"{LABEL}.settings": settings.model_dump_json(),
+            f"{render.LABEL}.release": release,
+            "org.opencontainers.image.revision": revision,
+        }
+        values: dict[str, object] = {
+            "name": self.name,
+            "image": image.tag,
+            "base": image.base,
+            "context": str(render.folder(self.project, "docker")),
+            "uid": settings.uid,
+            "gid": settings.gid,
+            "home": mounts.HOME,
+            "manifest": mounts.MANIFEST,
+            "volume": f"{self.name}-{release.removeprefix('sha256:')[:24]}",
+            "bind": settings.bind.value,
+            "port": settings.port.value,
+            "labels": sorted(labels.items()),
+            "mounts": mounts.mounts(settings),
+        }
+        return render.vega(self.project, values)
+
+    def start(self, rendered: str) -> None:
+        """Start RENDERED: with Compose where the plugin is there, with the `docker run` it describes elsewhere.
+
+        Raises:
+            errors.PortTaken: its port is held by something else.
+            errors.CommandFailed: the engine would not; the end of what it said is the hint.
+        """
+        try:
+            if self.compose:
+                file = self.project.work / "rendered" / "vega" / "compose.yml"
+                tree.write_whole(file, rendered.encode())
+                client = self.client(180, compose_files=[file], compose_project_name=self.name)
+                client.compose.up(["server"], detach=True, no_build=True, pull="never", quiet=True)
+            else:
+                run = translate.run(rendered)
+                self.client(180).run(run.image, run.command, detach=True, pull="never", **run.options)
+        except DockerException as exc:
+            said = "\n".join((exc.stderr or "").strip().splitlines()[-12:])
+            if "port is already allocated" in said or "address already in use" in said:
+                raise errors.PortTaken(
+                    f"{self.name}: {said.splitlines()[-1]}", "free it, or name another: --port"
+                ) from exc
+            raise errors.CommandFailed(f"{self.name}: the engine did not start it: {said}", "inv vega.status") from exc
+
+    def stop(self) -> None:
+        """Ask the server to end, and wait until it has; nothing when there is none."""
+        self.run("container", "stop", self.name, timeout=120, check=False)
+
+    def remove(self) -> None:
+        """Remove the server's container; nothing when there is none."""
+        self.run("container", "rm", "--force", "--volumes", self.name, check=False)
+
+    def forget_manifests(self) -> None:
+        """Remove the volumes of manifests that no container uses."""
+        listed = self.run("volume", "ls", "--quiet", "--filter", f"label={LABEL}={self.name}").text
+        for volume in listed.split():
+            self.run("volume", "rm", volume, check=False)
+
+    def logs(self, lines: int) -> str:
+        """Return the last LINES lines that the server wrote."""
+        told = self.run("container", "logs", "--tail", str(lines), self.name, check=False)
+        return (told.stdout + told.stderr).decode(errors="replace").rstrip()
+
+    def ask(self, made: live.Manifest, url: str) -> Round:
+        """Ask the server from inside, and at URL, once."""
+        settings = self.project.probes
+        before = self._replicas()
+        answers: dict[str, dict[str, Answer]] = {}
+        for replica in before:
+            argv = ["exec", self.name, "node", "-e", probe.SCRIPT, probe.question(made, settings)]
+            with contextlib.suppress(errors.CommandTimedOut):
+                told = self.run(*argv, timeout=settings.timeout * 3 + 2, check=False).stdout
+                answers[replica.name] = probe.read_answers(told[: 4 * probe.LIMIT])
+            answers[url] = probe.get_all(url, made.probes, settings.timeout)
+        return Round(before=before, after=self._replicas(), answers=answers)
+
+    def _replicas(self) -> tuple[Replica, ...]:
+        server = self.found()
+        if server is None:
+            return ()
+        digests = frozenset({server.image})
+        return (Replica(name=self.name, instance=server.hostname, digests=digests, state=server.state),)

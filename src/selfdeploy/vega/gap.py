@@ -1,0 +1,51 @@
+"""How long a server did not answer."""
+
+import threading
+import time
+from types import TracebackType
+from typing import Self
+
+from selfdeploy import probe
+
+EVERY = 0.02
+"""Seconds between two questions: how exact the answer is."""
+
+
+class Gap:
+    """Asks URL all the time while inside; `seconds` is the longest time from one answer to the next.
+
+    It is None when nothing answered at the start, or nothing does at the end.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = f"{url}/api/healthz"
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._go_on, daemon=True)
+        self._last = 0.0
+        self.seconds: float | None = None
+
+    def _ask(self) -> bool:
+        answered = probe.get(self._url, 1.0).status == 200  # noqa: PLR2004 -- HTTP's OK
+        if answered:
+            now = time.monotonic()
+            self.seconds = max(self.seconds or 0.0, now - self._last) if self._last else 0.0
+            self._last = now
+        return answered
+
+    def _go_on(self) -> None:
+        while not self._done.wait(EVERY):
+            self._ask()
+
+    def __enter__(self) -> Self:
+        if self._ask():
+            self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._done.set()
+        if self._thread.is_alive():
+            self._thread.join()
+            if not self._ask():
+                self.seconds = None

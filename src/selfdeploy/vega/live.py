@@ -1,0 +1,188 @@
+"""The live checkout as a value: its files as they are, uncommitted changes included, and what was built from them."""
+
+import dataclasses
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pydantic
+
+from selfdeploy import errors, manifest, process, source
+
+SERVER = Path("dist/web/standalone/server.js")
+STAMP = Path("dist/web/standalone/.selfdeploy-build.json")
+"""Beside the server, so that a build by hand, which stages it anew, leaves none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Live:
+    """A checkout at one moment: HEAD, the git tree of its files as they were, and which of them differ from HEAD's."""
+
+    revision: source.Revision
+    changed: tuple[str, ...]
+
+    @property
+    def dirty(self) -> bool:
+        """Whether the files are not HEAD's."""
+        return bool(self.changed)
+
+
+class Stamp(manifest.Value):
+    """What dist/ was built from, and how."""
+
+    revision: manifest.Commit
+    tree: manifest.Commit
+    changed: tuple[str, ...]
+    builtAt: str  # noqa: N815 -- the manifest's own key
+    gates: tuple[manifest.Gate, ...]
+
+
+class Source(manifest.Source):
+    """What was built, where no revision alone says it."""
+
+    dirty: bool
+    changed: tuple[str, ...]
+    builtAt: str  # noqa: N815 -- the manifest's own key
+
+
+class Manifest(manifest.Manifest):
+    """What a vega server runs: a build of the live checkout, on a local image."""
+
+    kind: Literal["source"] = "source"  # type: ignore[assignment]
+    source: Source
+
+    @pydantic.model_validator(mode="after")
+    def _whole(self) -> "Manifest":
+        if not self.gates:
+            raise ValueError("gates: there is none")
+        return self
+
+    @property
+    def version(self) -> dict[str, object]:
+        """What `/api/version` has to say of this build."""
+        return super().version | ({"dirty": True} if self.source.dirty else {})
+
+
+def _git(checkout: Path, *argv: str, **variables: str) -> process.Outcome:
+    # A snapshot takes what is there: no hook, no daemon, no advice; the repository gets no object, the index no change.
+    env = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C", **variables}
+    calm = ("-c", "core.fsmonitor=false", "-c", "core.safecrlf=false", "-c", "advice.addEmbeddedRepo=false")
+    try:
+        return process.run(["git", "-C", str(checkout), *calm, *argv], timeout=300, env=env)
+    except errors.CommandFailed as exc:
+        raise errors.SourceUnusable(f"{checkout}: {exc.hint or exc.message}", "mend the checkout, then again") from exc
+
+
+def quoted(folder: Path) -> str:
+    """Return FOLDER as git reads it from a variable with a list of folders, whatever is in its name."""
+    return json.dumps(str(folder), ensure_ascii=False)
+
+
+def read(checkout: Path, repository: str = "", objects: Path | None = None) -> Live:
+    """Return CHECKOUT as it is now; OBJECTS is the folder that keeps its files as git objects, where one is wanted.
+
+    Raises:
+        errors.SourceUnusable: it is no git checkout, or has a file that git cannot read.
+    """
+    head = source.read(checkout, repository)
+    with tempfile.TemporaryDirectory(prefix="selfdeploy-") as scratch:
+        index, kept = Path(scratch, "index"), objects or Path(scratch, "objects")
+        kept.mkdir(parents=True, exist_ok=True)
+        paths = _git(checkout, "rev-parse", "--git-path", "index", "--git-path", "objects").text.splitlines()
+        theirs, known = (checkout / path for path in paths)
+        if theirs.exists():  # it knows which files are unchanged: reading all takes long
+            shutil.copy2(theirs, index)
+        variables = {
+            "GIT_INDEX_FILE": str(index),
+            "GIT_OBJECT_DIRECTORY": str(kept),
+            "GIT_ALTERNATE_OBJECT_DIRECTORIES": quoted(known),
+        }
+        _git(checkout, "add", "--all", "--", ".", **variables)
+        prefix = () if head.path == "." else (f"--prefix={head.path}/",)
+        tree = _git(checkout, "write-tree", *prefix, **variables).text
+        names = _git(checkout, "diff-tree", "-r", "-z", "--name-only", head.tree, tree, **variables).stdout
+    changed = tuple(sorted(name.decode(errors="replace") for name in names.split(b"\0") if name))
+    return Live(revision=dataclasses.replace(head, tree=tree, live=True), changed=changed)
+
+
+def stamp(live: Live, at: str, gates: tuple[manifest.Gate, ...]) -> Stamp:
+    """Return the stamp of what GATES built from LIVE at the time AT."""
+    made = live.revision
+    return Stamp(revision=made.commit, tree=made.tree, changed=live.changed, builtAt=at, gates=gates)
+
+
+def read_stamp(root: Path) -> Stamp | None:
+    """Return what ROOT's dist/ was built from; None when it does not say."""
+    try:
+        return Stamp.model_validate_json((root / STAMP).read_bytes())
+    except (OSError, pydantic.ValidationError):
+        return None
+
+
+def why_stale(live: Live) -> str:
+    """Return why the dist/ of LIVE's checkout is not what its files would build to; empty when it is."""
+    root = live.revision.checkout
+    if not (root / SERVER).is_file():
+        return f"{SERVER} is missing"
+    built = read_stamp(root)
+    if built is None:
+        return f"{SERVER} does not say what it was built from"
+    if built.revision != live.revision.commit:
+        return f"{SERVER} was built from {built.revision[:12]}, and HEAD is {live.revision.commit[:12]}"
+    if built.tree != live.revision.tree:
+        files = sorted(set(built.changed) ^ set(live.changed)) or list(live.changed)
+        more = f" and {len(files) - 5} more" if len(files) > 5 else ""  # noqa: PLR2004 -- a line
+        return f"{SERVER} is older than {', '.join(files[:5])}{more}"
+    return ""
+
+
+def require_current(live: Live) -> Stamp:
+    """Return the stamp of LIVE's dist/.
+
+    Raises:
+        errors.BuildStale: it is missing, or was not built from the files as they are now.
+    """
+    why, found = why_stale(live), read_stamp(live.revision.checkout)
+    if why or found is None:
+        raise errors.BuildStale(f"{live.revision.checkout}: {why}", "build it: the same command with --build")
+    return found
+
+
+def describe(live: Live, built: Stamp, repository: str, image: str) -> Manifest:
+    """Return the manifest of what BUILT describes, on the local image IMAGE (its id)."""
+    return Manifest(
+        schema=1,
+        source=Source(
+            repository=live.revision.repository,
+            revision=built.revision,
+            path=live.revision.path,
+            tree=built.tree,
+            dirty=bool(built.changed),
+            changed=built.changed,
+            builtAt=built.builtAt,
+        ),
+        gates=built.gates,
+        image=manifest.Image(
+            repository=f"localhost/{repository}",
+            digest=image,
+            mediaType="application/vnd.docker.container.image.v1+json",
+            platforms={},
+        ),
+        probes=manifest.PROBES,
+    )
+
+
+def parse(data: bytes, where: str) -> Manifest:
+    """Return the manifest that DATA holds.
+
+    Raises:
+        errors.ManifestInvalid: it is none of kind `source`.
+    """
+    try:
+        return Manifest.model_validate(json.loads(data), strict=False)
+    except (pydantic.ValidationError, ValueError) as exc:
+        raise errors.ManifestInvalid(f"{where}: no manifest of a live checkout", "inv vega.up writes it anew") from exc

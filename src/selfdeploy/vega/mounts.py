@@ -1,0 +1,63 @@
+"""Which folders of this host the server sees, and where."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from selfdeploy import errors
+from selfdeploy.vega.settings import Settings
+
+HOME = "/home/sf"
+MANIFEST = "/run/selfdeploy"
+IMAGE = ("/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/opt", "/proc", "/run", "/sbin", "/sys", "/usr", "/var")
+"""What the image itself needs at its place."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mount:
+    """One folder of this host, and where the server sees it."""
+
+    source: Path
+    target: Path
+    read_only: bool = False
+
+
+def mounts(settings: Settings) -> tuple[Mount, ...]:
+    """Return the mounts of a server with SETTINGS, outer ones first.
+
+    Raises:
+        errors.MountRefused: one would hide another, or a part of the image.
+    """
+    workspaces = settings.workspaces.path
+    wanted = {
+        Mount(source=settings.source.path, target=Path("/opt/sf"), read_only=True),
+        Mount(source=settings.workspace.path, target=Path("/workspace")),
+        Mount(source=workspaces, target=Path("/workspaces")),
+        Mount(source=workspaces, target=workspaces),
+        Mount(source=settings.state.path, target=Path(HOME, ".sf")),
+    }
+    found = sorted(wanted, key=lambda mount: mount.target.parts)
+    _refuse_hidden(found, workspaces)
+    return tuple(found)
+
+
+def _refuse_hidden(found: Sequence[Mount], real: Path) -> None:
+    hint = "name another folder above the repositories: --workspaces"
+    for place in (*IMAGE, HOME, MANIFEST):
+        needed = Path(place)
+        if needed.is_relative_to(real) or (real.is_relative_to(needed) and place in ("/dev", "/proc", "/sys")):
+            raise errors.MountRefused(f"{real}: mounted at its own place, it would hide the image's {needed}", hint)
+    for index, outer in enumerate(found):
+        for inner in found[index + 1 :]:
+            same = inner.target == outer.target
+            if (same and inner != outer) or (not same and _shadows(inner, outer)):
+                raise errors.MountRefused(
+                    f"{inner.source} at {inner.target} would hide a part of {outer.source} at {outer.target}", hint
+                )
+
+
+def _shadows(inner: Mount, outer: Mount) -> bool:
+    """Say whether INNER is mounted inside OUTER, where OUTER has something else."""
+    if not inner.target.is_relative_to(outer.target):
+        return False
+    return (outer.source / inner.target.relative_to(outer.target)).resolve() != inner.source

@@ -1,0 +1,90 @@
+"""What a person is told of a vega server: what it runs, who reaches it, and where each value came from."""
+
+from selfdeploy import config, errors, manifest, probe
+from selfdeploy.vega import bind, live
+from selfdeploy.vega.engine import Engine, Server
+from selfdeploy.vega.settings import Chosen, Settings
+
+Told = tuple[str, dict[str, object]]
+"""The same twice: for a person, and for a program."""
+
+SHOWN = 20
+"""How many changed files are listed for a person."""
+
+
+def summary(settings: Settings, made: live.Manifest, gap: float | None = None) -> Told:
+    """Return what is worth knowing of a server that runs MADE and did not answer for GAP seconds."""
+    lines = [_url(settings), f"revision   {revision(made)}", *_origins(settings)]
+    lines += [f"no answer  {gap:.2f} s"] if gap is not None else []
+    return "\n".join(lines), {**_data(settings, made), "gap": gap}
+
+
+def revision(made: live.Manifest) -> str:
+    """Return the revision of MADE, and how far the files were from it."""
+    changed = len(made.source.changed)
+    return f"{made.source.revision}, " + (f"{changed} changed file{'s' * (changed > 1)}" if changed else "clean")
+
+
+def status(project: config.Project, engine: Engine) -> Told:
+    """Return what runs on ENGINE, where each of its values came from, and what it answers."""
+    server = engine.found()
+    if server is None:
+        return f"{engine.name}: nothing runs", {"state": "none"}
+    how = "Compose" if server.by_compose else "docker run"
+    lines = [f"server     {engine.name} ({server.container[:12]}, {how}) {server.state} since {server.since}"]
+    data: dict[str, object] = {"container": server.container, "state": server.state, "since": server.since, "by": how}
+    if server.settings is None:
+        lines.append("settings   unknown: another version started it; inv vega.up replaces it")
+        return "\n".join(lines), data
+    made = _manifest(engine, server)
+    lines += [_url(server.settings), *_revision(made), *_origins(server.settings)]
+    try:
+        why = live.why_stale(live.read(server.settings.source.path))
+    except errors.SourceUnusable as exc:
+        why = exc.message
+    lines.append(f"checkout   {why or 'is what was built'}")
+    told = probe.get_all(server.settings.url, manifest.PROBES, project.probes.timeout)
+    for name, answer in told.items():
+        line = f"{manifest.PROBES[name]:<13} {answer.status or 'no answer:'} {answer.body.strip()[:500]}"
+        lines.append(line.rstrip())
+    answers = {name: {"status": answer.status, "body": answer.body} for name, answer in told.items()}
+    return "\n".join(lines), {**data, **_data(server.settings, made), "stale": why, "answers": answers}
+
+
+def _manifest(engine: Engine, server: Server) -> live.Manifest | None:
+    try:
+        return engine.manifest(server)
+    except (errors.CommandFailed, errors.ManifestInvalid):
+        return None
+
+
+def _revision(made: live.Manifest | None) -> list[str]:
+    if made is None:
+        return ["revision   unknown: its manifest is gone"]
+    changed = made.source.changed
+    lines = [f"revision   {revision(made)}, built {made.source.builtAt}"]
+    lines += [f"           changed: {name}" for name in changed[:SHOWN]]
+    return lines + ([f"           and {len(changed) - SHOWN} more"] if len(changed) > SHOWN else [])
+
+
+def _url(settings: Settings) -> str:
+    try:
+        reach = bind.reach(bind.parse(settings.bind.value), settings.access_control)
+    except errors.BindRefused as exc:
+        reach = exc.message
+    return f"url        {settings.url}, {reach}"
+
+
+def _chosen(settings: Settings) -> dict[str, Chosen]:
+    names = ("source", "workspace", "workspaces", "state", "bind", "port")
+    return {name: getattr(settings, name) for name in names}
+
+
+def _origins(settings: Settings) -> list[str]:
+    return [f"{name:<10} {value.value} ({value.origin})" for name, value in _chosen(settings).items()]
+
+
+def _data(settings: Settings, made: live.Manifest | None) -> dict[str, object]:
+    told = {name: value.model_dump() for name, value in _chosen(settings).items()}
+    built = made.source.model_dump(mode="json") if made else None
+    return {"url": settings.url, "source": built, "release": made.release if made else None, "settings": told}

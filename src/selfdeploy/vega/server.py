@@ -1,0 +1,239 @@
+"""The one shared server: start or replace it, prove what runs, put back what ran; and say what does."""
+
+import errno
+import os
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from selfdeploy import config, errors, probe, process, tree
+from selfdeploy.console import Console
+from selfdeploy.vega import bind, dist, image, live, lock, mounts, report, settings
+from selfdeploy.vega.engine import Engine, Server
+from selfdeploy.vega.gap import Gap
+
+LINES = 40
+"""How many lines of a server's log are shown when it did not come up."""
+
+FAILED = (errors.NotProven, errors.CommandFailed, errors.CommandTimedOut, errors.PortTaken, errors.DiskFull)
+"""How a new server can fail such that the one before it comes back."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """A server as it can be started: its settings, what it runs, and the Compose file that says so."""
+
+    settings: settings.Settings
+    manifest: live.Manifest
+    rendered: str
+
+
+@dataclass(frozen=True)
+class Vega:
+    """The vega server of one project."""
+
+    project: config.Project
+    console: Console
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The engine it runs on, which is this host's."""
+        engine = Engine(name=self.project.vega.name, project=self.project)
+        engine.refuse_elsewhere()
+        return engine
+
+    def up(
+        self, flags: settings.Flags, *, build: bool = False, environment: Mapping[str, str] = os.environ
+    ) -> report.Told:
+        """Start the server, or replace the one that runs, and return what a person wants to know of it.
+
+        Raises:
+            errors.BuildStale: dist/ is not what the checkout's files would build to, and BUILD is not set.
+            errors.MountRefused, errors.BindRefused, errors.EngineElsewhere, errors.PortTaken, errors.LockHeld: as they
+                say; nothing was touched.
+            errors.PutBack, errors.PutBackUnproven, errors.WentDown: the new one did not prove itself.
+        """
+        chosen = settings.choose(self.project, flags, environment, settings.person(environment))
+        chosen = self._checked(chosen)
+        with lock.hold(self.engine.name):
+            return self._replace(chosen, build=build)
+
+    def restart(self, *, build: bool = False) -> report.Told:
+        """Replace the server with one that has the same settings and runs the checkout as it is now."""
+        with lock.hold(self.engine.name):
+            _, chosen = self.running()
+            guard = {"access_control": self.project.vega.access_control}  # as it is now, not as it was
+            return self._replace(self._checked(chosen.model_copy(update=guard)), build=build)
+
+    def status(self) -> report.Told:
+        """Return what runs, where each of its values came from, and what it answers."""
+        return report.status(self.project, self.engine)
+
+    def running(self) -> tuple[Server, settings.Settings]:
+        """Return the server's container, and what it was started with.
+
+        Raises:
+            errors.NotRunning: there is none.
+        """
+        found = self.engine.found()
+        if found is None:
+            raise errors.NotRunning(f"{self.engine.name}: there is no such server", "inv vega.up starts one")
+        if found.settings is None:
+            raise errors.NotRunning(f"{self.engine.name}: another version started it", "inv vega.up replaces it")
+        return found, found.settings
+
+    def down(self) -> None:
+        """Stop and remove the server, with its manifests; the workspaces and ~/.sf stay."""
+        with lock.hold(self.engine.name):
+            if self.engine.found():
+                self.engine.stop()
+                self.engine.remove()
+            self.engine.forget_manifests()
+
+    def follow_logs(self, lines: int, *, follow: bool) -> None:
+        """Become `docker logs` of the server."""
+        more = ["--follow"] if follow else []
+        process.become(["docker", "logs", "--tail", str(lines), *more, self.running()[0].container])
+
+    def shell(self) -> None:
+        """Become a shell in the server's workspace."""
+        terminal = ["--tty"] if sys.stdin.isatty() else []
+        script = "command -v bash >/dev/null && exec bash; exec sh"
+        process.become(["docker", "exec", "--interactive", *terminal, self.running()[0].container, "sh", "-c", script])
+
+    def probe(self) -> report.Told:
+        """Return that the server runs its checkout as it is now.
+
+        Raises:
+            errors.NotProven: it runs something else, or the checkout was changed since.
+        """
+        _, chosen = self.running()
+        made = live.read(chosen.source.path, self.project.source.repository)
+        why, built = live.why_stale(made), live.read_stamp(made.revision.checkout)
+        if why or built is None:
+            raise errors.NotProven(f"vega: does not run the checkout as it is: {why}", "inv vega.restart --build")
+        found = image.identify(image.choose(self.project, chosen).tag)
+        if not found:
+            raise errors.NotProven("vega: the image it should run is not there", "inv vega.restart")
+        wanted = live.describe(made, built, self.engine.name, found)
+        with self.console.stage(self.engine.name):
+            self._prove(chosen, wanted)
+        return report.summary(chosen, wanted)
+
+    def _checked(self, chosen: settings.Settings) -> settings.Settings:
+        """Return CHOSEN with the address as it is published; raise what keeps it from being started here."""
+        mounts.mounts(chosen)
+        address = bind.parse(chosen.bind.value)
+        bind.reach(address, chosen.access_control)
+        return chosen.model_copy(update={"bind": chosen.bind.model_copy(update={"value": str(address)})})
+
+    def _replace(self, chosen: settings.Settings, *, build: bool) -> report.Told:
+        before = self.engine.found()
+        refuse_taken_port(chosen, before)
+        dist.recover(chosen.source.path)
+        swap: dist.Swap | None = None
+        if build:
+            with self.console.stage("build"):
+                swap, made, built = dist.build(self.project, chosen.source.path, self.console.note)
+        else:
+            made = live.read(chosen.source.path, self.project.source.repository)
+            built = live.require_current(made)
+        tag = image.choose(self.project, chosen)
+        found = image.build(self.engine.render(chosen, None, tag), self.project.image.timeout)
+        made_of = live.describe(made, built, self.engine.name, found)
+        wanted = Wanted(settings=chosen, manifest=made_of, rendered=self.engine.render(chosen, made_of, tag))
+        keep_state(chosen)
+        self.engine.place(made_of, tag.tag, chosen.source.path)
+        old = self._as_wanted(before) if before else None
+        with self.console.stage(self.engine.name), Gap(chosen.url) as gap:
+            self.console.note("by Compose" if self.engine.compose else "by docker run")
+            self._swap(old, wanted, swap)
+        self.engine.forget_manifests()
+        return report.summary(chosen, made_of, gap.seconds if before else None)
+
+    def _as_wanted(self, before: Server) -> Wanted | None:
+        """Return what starts BEFORE again; None when what it takes is lost."""
+        if before.settings is None:
+            return None
+        try:
+            known = self.engine.manifest(before)
+        except (errors.CommandFailed, errors.ManifestInvalid):
+            return None
+        rendered = self.engine.render(before.settings, known, image.Image(tag=before.tag, base=""))
+        return Wanted(settings=before.settings, manifest=known, rendered=rendered)
+
+    def _swap(self, old: Wanted | None, wanted: Wanted, swap: dist.Swap | None) -> None:
+        """Replace OLD by WANTED. The server that ran has ended before a file under it is changed."""
+        swapped = False
+        try:
+            self.engine.stop()
+            if swap:
+                swapped = True
+                swap.apply()
+            self.engine.remove()
+            self.engine.start(wanted.rendered)
+            self._prove(wanted.settings, wanted.manifest)
+        except FAILED as exc:
+            raise self._put_back(old, swap if swapped else None, exc) from exc
+
+    def _put_back(
+        self, old: Wanted | None, swap: dist.Swap | None, why: errors.SelfdeployError
+    ) -> errors.SelfdeployError:
+        log = self.engine.logs(LINES)
+        at = self.project.work / "evidence" / "vega.log"
+        tree.write_whole(at, f"{why.message}\n\n{self.engine.logs(400)}\n".encode())
+        told = f"{why.message}\n{log}\nevidence: {at}"
+        self.engine.remove()
+        if swap:
+            swap.undo()
+        if old is None:
+            self.engine.forget_manifests()
+            return errors.WentDown(f"{told}\nvega is down: nothing ran before", "mend it, then again")
+        try:
+            self.engine.start(old.rendered)
+            self._prove(old.settings, old.manifest)
+        except errors.SelfdeployError as exc:
+            return errors.PutBackUnproven(f"{told}\nput back what ran before, but: {exc.message}", exc.hint)
+        self.engine.forget_manifests()
+        runs = report.revision(old.manifest)
+        return errors.PutBack(f"{told}\nvega runs {runs} again, proven", "mend it, then again")
+
+    def _prove(self, chosen: settings.Settings, made: live.Manifest) -> int:
+        try:
+            return probe.until_settled(
+                made, self.project.probes, lambda: self.engine.ask(made, chosen.url), self.engine.name
+            )
+        except errors.NotProven as exc:
+            raise errors.NotProven(exc.message, "inv vega.logs shows what it says; inv vega.status what runs") from exc
+
+
+def keep_state(chosen: settings.Settings) -> None:
+    """Make the folder that is kept as the server's ~/.sf, for its person alone, where there is none."""
+    if not chosen.state.path.exists():
+        chosen.state.path.mkdir(parents=True, mode=0o700)
+        os.chown(chosen.state.path, chosen.uid, chosen.gid)
+
+
+def refuse_taken_port(chosen: settings.Settings, before: Server | None) -> None:
+    """Raise `errors.PortTaken` when something other than BEFORE listens where the server would."""
+    port = int(chosen.port.value)
+    held = before.settings.port.value if before and before.settings and before.state == "running" else ""
+    if held == chosen.port.value:
+        return
+    with socket.socket(socket.AF_INET6 if ":" in chosen.bind.value else socket.AF_INET) as attempt:
+        attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            attempt.bind((chosen.bind.value, port))
+        except OSError as exc:
+            if exc.errno != errno.EADDRINUSE:
+                return
+            raise errors.PortTaken(
+                f"{chosen.bind.value}:{port} ({chosen.port.origin}): {exc.strerror}", "free it, or name another: --port"
+            ) from exc
+
+
+def load(console: Console, source: str = "") -> Vega:
+    """Return the vega server of the project that this folder belongs to."""
+    return Vega(config.load(source=source or None), console)

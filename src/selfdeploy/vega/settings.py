@@ -1,0 +1,165 @@
+"""What one vega server is started with, and where each value came from."""
+
+import os
+import pwd
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pydantic
+
+from selfdeploy import config, errors
+
+DEFAULT = "default"
+
+
+class Chosen(pydantic.BaseModel):
+    """A value and where it came from: a flag, a variable, deploy.toml, or the default."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    value: str
+    origin: str
+
+    @property
+    def path(self) -> Path:
+        """The value as a path."""
+        return Path(self.value)
+
+    @property
+    def explicit(self) -> bool:
+        """Whether somebody asked for it."""
+        return self.origin == "deploy.toml" or self.origin.startswith(("--", "SF_"))
+
+
+class Settings(pydantic.BaseModel):
+    """All that a vega server is started with; the server carries it as a label, so that it can be put back."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    source: Chosen
+    workspace: Chosen
+    workspaces: Chosen
+    state: Chosen
+    bind: Chosen
+    port: Chosen
+    access_control: str
+    uid: int
+    gid: int
+
+    @property
+    def url(self) -> str:
+        """Where the server answers."""
+        host = f"[{self.bind.value}]" if ":" in self.bind.value else self.bind.value
+        reached = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104 -- compared, not bound
+        return f"http://{reached}:{self.port.value}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flags:
+    """What was asked for on the command line; empty where nothing was."""
+
+    source: str = ""
+    workspace: str = ""
+    workspaces: str = ""
+    bind: str = ""
+    port: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Person:
+    """Who runs this: the files that the server writes belong to them."""
+
+    uid: int
+    gid: int
+    home: Path
+
+
+def person(environment: Mapping[str, str]) -> Person:
+    """Return who runs this process; the one who said `sudo` when it runs as root for them."""
+    uid, gid, home = os.getuid(), os.getgid(), Path.home()
+    if uid == 0 and environment.get("SUDO_UID", "").isdigit() and environment.get("SUDO_GID", "").isdigit():
+        uid, gid = int(environment["SUDO_UID"]), int(environment["SUDO_GID"])
+        home = Path(pwd.getpwuid(uid).pw_dir)
+    return Person(uid=uid, gid=gid, home=home)
+
+
+def choose(project: config.Project, flags: Flags, environment: Mapping[str, str], who: Person) -> Settings:
+    """Return the settings: flags win over ENVIRONMENT, that over deploy.toml, that over the contract's defaults.
+
+    Paths are whole and without links. Relative ones start at the folder one stands in, or at deploy.toml's.
+
+    Raises:
+        errors.MountRefused: a folder is not there or is a file, or an explicit workspace is not below an explicit
+            `workspaces`.
+        errors.ConfigInvalid: the port is none.
+    """
+    told = project.vega.model_fields_set
+
+    def pick(name: str, flag: str, variable: str, default: str) -> Chosen:
+        if flag:
+            return Chosen(value=flag, origin=f"--{name}")
+        if environment.get(variable):
+            return Chosen(value=environment[variable], origin=variable)
+        value = str(getattr(project.vega, name))
+        if name in told and value:
+            return Chosen(value=value, origin="deploy.toml")
+        return Chosen(value=default or value, origin=DEFAULT)
+
+    def folder(chosen: Chosen, *, needed: bool = True) -> Chosen:
+        start = project.root if chosen.origin in ("deploy.toml", DEFAULT) else Path.cwd()
+        return chosen.model_copy(update={"value": str(_folder(chosen, start, who.home, needed=needed))})
+
+    source = folder(_source(project, flags, environment))
+    workspace = folder(pick("workspace", flags.workspace, "SF_WORKSPACE_DIR", source.value))
+    workspaces = folder(pick("workspaces", flags.workspaces, "SF_WORKSPACES_DIR", str(source.path.parent)))
+    if not workspace.path.is_relative_to(workspaces.path):
+        if workspace.explicit and workspaces.explicit:
+            raise errors.MountRefused(
+                f"{workspace.origin}: {workspace.value} is not below {workspaces.value} ({workspaces.origin})",
+                f"leave {workspaces.origin} out, or name a folder above {workspace.value}",
+            )
+        if workspace.explicit:
+            workspaces = Chosen(value=str(workspace.path.parent), origin=f"the parent of {workspace.origin}")
+    return Settings(
+        source=source,
+        workspace=workspace,
+        workspaces=workspaces,
+        state=folder(pick("state", "", "", ""), needed=False),
+        bind=pick("bind", flags.bind, "SF_VEGA_BIND", ""),
+        port=_port(pick("port", flags.port, "", "")),
+        access_control=project.vega.access_control,
+        uid=who.uid,
+        gid=who.gid,
+    )
+
+
+def _source(project: config.Project, flags: Flags, environment: Mapping[str, str]) -> Chosen:
+    if flags.source:
+        return Chosen(value=flags.source, origin="--source")
+    if environment.get("SF_SOURCE_DIR"):
+        return Chosen(value=environment["SF_SOURCE_DIR"], origin="SF_SOURCE_DIR")
+    told = "path" in project.source.model_fields_set
+    return Chosen(value=str(project.source_path()), origin="deploy.toml" if told else DEFAULT)
+
+
+def _folder(chosen: Chosen, start: Path, home: Path, *, needed: bool) -> Path:
+    first, *rest = Path(chosen.value).parts
+    given = home.joinpath(*rest) if first == "~" else Path(chosen.value).expanduser()
+    try:
+        path = (start / given).resolve()
+    except (OSError, RuntimeError) as exc:  # a circle of links
+        raise errors.MountRefused(f"{chosen.origin}: {chosen.value}: {exc}", "name a folder") from exc
+    if path.exists() and not path.is_dir():
+        raise errors.MountRefused(f"{chosen.origin}: {path}: not a folder", "name a folder")
+    if needed and not path.exists():
+        raise errors.MountRefused(f"{chosen.origin}: {path}: no such folder", "name one that is there")
+    if needed and not os.access(path, os.R_OK | os.X_OK):
+        raise errors.MountRefused(f"{chosen.origin}: {path}: not yours to read", "name one that is")
+    return path
+
+
+def _port(chosen: Chosen) -> Chosen:
+    if not (chosen.value.isascii() and chosen.value.isdigit() and 1 <= int(chosen.value) <= 65_535):  # noqa: PLR2004
+        raise errors.ConfigInvalid(f"{chosen.origin}: {chosen.value}: no port", "a port is 1 to 65535")
+    return chosen

@@ -1,0 +1,123 @@
+"""From the rendered Compose file to the `docker build` and `docker run` that make the same; pure."""
+
+import csv
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from selfdeploy import errors
+
+KEYS = frozenset(
+    {"build", "cap_drop", "command", "container_name", "environment", "healthcheck", "image", "labels", "network_mode"}
+    | {"pids_limit", "ports", "restart", "security_opt", "stop_grace_period", "user", "volumes", "working_dir"}
+)
+FLAVOUR = "compose.vega.yml.j2"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Build:
+    """The image's build: python-on-whales takes the same options for buildx and for the engine's own builder."""
+
+    context: str
+    file: str
+    args: Mapping[str, str]
+    network: str
+    tag: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """The container: the image, the command, and python-on-whales' options of `docker run`."""
+
+    image: str
+    command: tuple[str, ...]
+    options: Mapping[str, Any]
+
+
+def service(rendered: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the one service that RENDERED describes, and its named volumes by the name it has for them.
+
+    Raises:
+        errors.ConfigInvalid: it says something that `docker run` would not be told.
+    """
+    data = _plain(yaml.safe_load(rendered))
+    server: dict[str, Any] = data["services"]["server"]
+    unknown = sorted(set(server) - KEYS)
+    if unknown or set(data["services"]) != {"server"}:
+        raise errors.ConfigInvalid(
+            f"{FLAVOUR}: {', '.join(unknown) or 'more than one service'}: docker run would not be told",
+            "leave it out, or install the Compose plugin",
+        )
+    return server, {name: volume["name"] for name, volume in data.get("volumes", {}).items()}
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 -- as YAML has it
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    return value.replace("$$", "$") if isinstance(value, str) else value  # what Compose does when it interpolates
+
+
+def build(rendered: str) -> Build:
+    """Return the build that RENDERED describes."""
+    server, _ = service(rendered)
+    told = server["build"]
+    return Build(
+        context=told["context"],
+        file=f"{told['context']}/{told['dockerfile']}",
+        args=told["args"],
+        network=told["network"],
+        tag=server["image"],
+    )
+
+
+def run(rendered: str) -> Run:
+    """Return the `docker run` that makes what Compose makes of RENDERED."""
+    server, volumes = service(rendered)
+    health = server["healthcheck"]
+    options = {
+        "name": server["container_name"],
+        "workdir": server["working_dir"],
+        "user": server["user"],
+        "networks": [server["network_mode"]],
+        "cap_drop": server["cap_drop"],
+        "security_options": server["security_opt"],
+        "pids_limit": server["pids_limit"],
+        "restart": server["restart"],
+        "stop_timeout": _seconds(server["stop_grace_period"]),
+        "envs": server["environment"],
+        "labels": server["labels"],
+        "publish": [(f"{_host(port['host_ip'])}:{port['published']}", port["target"]) for port in server["ports"]],
+        "mounts": [_mount(mount, volumes) for mount in server["volumes"]],
+        "health_cmd": health["test"],
+        "health_interval": _seconds(health["interval"]),
+        "health_timeout": _seconds(health["timeout"]),
+        "health_start_period": _seconds(health["start_period"]),
+        "health_retries": health["retries"],
+    }
+    return Run(image=server["image"], command=tuple(server["command"]), options=options)
+
+
+def _seconds(text: str) -> int:
+    return int(text.removesuffix("s"))
+
+
+def _host(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
+
+
+def _mount(told: Mapping[str, Any], volumes: Mapping[str, str]) -> list[str]:
+    source = volumes[told["source"]] if told["type"] == "volume" else told["source"]
+    return [mount(told["type"], source, told["target"], read_only=told["read_only"])]
+
+
+def mount(kind: str, source: str, target: str, *, read_only: bool) -> str:
+    """Return what `docker run --mount` takes: one line of comma-separated values."""
+    fields = [f"type={kind}", f"source={source}", f"target={target}", *(["readonly"] if read_only else [])]
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(fields)
+    return line.getvalue()

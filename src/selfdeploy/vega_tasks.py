@@ -1,0 +1,66 @@
+"""The commands of the shared server: `inv vega.up` and its like; no logic."""
+
+from invoke import Collection
+
+from selfdeploy.console import Console
+from selfdeploy.tasks import command
+
+
+@command
+def up(
+    show: Console,
+    workspace: str = "",
+    workspaces: str = "",
+    bind: str = "",
+    port: str = "",
+    source: str = "",
+    build: bool = False,
+) -> None:
+    """Start the shared server on the live checkout, or replace the one that runs."""
+    from selfdeploy.vega import server, settings
+
+    flags = settings.Flags(source=source, workspace=workspace, workspaces=workspaces, bind=bind, port=port)
+    show.result(*server.load(show, source).up(flags, build=build))
+
+
+@command
+def restart(show: Console, build: bool = False) -> None:
+    """Replace the shared server with one that runs the checkout as it is now; put it back when that fails."""
+    from selfdeploy.vega import server
+
+    show.result(*server.load(show).restart(build=build))
+
+
+@command
+def down(show: Console) -> None:
+    """Stop and remove the shared server; the workspaces and ~/.sf stay."""
+    from selfdeploy.vega import server
+
+    server.load(show).down()
+
+
+@command
+def status(show: Console) -> None:
+    """Say what the shared server runs, where each of its values came from, and what it answers."""
+    from selfdeploy.vega import server
+
+    show.result(*server.load(show).status())
+
+
+@command
+def logs(show: Console, follow: bool = False, tail: int = 100) -> None:
+    """Print what the shared server wrote last."""
+    from selfdeploy.vega import server
+
+    server.load(show).follow_logs(tail, follow=follow)
+
+
+@command
+def shell(show: Console) -> None:
+    """Open a shell in the shared server's workspace."""
+    from selfdeploy.vega import server
+
+    server.load(show).shell()
+
+
+namespace: Collection = Collection(down, logs, restart, shell, status, up)
