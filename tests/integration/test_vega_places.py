@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from lab import children, needed
+from lab.checkout import Checkout
+from lab.engine import DISK
 from lab.vega import Site, docker
 
 PERSON = 4242
@@ -115,29 +117,35 @@ def test_folders_that_do_not_fit_are_refused_before_anything_is_touched(site: Si
     assert site.left()["containers"] == []
 
 
-def test_what_the_server_writes_is_the_person_s_and_git_works_there(site: Site) -> None:
+@pytest.fixture
+def own(built: Site) -> Iterator[Site]:
+    """A project that is all the person's, in a folder that nobody else may enter."""
     needed.need(NOT_ROOT)
-    workspace = repository(site.folder / "code" / "x")
-    home = site.folder / "home"
-    home.mkdir()
-    site.folder.chmod(0o700)
-    children.run(["chown", "-R", f"{PERSON}:{PERSON}", str(site.folder)])
+    folder = children.new_folder("person", DISK)
+    shutil.copytree(built.checkout.folder, folder / "code" / "sf")
+    repository(folder / "code" / "x")
+    site = Site(folder=folder, checkout=Checkout(folder / "code" / "sf"))
+    site.settle()
+    children.run(["chown", "--recursive", f"{PERSON}:{PERSON}", str(folder)])
+    yield site
+    site.close()
+    shutil.rmtree(folder)
+
+
+def test_what_the_server_writes_is_the_person_s_and_git_works_there(own: Site) -> None:
+    workspace = own.folder / "code" / "x"
     group = Path("/var/run/docker.sock").stat().st_gid
     as_person = ["setpriv", f"--reuid={PERSON}", f"--regid={PERSON}", f"--groups={group}", "--"]
-    for folder in (site.folder.parents[1], site.folder.parents[0]):
-        folder.chmod(0o755)
 
-    site.good("vega.up", "--workspace", str(workspace), prefix=as_person, HOME=str(home))
+    own.good("vega.up", "--workspace", str(workspace), prefix=as_person, HOME=str(own.folder))
 
-    told = site.get("/api/write")
+    told = own.get("/api/write")
     assert "written" in told["status"]
-    for file in (workspace / "written", site.folder / "state" / "written"):
+    for file in (workspace / "written", own.folder / "state" / "written"):
         assert (file.stat().st_uid, file.stat().st_gid) == (PERSON, PERSON)
-    script = (
-        f"id -un; git -C {workspace} status --porcelain; git -C /workspace rev-parse --git-dir; node -p 'os.homedir()'"
-    )
-    assert docker("exec", site.name, "sh", "-c", script).split() == ["sf", "??", "written", ".git", "/home/sf"]
-    site.good("vega.down", prefix=as_person, HOME=str(home))
+    script = f"id -un; git -C {workspace} status --porcelain; git -C /workspace rev-parse --git-dir; echo $HOME"
+    assert docker("exec", own.name, "sh", "-c", script).split() == ["sf", "??", "written", ".git", "/home/sf"]
+    own.good("vega.down", prefix=as_person, HOME=str(own.folder))
 
 
 def test_a_person_behind_sudo_is_the_person(site: Site) -> None:
