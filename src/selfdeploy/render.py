@@ -79,5 +79,6 @@ def vega(project: config.Project, values: Mapping[str, object]) -> str:
         autoescape=False,  # noqa: S701 -- YAML, where every string passes tojson or quoted
         keep_trailing_newline=True,
     )
-    engine.filters["quoted"] = lambda text: json.dumps(text.replace("$", "$$"))  # Compose reads $ as a variable
+    engine.policies["json.dumps_function"] = _encode
+    engine.filters["quoted"] = lambda text: _encode(text.replace("$", "$$"))  # Compose reads $ as a variable
     return engine.get_template("compose.vega.yml.j2").render(values, healthcheck=HEALTHCHECK)

@@ -8,7 +8,7 @@ from typing import Any
 
 from invoke import Collection, Context, Exit, task
 
-from selfdeploy import console, errors
+from selfdeploy import console, errors, vega_tasks
 from selfdeploy.console import Console
 
 HELP = {
@@ -246,7 +246,7 @@ namespace = Collection(
 _registry = Collection("registry")
 _registry.add_task(registry_up, name="up")
 namespace.add_collection(_registry)
-
-from selfdeploy import vega_tasks  # noqa: E402 -- it needs `command` from above
-
-namespace.add_collection(vega_tasks.namespace, name="vega")
+_vega = Collection("vega")
+for _function in vega_tasks.FUNCTIONS:
+    _vega.add_task(command(_function))
+namespace.add_collection(_vega)

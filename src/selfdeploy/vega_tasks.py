@@ -1,12 +1,8 @@
 """The commands of the shared server: `inv vega.up` and its like; no logic."""
 
-from invoke import Collection
-
 from selfdeploy.console import Console
-from selfdeploy.tasks import command
 
 
-@command
 def up(
     show: Console,
     workspace: str = "",
@@ -23,7 +19,6 @@ def up(
     show.result(*server.load(show, source).up(flags, build=build))
 
 
-@command
 def restart(show: Console, build: bool = False) -> None:
     """Replace the shared server with one that runs the checkout as it is now; put it back when that fails."""
     from selfdeploy.vega import server
@@ -31,7 +26,6 @@ def restart(show: Console, build: bool = False) -> None:
     show.result(*server.load(show).restart(build=build))
 
 
-@command
 def down(show: Console) -> None:
     """Stop and remove the shared server; the workspaces and ~/.sf stay."""
     from selfdeploy.vega import server
@@ -39,7 +33,6 @@ def down(show: Console) -> None:
     server.load(show).down()
 
 
-@command
 def status(show: Console) -> None:
     """Say what the shared server runs, where each of its values came from, and what it answers."""
     from selfdeploy.vega import server
@@ -47,7 +40,6 @@ def status(show: Console) -> None:
     show.result(*server.load(show).status())
 
 
-@command
 def logs(show: Console, follow: bool = False, tail: int = 100) -> None:
     """Print what the shared server wrote last."""
     from selfdeploy.vega import server
@@ -55,7 +47,6 @@ def logs(show: Console, follow: bool = False, tail: int = 100) -> None:
     server.load(show).follow_logs(tail, follow=follow)
 
 
-@command
 def shell(show: Console) -> None:
     """Open a shell in the shared server's workspace."""
     from selfdeploy.vega import server
@@ -63,4 +54,4 @@ def shell(show: Console) -> None:
     server.load(show).shell()
 
 
-namespace: Collection = Collection(down, logs, restart, shell, status, up)
+FUNCTIONS = (down, logs, restart, shell, status, up)
