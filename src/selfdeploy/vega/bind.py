@@ -18,13 +18,13 @@ PRIVATE = tuple(
 
 
 def host_addresses() -> dict[str, str]:
-    """Return this host's addresses, each with the name of its interface."""
+    """Return this host's addresses that hold on more than one link, each with the name of its interface."""
     listed = json.loads(process.run(["ip", "-json", "address", "show"], timeout=10).stdout or b"[]")
     return {
         str(address["local"]): str(interface["ifname"])
         for interface in listed
         for address in interface.get("addr_info", ())
-        if "local" in address
+        if not str(address.get("local", "fe80:")).startswith("fe80:")
     }
 
 
