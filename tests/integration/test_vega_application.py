@@ -47,7 +47,9 @@ def bundled(built: Site, tmp_path: Path) -> Iterator[Site]:
 
 
 def test_the_bundled_application_is_built_and_served_from_a_changed_checkout(bundled: Site) -> None:
-    bundled.checkout.edit("The server is running.", "The server runs what is being written.", "web/app/page.tsx")
+    new = bundled.checkout.folder / "web" / "app" / "new"
+    new.mkdir()
+    (new / "page.tsx").write_text("export default function New() { return <h1>Being written</h1>; }")
 
     told = bundled.good("vega.up", "--build")
 
@@ -57,14 +59,14 @@ def test_the_bundled_application_is_built_and_served_from_a_changed_checkout(bun
     assert version["revision"] == bundled.checkout.git("rev-parse", "HEAD")
     assert version["dirty"] is True
     assert bundled.good("probe", "-e", "vega")
-    assert bundled.checkout.git("status", "--porcelain") == "M web/app/page.tsx"
+    assert bundled.checkout.git("status", "--porcelain") == "?? web/app/new/"
     own = docker("exec", bundled.name, "node", "/opt/sf/dist/loader.js", "version", "--server", "http://127.0.0.1:4000")
     assert version["revision"] in own
     assert (sf / "node_modules").is_dir()
     assert not (sf / ".selfdeploy" / "vega" / "next" / "dist").exists()
     page = docker(
-        "exec", bundled.name, "node", "-e", "fetch('http://127.0.0.1:4000/').then(r=>r.text()).then(console.log)"
+        "exec", bundled.name, "node", "-e", "fetch('http://127.0.0.1:4000/new').then(r=>r.text()).then(console.log)"
     )
-    assert "The server runs what is being written." in page
+    assert "Being written" in page
     bundled.good("vega.down")
     children.wait_until(lambda: not bundled.left()["containers"], "its end")
