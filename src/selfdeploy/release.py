@@ -8,7 +8,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from selfdeploy import config, embedded, environments, errors, plan, probe, provenance, rollout, source, stages, tree
+from selfdeploy import (
+    config,
+    deploy_toml,
+    embedded,
+    environments,
+    errors,
+    plan,
+    probe,
+    provenance,
+    rollout,
+    source,
+    stages,
+    tree,
+)
 from selfdeploy.assembly import Assembly, Release
 from selfdeploy.console import Console
 from selfdeploy.environments import fitness
@@ -203,4 +216,4 @@ class Releasing:
 
 def load(console: Console, *, source_path: str = "", start: Path | None = None) -> Releasing:
     """Return what the project of START, or of this folder, releases; SOURCE_PATH takes the place of its source."""
-    return Releasing(config.load(start, source=source_path or None), console)
+    return Releasing(deploy_toml.load(start, source=source_path or None), console)

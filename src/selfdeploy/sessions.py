@@ -6,7 +6,7 @@ from pathlib import Path
 
 import nox
 
-from selfdeploy import config, errors, gates, source
+from selfdeploy import deploy_toml, errors, gates, source
 
 
 def node_folder(environment: Path) -> Path:
@@ -40,7 +40,7 @@ def run_gates(session: nox.Session) -> None:
     parser.add_argument("--live", metavar="COMMIT:TREE", help="run them on this git tree in place of HEAD's")
     given = parser.parse_args(session.posargs)
     try:
-        project = config.load(source=given.source)
+        project = deploy_toml.load(source=given.source)
         revision = source.read(project.source_path(), project.source.repository)
         if given.live:
             commit, _, tree = given.live.partition(":")

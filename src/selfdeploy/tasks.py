@@ -152,10 +152,10 @@ def release(
 @command
 def rollback(show: Console, environment: str, to: str = "") -> None:
     """Put ENVIRONMENT back to what it proved before."""
-    from selfdeploy import config, upkeep
+    from selfdeploy import deploy_toml, upkeep
 
     with show.stage(environment):
-        proven = upkeep.roll_back(config.load(), environment, to)
+        proven = upkeep.roll_back(deploy_toml.load(), environment, to)
     told = proven.model_dump(exclude={"manifest", "rendered"})
     show.result(f"{environment} runs {proven.revision} ({proven.digest}), proven", told)
 
@@ -163,18 +163,18 @@ def rollback(show: Console, environment: str, to: str = "") -> None:
 @command
 def unhold(show: Console, environment: str, digest: str) -> None:
     """Free DIGEST, which failed in ENVIRONMENT, to be rolled out there again."""
-    from selfdeploy import config, upkeep
+    from selfdeploy import deploy_toml, upkeep
 
-    upkeep.unhold(config.load(), environment, digest)
+    upkeep.unhold(deploy_toml.load(), environment, digest)
     show.result(f"{environment}: {digest} is free", {"environment": environment, "digest": digest})
 
 
 @command
 def status(show: Console) -> None:
     """Say for each environment what it runs, what it last proved, and who holds it."""
-    from selfdeploy import config, upkeep
+    from selfdeploy import deploy_toml, upkeep
 
-    project = config.load()
+    project = deploy_toml.load()
     told = [upkeep.read_status(project, name) for name in project.environments]
     show.result("\n\n".join(map(str, told)), [status.as_data() for status in told])
 
@@ -182,27 +182,27 @@ def status(show: Console) -> None:
 @command
 def history(show: Console, environment: str) -> None:
     """List the attempts on ENVIRONMENT and how each ended, newest first."""
-    from selfdeploy import config, upkeep
+    from selfdeploy import deploy_toml, upkeep
 
-    told = upkeep.read_history(config.load(), environment)
+    told = upkeep.read_history(deploy_toml.load(), environment)
     show.result("\n".join(map(str, told)), [attempt.model_dump() for attempt in told])
 
 
 @command
 def logs(show: Console, environment: str, tail: int = 100, follow: bool = False) -> None:
     """Print what the replicas of ENVIRONMENT wrote last."""
-    from selfdeploy import config, environments
+    from selfdeploy import deploy_toml, environments
 
-    show.result(environments.connect(config.load(), environment).logs(tail, follow=follow))
+    show.result(environments.connect(deploy_toml.load(), environment).logs(tail, follow=follow))
 
 
 @command
 def down(show: Console, environment: str) -> None:
     """Stop and remove ENVIRONMENT's server; its volumes and its record stay."""
-    from selfdeploy import config, upkeep
+    from selfdeploy import deploy_toml, upkeep
 
     with show.stage(environment):
-        upkeep.take_down(config.load(), environment)
+        upkeep.take_down(deploy_toml.load(), environment)
 
 
 @command

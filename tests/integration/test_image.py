@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lab.site import Site
-from selfdeploy import assembly, config, inspection, provenance, registry
+from selfdeploy import assembly, deploy_toml, inspection, provenance, registry
 
 DOCKERFILE = Path(__file__).parents[2] / "docker" / "Dockerfile.sf-server"
 
@@ -62,7 +62,7 @@ def test_the_image_has_the_labels_the_user_and_the_command_line_of_the_contract(
 
 
 def test_one_gated_tree_makes_one_digest(gated: Site) -> None:
-    project = config.load(gated.folder)
+    project = deploy_toml.load(gated.folder)
     made = assembly.Assembly(project)
     tree = made.run_gates()
     before = made.image(tree)

@@ -12,7 +12,7 @@ import pytest
 from lab import registry as lab_registry
 from lab.needed import need
 from lab.site import Site
-from selfdeploy import assembly, config, gates, manifest, registry, source
+from selfdeploy import assembly, deploy_toml, gates, manifest, registry, source
 
 
 @pytest.fixture
@@ -383,10 +383,12 @@ def test_an_engine_that_does_not_answer_is_named(site: Site) -> None:
 
 
 def test_gates_that_passed_are_those_of_this_revision_and_these_definitions(site: Site) -> None:
-    project = config.load(site.folder)
+    project = deploy_toml.load(site.folder)
     revision = source.read(project.source_path())
 
-    other = config.load(site.folder).model_copy(update={"gates": project.gates.model_copy(update={"node": "24.0.0"})})
+    other = deploy_toml.load(site.folder).model_copy(
+        update={"gates": project.gates.model_copy(update={"node": "24.0.0"})}
+    )
 
     assert isinstance(gates.find(project, revision), gates.GatedTree)
     assert isinstance(gates.find(other, revision), Exception)

@@ -10,19 +10,6 @@ from lab import children
 from lab.checkout import Checkout
 from lab.vega import ROOT, Site, docker
 
-ROUTE = """
-import { readFileSync } from "node:fs";
-import { answer } from "../../../lib/answer";
-import { version } from "../../../lib/version";
-
-export const dynamic = "force-dynamic";
-export const GET = (): Response => {
-  const { source } = JSON.parse(readFileSync(process.env.SF_RELEASE_MANIFEST ?? "", "utf8"));
-  return answer({ ...version(), dirty: source.dirty ?? false });
-};
-"""
-"""A version that also says whether the build is of a changed checkout, as the manifest has it."""
-
 
 @pytest.fixture
 def bundled(built: Site, tmp_path: Path) -> Iterator[Site]:
@@ -31,7 +18,6 @@ def bundled(built: Site, tmp_path: Path) -> Iterator[Site]:
     ignore = shutil.ignore_patterns("node_modules", "dist", ".next")
     shutil.copytree(ROOT / "examples" / "sf", tmp_path / "code" / "sf", ignore=ignore)
     checkout = Checkout(tmp_path / "code" / "sf")
-    (checkout.folder / "web/app/api/version/route.ts").write_text(ROUTE)
     checkout.git("init", "--quiet")
     checkout.commit("one")
     site = Site(folder=tmp_path, checkout=checkout)

@@ -11,7 +11,7 @@ from lab import children, engine, local_engine, needed, relay
 from lab.engine import PORT, Engine
 from lab.local_engine import LocalEngine
 from lab.vega import Site, docker
-from selfdeploy import base, config
+from selfdeploy import base, deploy_toml
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def site(live: Site) -> Site:
 
 
 def load_base(environment: Mapping[str, str]) -> None:
-    project = config.parse({}, root=Path())
+    project = deploy_toml.parse({}, root=Path())
     image = f"{project.image.repository}-base:{base.recipe('base', project.gates.node)}"
     with subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE) as saved:
         subprocess.run(["docker", "load"], env=environment, stdin=saved.stdout, check=True, timeout=120)

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from selfdeploy import config, manifest, provenance
+from selfdeploy import config, deploy_toml, manifest, provenance
 from selfdeploy.environments import record
 from selfdeploy.witness import Answer, Replica, Round
 
@@ -31,7 +31,7 @@ def a_manifest(**changes: object) -> manifest.Manifest:
 
 
 def a_project(root: Path = Path("/nowhere"), **sections: dict[str, Any]) -> config.Project:
-    return config.parse(sections, root=root)
+    return deploy_toml.parse(sections, root=root)
 
 
 def an_environment(port: int, **keys: object) -> dict[str, object]:

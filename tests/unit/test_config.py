@@ -4,11 +4,11 @@ from typing import Any
 import pytest
 
 from lab.values import a_project, an_environment
-from selfdeploy import config, errors
+from selfdeploy import config, deploy_toml, errors
 
 
 def test_an_empty_config_has_test_before_prod() -> None:
-    project = config.parse({}, root=Path("/p"))
+    project = deploy_toml.parse({}, root=Path("/p"))
 
     assert project.before("test") == ()
     assert project.before("prod") == ("test",)
@@ -20,7 +20,7 @@ def test_an_empty_config_has_test_before_prod() -> None:
 def test_the_shipped_config_is_the_default() -> None:
     root = Path(__file__).parents[2]
 
-    shipped = config.load(root)
+    shipped = deploy_toml.load(root)
 
     # Prod says in the file what it comes after; the default is all before it, which is the same.
     assert {name: shipped.before(name) for name in shipped.environments} == {"test": (), "prod": ("test",)}
@@ -60,7 +60,7 @@ def test_the_shipped_config_is_the_default() -> None:
 )
 def test_a_wrong_config_is_refused_with_its_path(data: dict[str, Any], said: str) -> None:
     with pytest.raises(errors.ConfigInvalid, match=r"^deploy\.toml: ") as refused:
-        config.parse(data, root=Path())
+        deploy_toml.parse(data, root=Path())
 
     assert said in refused.value.message
     assert refused.value.hint
@@ -78,7 +78,7 @@ def test_a_wrong_config_is_refused_with_its_path(data: dict[str, Any], said: str
 )
 def test_an_unknown_key_is_answered_with_those_there_are(data: dict[str, Any], known: str) -> None:
     with pytest.raises(errors.ConfigInvalid) as refused:
-        config.parse(data, root=Path())
+        deploy_toml.parse(data, root=Path())
 
     assert known in refused.value.hint
     assert "root" not in refused.value.hint
@@ -166,7 +166,7 @@ def test_a_config_is_found_above_and_its_paths_are_relative_to_it(
     inner = tmp_path / "a" / "b"
     inner.mkdir(parents=True)
 
-    project = config.load(inner)
+    project = deploy_toml.load(inner)
 
     assert project.root == tmp_path
     assert project.source_path() == tmp_path / "sf"
@@ -180,8 +180,8 @@ def test_another_checkout_is_named_by_the_flag_before_the_variable(
     monkeypatch.setenv("SF_SOURCE_DIR", "from/variable")
     monkeypatch.chdir(tmp_path / "a")
 
-    assert config.load().source_path() == tmp_path / "a" / "from" / "variable"
-    assert config.load(source="/from/flag").source_path() == Path("/from/flag")
+    assert deploy_toml.load().source_path() == tmp_path / "a" / "from" / "variable"
+    assert deploy_toml.load(source="/from/flag").source_path() == Path("/from/flag")
 
 
 @pytest.mark.parametrize("content", [b"[", b"\xff"])
@@ -189,9 +189,9 @@ def test_a_file_that_is_no_toml_is_refused(tmp_path: Path, content: bytes) -> No
     (tmp_path / "deploy.toml").write_bytes(content)
 
     with pytest.raises(errors.ConfigInvalid, match=f"^{tmp_path}/deploy.toml: "):
-        config.load(tmp_path)
+        deploy_toml.load(tmp_path)
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(errors.ConfigInvalid, match=r"no deploy\.toml here or above"):
-        config.load(tmp_path)
+        deploy_toml.load(tmp_path)

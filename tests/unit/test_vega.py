@@ -7,7 +7,7 @@ import pydantic
 import pytest
 import yaml
 
-from selfdeploy import config, errors, manifest, render, source, witness
+from selfdeploy import deploy_toml, errors, manifest, render, source, witness
 from selfdeploy.vega import bind, dist, live, mounts, settings, translate
 
 REVISION, TREE, OTHER = "a" * 40, "b" * 40, "c" * 40
@@ -29,7 +29,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def chosen(
     home: Path, flags: settings.Flags | None = None, environment: dict[str, str] | None = None, **told: object
 ) -> settings.Settings:
-    project = config.parse({"source": {"path": "code/sf"}, "vega": told}, root=home)
+    project = deploy_toml.parse({"source": {"path": "code/sf"}, "vega": told}, root=home)
     who = settings.Person(uid=1000, gid=1000, home=home)
     return settings.choose(project, flags or settings.Flags(), environment or {}, who)
 
@@ -300,7 +300,7 @@ VALUES: dict[str, Any] = {
 
 
 def rendered() -> str:
-    return render.vega(config.parse({}, root=Path("/nowhere")), VALUES)
+    return render.vega(deploy_toml.parse({}, root=Path("/nowhere")), VALUES)
 
 
 def test_the_rendered_file_is_what_compose_takes() -> None:

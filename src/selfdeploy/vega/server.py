@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from selfdeploy import config, errors, probe, process, tree
+from selfdeploy import config, deploy_toml, errors, probe, process, tree
 from selfdeploy.console import Console
 from selfdeploy.vega import bind, dist, image, live, lock, mounts, report, settings
 from selfdeploy.vega.engine import Engine, Server
@@ -236,4 +236,4 @@ def refuse_taken_port(chosen: settings.Settings, before: Server | None) -> None:
 
 def load(console: Console, source: str = "") -> Vega:
     """Return the vega server of the project that this folder belongs to."""
-    return Vega(config.load(source=source or None), console)
+    return Vega(deploy_toml.load(source=source or None), console)

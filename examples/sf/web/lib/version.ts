@@ -10,6 +10,8 @@ export interface Version {
   image: string | null;
   instance: string;
   startedAt: string;
+  /** Only where the build is of a checkout with changes that no revision names. */
+  dirty?: true;
 }
 
 let complained = false;
@@ -36,6 +38,14 @@ const imageIn = (manifest: Buffer): string | null => {
   }
 };
 
+const isDirty = (manifest: Buffer): boolean => {
+  try {
+    return JSON.parse(manifest.toString()).source.dirty === true;
+  } catch {
+    return false;
+  }
+};
+
 /** Which build this process is: the revision from the build itself, the release from the manifest beside it. */
 export const version = (): Version => {
   const build = readFileSync(/* turbopackIgnore: true */ process.env.SF_BUILD_FILE ?? "", "utf8");
@@ -49,5 +59,6 @@ export const version = (): Version => {
     image: manifest && imageIn(manifest),
     instance: hostname(),
     startedAt: process.env.SF_STARTED_AT ?? "",
+    ...(manifest && isDirty(manifest) ? { dirty: true } : {}),
   };
 };

@@ -21,6 +21,7 @@ const Build = ({ told }: { told: Version }) => (
     {told.release !== null && told.image === null && (
       <p className="note">The release manifest names no image: this server runs from a source checkout, or it is damaged.</p>
     )}
+    {told.dirty && <p className="note">It was built from a checkout with changes that no revision names.</p>}
     <dl>
       {rows.map(([name, title]) => (
         <div key={name}>

@@ -1,0 +1,133 @@
+"""deploy.toml: found, read, and refused with the path of what is wrong in it."""
+
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pydantic
+
+from selfdeploy import errors
+from selfdeploy.config import FILE, Gate, Project
+
+
+def find(start: Path) -> Path:
+    """Return the deploy.toml of START or of the nearest folder above it."""
+    for folder in (start, *start.parents):
+        if (folder / FILE).is_file():
+            return folder / FILE
+    raise errors.ConfigInvalid(f"{start}: no {FILE} here or above", "write one; docs/configuration.md lists its keys")
+
+
+def load(start: Path | None = None, *, source: str | None = None) -> Project:
+    """Return the project that START (this folder when left out) belongs to.
+
+    SOURCE, or else SF_SOURCE_DIR, takes the place of `source.path`; both are relative to the folder one stands in.
+
+    Raises:
+        errors.ConfigInvalid: no file, no TOML, or an unknown, missing or wrongly typed key, each with its path.
+    """
+    path = find(start or Path.cwd())
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as exc:
+        raise errors.ConfigInvalid(f"{path}: {exc}", "mend the file; nothing was done") from exc
+    project = parse(data, root=path.parent)
+    elsewhere = source or os.environ.get("SF_SOURCE_DIR")
+    if elsewhere:
+        moved = project.source.model_copy(update={"path": str(Path(elsewhere).expanduser().absolute())})
+        project = project.model_copy(update={"source": moved})
+    return project
+
+
+def parse(data: Mapping[str, Any], *, root: Path) -> Project:
+    """Return the project that DATA, a parsed deploy.toml in ROOT, describes."""
+    if "root" in data:
+        raise errors.ConfigInvalid(f"{FILE}: root: unknown key", _keys(Project, ()))
+    try:
+        project = Project.model_validate_json(pydantic.TypeAdapter(dict[str, Any]).dump_json(dict(data)))
+    except pydantic.ValidationError as exc:
+        raise _refusal(exc) from exc
+    _check_order(project)
+    _check_gates(project.gates.all)
+    return project.model_copy(update={"root": root})
+
+
+def _refusal(exc: pydantic.ValidationError) -> errors.ConfigInvalid:
+    lines, hint = [], ""
+    for problem in exc.errors(include_url=False, include_input=False):
+        where = problem["loc"]
+        text = problem["msg"].removeprefix("Value error, ").lower()
+        if problem["type"] == "extra_forbidden":
+            text, hint = "unknown key", _keys(Project, where[:-1])
+        elif problem["type"] == "missing":
+            text, hint = "missing", _keys(Project, where[:-1])
+        lines.append(f"{FILE}: {'.'.join(str(part) for part in where)}: {text}")
+    return errors.ConfigInvalid("\n".join(lines), hint or "docs/configuration.md lists every key and its type")
+
+
+def _keys(model: type[pydantic.BaseModel], path: Sequence[int | str]) -> str:
+    for part in path:
+        field = model.model_fields.get(str(part))
+        kinds = _models(field.annotation) if field else _models(model)
+        model = kinds[0] if kinds else model
+    known = [name for name, field in model.model_fields.items() if not field.exclude]
+    return f"the keys here are {', '.join(known)}"
+
+
+def _models(kind: Any) -> list[type[pydantic.BaseModel]]:  # noqa: ANN401 -- annotations are of any type
+    if isinstance(kind, type) and issubclass(kind, pydantic.BaseModel):
+        return [kind]
+    return [model for inner in getattr(kind, "__args__", ()) for model in _models(inner)]
+
+
+def _check_order(project: Project) -> None:
+    if not project.environments:
+        raise errors.ConfigInvalid(f"{FILE}: environments: there is none", "add at least one")
+    seen: list[str] = []
+    for name, environment in project.environments.items():
+        for index, before in enumerate(environment.after or ()):
+            path = f"{FILE}: environments.{name}.after[{index}]"
+            if before not in project.environments:
+                known = ", ".join(project.environments)
+                raise errors.ConfigInvalid(f"{path}: no environment named {before!r}", f"the environments are {known}")
+            if before not in seen:
+                raise errors.ConfigInvalid(f"{path}: {before!r} comes later", "an environment comes after earlier ones")
+        _check_apart(project, name, seen)
+        seen.append(name)
+
+
+def _check_apart(project: Project, name: str, others: Sequence[str]) -> None:
+    environment = project.environment(name)
+    for other in others:
+        if environment.engine != project.environment(other).engine:
+            continue
+        if project.compose_project(name) == project.compose_project(other):
+            raise errors.ConfigInvalid(
+                f"{FILE}: environments.{name}.project: {other} has the same",
+                "each one has a project of its own",
+            )
+        there = project.environment(other)
+        if (environment.bind, environment.port) == (there.bind, there.port):
+            raise errors.ConfigInvalid(
+                f"{FILE}: environments.{name}.port: {other} has the same", "each one has a port of its own"
+            )
+
+
+def _check_gates(gates: Mapping[str, Gate]) -> None:
+    done: set[str] = set()
+    left = dict(gates)
+    for name, gate in gates.items():
+        for need in gate.needs:
+            if need not in gates:
+                raise errors.ConfigInvalid(
+                    f"{FILE}: gates.override.{name}.needs: no gate named {need!r}", f"the gates are {', '.join(gates)}"
+                )
+    while left:
+        ready = [name for name, gate in left.items() if done.issuperset(gate.needs)]
+        if not ready:
+            raise errors.ConfigInvalid(f"{FILE}: gates: {', '.join(left)} wait for each other", "break the circle")
+        for name in ready:
+            done.add(name)
+            del left[name]
