@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from selfdeploy import errors, layers, registry, render, source, tree
+from selfdeploy import errors, registry, render, source, tree
+from selfdeploy.registry import layers
 
 OCI = "org.opencontainers.image"
 REVISION = f"{OCI}.revision"

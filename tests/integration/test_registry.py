@@ -17,8 +17,8 @@ from lab import children, images, needed
 from lab import registry as lab
 from lab.liar import Liar, answer
 from lab.tokens import Login
-from selfdeploy import artifact, connections, errors, layers, registry, tree
-from selfdeploy.registry import Registry
+from selfdeploy import errors, registry, tree
+from selfdeploy.registry import Registry, artifact, connections, layers
 
 CI = Login(user="ci", password="the right one")
 WRONG = Login(user="ci", password="a wrong secret")

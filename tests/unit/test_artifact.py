@@ -2,8 +2,9 @@
 
 import pytest
 
-from selfdeploy import artifact, errors, registry
-from selfdeploy.artifact import Descriptor
+from selfdeploy import errors, registry
+from selfdeploy.registry import artifact
+from selfdeploy.registry.artifact import Descriptor
 
 DIGEST = "sha256:" + "1" * 64
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from selfdeploy import artifact, errors, layers, tree
-from selfdeploy.changeset import Files
-from selfdeploy.registry import Reference, Registry
+from selfdeploy import errors, tree
+from selfdeploy.registry import Reference, Registry, artifact, layers
+from selfdeploy.registry.changeset import Files
 from selfdeploy.tree import Entry
 
 Member = tuple[str, str | bytes | None] | tarfile.TarInfo

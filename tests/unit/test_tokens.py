@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from selfdeploy import credentials, errors
-from selfdeploy.tokens import Login, Wanted
+from selfdeploy import errors
+from selfdeploy.registry import credentials
+from selfdeploy.registry.tokens import Login, Wanted
 
 SECRET = "a very secret thing"  # noqa: S105 -- to be looked for where it must not be
 

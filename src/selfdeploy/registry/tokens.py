@@ -12,7 +12,8 @@ from urllib.parse import urlencode, urlsplit
 
 import pydantic
 
-from selfdeploy import credentials, errors
+from selfdeploy import errors
+from selfdeploy.registry import credentials
 
 LIMIT = 1 << 20
 CLIENT = "selfdeploy"

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from urllib.parse import urljoin, urlsplit
 
-from selfdeploy import connections, errors, tokens
-from selfdeploy.connections import Answer, Connections
+from selfdeploy import errors
+from selfdeploy.registry import connections, tokens
+from selfdeploy.registry.connections import Answer, Connections
 
 REDIRECT = frozenset({301, 302, 303, 307, 308})
 REDIRECTS = 5

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from selfdeploy import errors
-from selfdeploy.artifact import Descriptor
-from selfdeploy.changeset import Files
 from selfdeploy.registry import Registry
+from selfdeploy.registry.artifact import Descriptor
+from selfdeploy.registry.changeset import Files
 from selfdeploy.tree import Entry
 
 PLAIN = ("application/vnd.oci.image.layer.v1.tar", "application/vnd.docker.image.rootfs.diff.tar")

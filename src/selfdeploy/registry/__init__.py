@@ -5,11 +5,12 @@ from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, TypeVar
 
-from selfdeploy import artifact, errors
-from selfdeploy.artifact import Child, Descriptor, Image, Record, Reference, sha256
-from selfdeploy.connections import Answer, authorities, authority
-from selfdeploy.tokens import Login
-from selfdeploy.transport import NOWHERE, Transport, is_loopback, whole
+from selfdeploy import errors
+from selfdeploy.registry import artifact
+from selfdeploy.registry.artifact import Child, Descriptor, Image, Record, Reference, sha256
+from selfdeploy.registry.connections import Answer, authorities, authority
+from selfdeploy.registry.tokens import Login
+from selfdeploy.registry.transport import NOWHERE, Transport, is_loopback, whole
 
 __all__ = ["Child", "Descriptor", "Image", "Record", "Reference", "Registry", "connect", "is_loopback", "sha256"]
 
