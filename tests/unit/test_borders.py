@@ -34,13 +34,17 @@ def modules() -> list[str]:
 
 
 def loaded_by(module: str) -> set[str]:
-    """Return all that loads when MODULE is imported: modules of ours, and whatever they import."""
+    """Return all that loads when MODULE is imported: modules of ours, and whatever they import.
+
+    What a family's own module says of the family stays out: the folder is named when a sibling is.
+    """
     known, seen, left = set(modules()), set[str](), [module]
     while left:
         name = left.pop()
         if name not in seen:
             seen.add(name)
-            left.extend(imports(name, at_start=True) if name in known else ())
+            found = imports(name, at_start=True) if name in known else set()
+            left.extend(found - {name.rpartition(".")[0]})
     return seen
 
 
