@@ -147,8 +147,7 @@ class Assembly:
         reference = f"{image.repository}-base:{tag}"
         found = store.manifest(tag)
         if found is None:
-            self.tell("building the base image from Debian's packages")
-            base.build(self.project, "base", reference)
+            process.run(["docker", "tag", base.provide(self.project, "base", self.tell), reference], timeout=60)
             process.run(["docker", "push", "--quiet", reference], timeout=image.timeout)
             found = store.manifest(tag)
         if found is None:

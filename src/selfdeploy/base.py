@@ -4,6 +4,7 @@ import hashlib
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from selfdeploy import config, errors, process, render
@@ -75,6 +76,19 @@ def build(project: config.Project, kind: str, tag: str) -> None:
             process.run(["docker", *builder, "--quiet", "-f", str(file), "-t", tag, scratch], timeout=600)
         except (errors.CommandFailed, errors.CommandTimedOut) as exc:
             raise errors.BuildFailed(f"{kind} image: {exc.message}", exc.hint) from exc
+
+
+def provide(project: config.Project, kind: str, tell: Callable[[str], None] = lambda _: None) -> str:
+    """Return the tag under which the local engine has the image KIND (`base` or `registry`); TELL that it is built.
+
+    Raises:
+        errors.BuildFailed: it was not there, and could not be built.
+    """
+    tag = f"selfdeploy-{kind}:{recipe(kind, project.gates.node)}"
+    if process.run(["docker", "image", "inspect", tag], timeout=60, check=False).code:
+        tell(f"building the {kind} image from Debian's packages; once on this machine")
+        build(project, kind, tag)
+    return tag
 
 
 def refuse_unfit(image: str, node: str) -> None:

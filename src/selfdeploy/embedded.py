@@ -41,17 +41,16 @@ def ensure(project: config.Project, tell: Callable[[str], None]) -> None:
             "a local registry is 127.0.0.1:PORT/NAME",
         )
     host, port = address
-    name, tag = f"selfdeploy-registry-{port}", f"selfdeploy-registry:{base.recipe('registry', '')}"
+    name = f"selfdeploy-registry-{port}"
     if process.run(["docker", "container", "inspect", name], timeout=30, check=False).code == 0:
         process.run(["docker", "start", name], timeout=60)
     else:
-        if process.run(["docker", "image", "inspect", tag], timeout=30, check=False).code:
-            tell("building the local registry's image from Debian's packages")
-            base.build(project, "registry", tag)
         publish = f"[{host}]:{port}:5000" if ":" in host else f"127.0.0.1:{port}:5000"
         argv = ["docker", "run", "--detach", "--name", name, "--restart", "unless-stopped", "--read-only"]
         argv += ["--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--publish", publish]
-        process.run([*argv, "--volume", f"{name}:/var/lib/registry", tag], timeout=60)
+        process.run(
+            [*argv, "--volume", f"{name}:/var/lib/registry", base.provide(project, "registry", tell)], timeout=60
+        )
     tell(f"started the local registry at {host}:{port}")
     store = registry.connect(registry.Reference.parse(project.image.repository))
     ends = time.monotonic() + 20

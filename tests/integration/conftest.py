@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import vega
+from lab import children, vega
 from lab.checkout import Checkout
 from lab.needed import need
 from lab.site import Done, Site
@@ -17,10 +17,23 @@ def require_engine() -> None:
 
 
 @pytest.fixture(scope="session")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, Done]]:
-    """A site whose whole release went through the application's real gates, and how that went."""
+def repository() -> Iterator[str]:
+    """A repository on this machine that is not the person's own, at a port where the first release starts a registry."""
     require_engine()
-    site = Site(folder=tmp_path_factory.mktemp("whole"))
+    host = f"127.0.0.1:{children.free_port()}"
+    yield f"{host}/sf"
+    name = f"selfdeploy-registry-{host.rpartition(':')[2]}"
+    children.run(["docker", "rm", "--force", "--volumes", name])
+    children.run(["docker", "volume", "rm", "--force", name])
+    pushed = children.run(["docker", "images", "--quiet", "--filter", f"reference={host}/*"]).decode().split()
+    if pushed:
+        children.run(["docker", "rmi", "--force", *set(pushed)])
+
+
+@pytest.fixture(scope="session")
+def whole(repository: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, Done]]:
+    """A site whose whole release went through the application's real gates, and how that went."""
+    site = Site(folder=tmp_path_factory.mktemp("whole"), repository=repository)
     site.lay_out()
     yield site, site.inv("release")
     site.close()
@@ -35,12 +48,13 @@ def ship(whole: tuple[Site, Done]) -> Path:
 
 
 @pytest.fixture(scope="module")
-def new_site(ship: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Site]]:
+def new_site(ship: Path, repository: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Site]]:
     """Make a site whose gates take seconds, for what is tested is not them."""
     made: list[Site] = []
 
     def make(**settings: object) -> Site:
-        site = Site(folder=tmp_path_factory.mktemp("site"), ship=ship, **settings)  # type: ignore[arg-type]
+        given = {"repository": repository, **settings}
+        site = Site(folder=tmp_path_factory.mktemp("site"), ship=ship, **given)  # type: ignore[arg-type]
         made.append(site)
         site.lay_out()
         return site

@@ -28,9 +28,7 @@ def choose(project: config.Project, settings: Settings) -> Image:
     """
     reference = project.image.base
     if not reference:
-        reference = f"{project.image.repository}-base:{base.recipe('base', project.gates.node)}"
-        if not identify(reference):
-            base.build(project, "base", reference)
+        reference = base.provide(project, "base")
     dockerfile = (render.folder(project, "docker") / "Dockerfile.source-server").read_bytes()
     parts = (hashlib.sha256(dockerfile).hexdigest(), reference, str(settings.uid), str(settings.gid))
     recipe = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
