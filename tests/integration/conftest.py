@@ -18,7 +18,7 @@ def require_engine() -> None:
 
 @pytest.fixture(scope="session")
 def repository() -> Iterator[str]:
-    """A repository on this machine that is not the person's own, at a port where the first release starts a registry."""
+    """A repository that is not the person's own, at a port of this machine where a release starts the registry."""
     require_engine()
     host = f"127.0.0.1:{children.free_port()}"
     yield f"{host}/sf"

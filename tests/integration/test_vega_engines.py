@@ -22,7 +22,7 @@ def site(live: Site) -> Site:
 
 def load_base(environment: Mapping[str, str]) -> None:
     project = deploy_toml.parse({}, root=Path())
-    image = f"{project.image.repository}-base:{base.recipe('base', project.gates.node)}"
+    image = base.provide(project, "base")
     with subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE) as saved:
         subprocess.run(["docker", "load"], env=environment, stdin=saved.stdout, check=True, timeout=120)
 
