@@ -38,17 +38,27 @@ def _lines(path: str) -> list[str]:
     return Path(path).read_text(encoding="utf-8").splitlines()
 
 
+def undisturbed() -> None:
+    """Have no further Ctrl-C cut what follows: it is the cleaning up."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def interrupt(*_: object) -> None:
+    """Raise KeyboardInterrupt, once."""
+    undisturbed()
+    raise KeyboardInterrupt
+
+
 @contextlib.contextmanager
 def closed(one: side.Side) -> Iterator[side.Side]:
-    """Close ONE at the end, undisturbed by a second Ctrl-C."""
+    """Close ONE at the end."""
     try:
         yield one
     finally:
-        before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+        undisturbed()
         say(f"cleaning up after the {one.name}")
         one.close()
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def start_up(site: Site, report: Report, times: int) -> None:
@@ -89,7 +99,8 @@ def main() -> int:
     given = parser.parse_args()
     if min(given.pairs, given.starts) < 1:
         parser.error("at least one of each")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
     try:
         with tempfile.TemporaryDirectory(prefix="selfdeploy-bench-") as scratch:
             before = machine()

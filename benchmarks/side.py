@@ -84,6 +84,7 @@ def _tail(path: Path) -> list[str]:
 
 def tool(folder: Path) -> Side:
     """Return the side of `inv release`, laid out below FOLDER."""
+    folder.mkdir()
     site = Site(folder=folder)
     site.lay_out()
     return Side(name="tool", site=site, argv=[sys.executable, "-m", "invoke", "release", "--json"])
@@ -91,6 +92,7 @@ def tool(folder: Path) -> Side:
 
 def script(folder: Path, other: Site) -> Side:
     """Return the side of the plain script, laid out below FOLDER: same Node, npm cache and base image as OTHER's."""
+    folder.mkdir()
     site = Site(folder=folder)
     site.lay_out()
     project = deploy_toml.load(other.folder)
