@@ -42,6 +42,7 @@ class Assembly:
     project: config.Project
     tell: Callable[[str], None] = silent
     _known: dict[str, Release] = field(default_factory=dict, repr=False)
+    _gated: dict[str, gates.GatedTree] = field(default_factory=dict, repr=False)
 
     @cached_property
     def revision(self) -> source.Revision:
@@ -113,9 +114,10 @@ class Assembly:
             errors.CheckoutDirty, errors.GateFailed, errors.GatesIncomplete: as they say.
         """
         source.refuse_dirty(self.revision)
-        found = None if fresh else gates.find(self.project, self.revision)
+        found = None if fresh else self.find_gated()
         if isinstance(found, gates.GatedTree):
             return found
+        self._gated.clear()
         argv = [sys.executable, "-m", "nox", "--session", "gates", "--"]
         argv += ["--fresh", "--source", str(self.project.source_path())]
         limit = sum(gate.timeout for gate in self.project.gates.all.values()) + 600
@@ -128,7 +130,20 @@ class Assembly:
         if code:
             tail = log.read_text(encoding="utf-8", errors="replace")[-2000:]
             raise errors.GatesIncomplete(f"gates: nox ended with exit code {code}; log: {log}", tail)
-        return gates.require(self.project, self.revision)
+        return self.require_gated()
+
+    def find_gated(self) -> gates.GatedTree | errors.SelfdeployError:
+        """Return the gated tree, or the error that says why there is none; hashed once, and before it is packed."""
+        found = self._gated.get(self.revision.commit) or gates.find(self.project, self.revision)
+        if isinstance(found, gates.GatedTree):
+            self._gated[self.revision.commit] = found
+        return found
+
+    def require_gated(self) -> gates.GatedTree:
+        """Return the gated tree, or raise what `gates.require` does."""
+        commit = self.revision.commit
+        self._gated[commit] = self._gated.get(commit) or gates.require(self.project, self.revision)
+        return self._gated[commit]
 
     def _tell_gate(self, line: str) -> None:
         if line.startswith(gates.TELLS):

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from selfdeploy import errors, gates, plan, provenance, rollout
+from selfdeploy import errors, plan, provenance, rollout
 from selfdeploy.assembly import Assembly, Release
 from selfdeploy.environments import Environment, Lock
 
@@ -21,7 +21,7 @@ class Gates:
         """Look for a record of the release, or else for the gated tree."""
         if not self.fresh and self.assembly.recorded_here():
             return plan.Found(why=f"passed on {self.assembly.revision.commit[:12]}, on record")
-        found = gates.find(self.assembly.project, self.assembly.revision)
+        found = self.assembly.find_gated()
         if self.fresh or isinstance(found, errors.SelfdeployError):
             return plan.Missing(why="asked to run them again" if self.fresh else str(found))
         return plan.Found(why=f"passed on {self.assembly.revision.commit[:12]}, tree {found.digest[:19]}")
@@ -47,7 +47,7 @@ class Image:
         recorded = None if self.fresh else self.assembly.recorded_here()
         if recorded and (not self.foreign or self.foreign == recorded.manifest.image.reference):
             return self._found(recorded.manifest.image.digest)
-        gated = gates.find(self.assembly.project, self.assembly.revision)
+        gated = self.assembly.find_gated()
         if isinstance(gated, errors.SelfdeployError):
             return plan.Missing(why="there is no gated tree to build it from")
         image = self.assembly.image(gated)
@@ -62,7 +62,7 @@ class Image:
 
     def make(self) -> None:
         """Build and push it, or take the one that somebody else built."""
-        gated = gates.require(self.assembly.project, self.assembly.revision)
+        gated = self.assembly.require_gated()
         if self.foreign:
             self.assembly.adopt(gated, self.foreign)
         else:
@@ -87,7 +87,7 @@ class Manifest:
 
     def make(self) -> None:
         """Write the record."""
-        gated = gates.require(self.assembly.project, self.assembly.revision)
+        gated = self.assembly.require_gated()
         image = self.assembly.image(gated)
         if image is None:
             raise errors.BuildFailed("the registry has no image of the gated tree", "build it: inv build")

@@ -1,10 +1,11 @@
 """Living with a release: what each environment runs and remembers, rolling back, letting go."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
-from selfdeploy import config, environments, errors, manifest, probe, provenance, rollout
+from selfdeploy import config, environments, errors, manifest, provenance, rollout, witness
 from selfdeploy.environments import Environment, Lock, record
 from selfdeploy.witness import Replica
 
@@ -16,9 +17,10 @@ class Status:
     name: str
     url: str
     replicas: Sequence[Replica] = ()
-    answer: str = ""
+    answers: Mapping[str, str] = field(default_factory=dict)
+    differs: Sequence[str] = ()
     proven: record.Proven | None = None
-    holds: dict[str, str]
+    holds: Mapping[str, str] = field(default_factory=dict)
     holder: str = ""
     cut_off: record.Attempt | None = None
     error: str = ""
@@ -28,22 +30,22 @@ class Status:
         lines = [f"{self.name}  {self.url}"]
         if self.error:
             return "\n".join([*lines, f"  error    {self.error}"])
-        lines += [f"  replica  {replica.name} ({replica.instance}) {replica.state}" for replica in self.replicas]
-        lines += [] if self.replicas else ["  replica  none"]
-        lines += [f"  answers  {self.answer}"] if self.answer else []
         if self.proven:
-            lines += [f"  proven   {self.proven.revision} since {self.proven.at}", f"           {self.proven.digest}"]
+            lines += [f"  proven   {self.proven.revision} at {self.proven.at}", f"           {self.proven.digest}"]
+        else:
+            lines.append("  proven   nothing yet")
+        lines += [f"  replica  {replica.name} is {replica.state}" for replica in self.replicas]
+        lines += [] if self.replicas else ["  replica  none"]
+        lines += [f"  answers  {way}: {told}" for way, told in self.answers.items()]
+        lines += [f"  differs  {line}" for line in self.differs]
         lines += [f"  on hold  {digest}: {why}" for digest, why in self.holds.items()]
         if self.cut_off and not self.holder:
-            lines.append(
-                f"  cut off  {self.cut_off.revision} by {self.cut_off.who} at {self.cut_off.began}: inv release"
-            )
+            lines.append(f"  cut off  {self.cut_off.revision}, begun {self.cut_off.began} by {self.cut_off.who}")
         lines += [f"  locked   by {self.holder}"] if self.holder else []
         return "\n".join(lines)
 
     def as_data(self) -> dict[str, object]:
         """Return it as JSON data."""
-        proven = self.proven.model_dump(exclude={"manifest", "rendered"}) if self.proven else None
         return {
             "name": self.name,
             "url": self.url,
@@ -51,9 +53,10 @@ class Status:
                 {"name": r.name, "instance": r.instance, "state": r.state, "digests": sorted(r.digests)}
                 for r in self.replicas
             ],
-            "answer": self.answer,
-            "proven": proven,
-            "holds": self.holds,
+            "answers": dict(self.answers),
+            "differs": list(self.differs),
+            "proven": self.proven.model_dump(exclude={"manifest", "rendered"}) if self.proven else None,
+            "holds": dict(self.holds),
             "holder": self.holder,
             "cutOff": self.cut_off.model_dump() if self.cut_off else None,
             "error": self.error,
@@ -64,21 +67,27 @@ def read_status(project: config.Project, name: str) -> Status:
     """Return what the environment NAME runs and remembers; an engine that does not answer is part of it."""
     environment = environments.connect(project, name)
     try:
-        known, replicas = environment.read(), environment.replicas()
-        holder = environment.held_by()
+        known, holder = environment.read(), environment.held_by()
+        last = known.attempts[0] if known.attempts else None
+        common: dict[str, Any] = {
+            "name": name,
+            "url": environment.url,
+            "holds": known.holds,
+            "holder": holder,
+            "cut_off": last if last and last.ending == record.UNDER_WAY else None,
+        }
+        if not known.proven:
+            return Status(**common, replicas=environment.replicas())
+        wanted = manifest.parse(known.proven[0].manifest.encode(), f"{name}: record")
+        seen = environment.ask(wanted)
     except errors.SelfdeployError as exc:
-        return Status(name=name, url=environment.url, holds={}, error=exc.message)
-    told = probe.get(environment.url + manifest.PROBES["version"], project.probes.timeout) if replicas else None
-    last = known.attempts[0] if known.attempts else None
+        return Status(name=name, url=environment.url, error=exc.message)
     return Status(
-        name=name,
-        url=environment.url,
-        replicas=replicas,
-        answer=f"{told.status or 'nothing'} {told.body.strip()[:500]}" if told else "",
-        proven=known.proven[0] if known.proven else None,
-        holds=known.holds,
-        holder=holder,
-        cut_off=last if last and last.ending == record.UNDER_WAY else None,
+        **common,
+        replicas=seen.before,
+        answers={way: witness.describe(wanted, answers) for way, answers in seen.answers.items()},
+        differs=witness.compare(wanted, seen, rpc=project.probes.rpc),
+        proven=known.proven[0],
     )
 
 

@@ -80,6 +80,15 @@ def contradicts(manifest: Manifest, seen: Round) -> bool:
     )
 
 
+def describe(manifest: Manifest, answers: Mapping[str, Answer]) -> str:
+    """Return in a few words what ANSWERS say: the revision, and each probe's status."""
+    version = answers.get("version")
+    told = _read_object(version) if version and version.status == OK else None
+    revision = str((told or {}).get("revision", "no revision"))[:40]
+    states = [f"{name} {answers[name].status or 'nothing'}" for name in sorted(manifest.probes) if name in answers]
+    return ", ".join([revision, *states])
+
+
 def _compare_probes(manifest: Manifest, answers: Mapping[str, Answer]) -> list[str]:
     wrong = []
     for name, path in sorted(manifest.probes.items()):

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from lab.values import CHILD, CONFIG, INDEX, OLDER, OTHER, a_manifest, a_replica, a_round, a_version, the_answers
-from selfdeploy.witness import RPC, Answer, Replica, Round, compare, contradicts
+from selfdeploy.witness import RPC, Answer, Replica, Round, compare, contradicts, describe
 
 MADE = a_manifest()
 PING = Answer(status=200, body='{"jsonrpc": "2.0", "id": 1, "result": "pong"}')
@@ -221,3 +221,11 @@ def test_a_release_that_may_still_come_is_not_contradicted() -> None:
 
     for seen in (a_round(MADE), Round(before=(), after=()), silent, one_is_new, starting):
         assert not contradicts(MADE, seen)
+
+
+def test_what_was_answered_is_described_in_a_few_words() -> None:
+    good = {name: Answer(status=200, body='{"revision": "r"}') for name in ("healthz", "ready", "version")}
+    bad = {"ready": Answer(status=503), "version": Answer(status=0, body="ConnectionError")}
+
+    assert describe(MADE, good) == "r, healthz 200, ready 200, version 200"
+    assert describe(MADE, bad) == "no revision, ready 503, version nothing"

@@ -1,14 +1,14 @@
 """An environment on a Docker engine, run by Compose: one replica, replaced by each release."""
 
+import json
 import os
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Any
 
-import python_on_whales
-from python_on_whales.exceptions import DockerException, NoSuchContainer
+from python_on_whales.exceptions import DockerException
 
 from selfdeploy import config, errors, probe, process, render, tree
 from selfdeploy.environments import Lock as Held
@@ -16,9 +16,6 @@ from selfdeploy.environments import engine, fitness, lock, record
 from selfdeploy.manifest import Manifest
 from selfdeploy.provenance import Holder
 from selfdeploy.witness import Answer, Replica, Round
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 WRITE = """
 const fs = require("fs"); const [path] = process.argv.slice(1); const data = fs.readFileSync(0);
@@ -35,6 +32,7 @@ class Compose:
 
     project: config.Project
     name: str
+    _images: dict[str, frozenset[str]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def settings(self) -> config.Environment:
@@ -74,39 +72,45 @@ class Compose:
             raise errors.LockHeld(f"{self.name}: held by {holder}", "wait until it is done, then run this again")
         if not self.engine.is_remote:
             fitness.refuse_full_disk(self.engine)
-            if not any(container.state.running for container in self.containers()):
+            if not any(container["State"]["Running"] for container in self.containers()):
                 fitness.refuse_taken_port(self.name, self.settings.bind, self.settings.port)
 
-    def containers(self) -> list[python_on_whales.Container]:
-        """Return the environment's containers, running or not."""
-        filters: list[tuple[Literal["label"], str]] = [
-            ("label", f"com.docker.compose.project={self.compose_project}"),
-            ("label", "com.docker.compose.service=server"),
-        ]
-        try:
-            return self.engine.client(30).container.list(all=True, filters=filters)
-        except DockerException as exc:
-            raise self.engine.unreachable(str(exc.stderr)) from exc
+    def containers(self) -> list[dict[str, Any]]:
+        """Return the environment's containers, running or not, as the engine describes them."""
+        argv = ["container", "ls", "--all", "--quiet", "--no-trunc"]
+        argv += ["--filter", f"label=com.docker.compose.project={self.compose_project}"]
+        ids = self.engine.run(*argv, "--filter", "label=com.docker.compose.service=server", timeout=30).text.split()
+        if not ids:
+            return []
+        # One that went away in between is left out of the answer, and is why the exit code does not count.
+        told = self.engine.run("container", "inspect", *ids, timeout=30, check=False).stdout
+        return list(json.loads(told or b"[]"))
 
     def replicas(self) -> tuple[Replica, ...]:
         """Return what the engine runs here, each with every digest the engine knows its image by."""
-        found, client = [], self.engine.client(30)
-        for container in self.containers():
-            try:
-                inspected = client.image.inspect(container.image)
-                digests = {inspected.id, *(digest.rpartition("@")[2] for digest in inspected.repo_digests)}
-                state, hostname = container.state.status or "unknown", container.config.hostname or ""
-            except (DockerException, NoSuchContainer):
-                continue
-            known = frozenset(str(digest) for digest in digests)
-            found.append(Replica(name=container.name, instance=hostname, digests=known, state=state))
-        return tuple(found)
+        return tuple(
+            Replica(
+                name=container["Name"].lstrip("/"),
+                instance=container["Config"]["Hostname"],
+                digests=self._digests(container["Image"]),
+                state=container["State"]["Status"],
+            )
+            for container in self.containers()
+        )
+
+    def _digests(self, image: str) -> frozenset[str]:
+        """Return the digests that the engine knows IMAGE, an id, by; an id names the same bytes for ever."""
+        if image not in self._images:
+            told = self.engine.inspect("image", image) or {}
+            known = (str(name).rpartition("@")[2] for name in told.get("RepoDigests") or ())
+            self._images[image] = frozenset({image, *known})
+        return self._images[image]
 
     def ask(self, manifest: Manifest) -> Round:
         """Ask every replica from inside, and the public way, once."""
         settings = self.project.probes
         before = self.replicas()
-        answers: dict[str, Mapping[str, Answer]] = {}
+        answers: dict[str, dict[str, Answer]] = {}
         for replica in before:
             argv = ["exec", replica.name, "node", "-e", probe.SCRIPT, probe.question(manifest, settings)]
             try:
@@ -127,9 +131,9 @@ class Compose:
         """Return an image that the engine holds and that can hold the lock; empty when there is none."""
         volume = self.engine.inspect("volume", self._record) or {}
         told = str((volume.get("Labels") or {}).get(f"{render.LABEL}.image", ""))
-        for image in (*(str(container.image) for container in self.containers()), told):
+        for image in (*(container["Image"] for container in self.containers()), told):
             if image and self.engine.inspect("image", image):
-                return image
+                return str(image)
         return ""
 
     def hold(self, image: str, holder: Holder) -> AbstractContextManager[Held]:
@@ -197,7 +201,7 @@ class Compose:
             return False
         told = self._compose(rendered, "config", "--hash", "server", timeout=60)
         wanted = told.text.split()[-1:] if not told.code else []
-        return wanted == [(containers[0].config.labels or {}).get("com.docker.compose.config-hash")]
+        return wanted == [(containers[0]["Config"]["Labels"] or {}).get("com.docker.compose.config-hash")]
 
     def apply(self, lock: Held, manifest: Manifest, rendered: str) -> None:
         """Have Compose run RENDERED, the release of MANIFEST."""
@@ -223,7 +227,7 @@ class Compose:
         """Return the last LINES lines that each replica wrote; with FOLLOW, pass on what comes until interrupted."""
         told = []
         for container in self.containers():
-            argv = ["logs", "--tail", str(lines), container.name]
+            argv = ["logs", "--tail", str(lines), container["Name"].lstrip("/")]
             if follow:
                 self.engine.follow(*argv[:1], "--follow", *argv[1:])
             else:
