@@ -39,8 +39,14 @@ command = ["true"]
 def call(*argv: str, cwd: Path, timeout: float = 600, env: Mapping[str, str] | None = None) -> Done:
     """Run ARGV to its end, whatever that is."""
     return subprocess.run(
-        argv, cwd=cwd, capture_output=True, text=True, check=False, timeout=timeout, env={**os.environ, **(env or {})}
+        argv, cwd=cwd, capture_output=True, text=True, check=False, timeout=timeout, env={**person(), **(env or {})}
     )
+
+
+def person() -> dict[str, str]:
+    """Return this process's environment as a person has it, who is no CI job also where the tests are one."""
+    jobs = ("CI", "FORGEJO_", "GITEA_", "GITHUB_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(jobs)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +158,7 @@ port = {self.ports[1]}
                 stdout=subprocess.DEVNULL,
                 stderr=progress,
                 start_new_session=True,
-                env={**os.environ, **self.environment},
+                env={**person(), **self.environment},
             )
         return Started(process=process, log=log)
 
