@@ -1,5 +1,6 @@
 """From a revision to a release that the registry has on record: gated tree, image, manifest."""
 
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -103,7 +104,8 @@ class Assembly:
             return None
         self._known[commit] = found
         told = found.manifest.source
-        return found if (told.tree, told.path) == (self.revision.tree, self.revision.path) else None
+        same = (told.tree, told.path) == (self.revision.tree, self.revision.path)
+        return found if same and found.manifest.gates == self._gates() else None
 
     # The gates.
 
@@ -119,7 +121,7 @@ class Assembly:
             return found
         self._gated.clear()
         argv = [sys.executable, "-m", "nox", "--session", "gates", "--"]
-        argv += ["--fresh", "--source", str(self.project.source_path())]
+        argv += ["--source", str(self.project.source_path()), *(["--fresh"] if fresh else [])]
         limit = sum(gate.timeout for gate in self.project.gates.all.values()) + 600
         gates.room(self.project, self.revision).failure.unlink(missing_ok=True)
         log = self.project.work / "gates.log"
@@ -190,6 +192,8 @@ class Assembly:
         )
         labels = inspection.labels(self.revision, gated.ship, gated.digest) | {inspection.BASE: docker.base}
         docker.push(gated.ship, f"{repository}:{_tag(gated)}", labels, self.revision.epoch)
+        if tree.digest(gated.ship) != gated.digest:
+            raise errors.TreeChanged(f"{gated.ship}: changed while it was packed", "run it again: inv gates --fresh")
         found = self.image(gated)
         if found is None:
             raise errors.BuildFailed(f"{repository}:{_tag(gated)}: pushed, and not there", "see the registry's log")
@@ -214,7 +218,7 @@ class Assembly:
     def digest(self, reference: str) -> str:
         """Return the digest in REFERENCE (REPOSITORY@sha256:...), which has to be in the configured repository."""
         repository, _, digest = reference.partition("@")
-        if repository != self.project.image.repository or not digest.startswith("sha256:"):
+        if repository != self.project.image.repository or not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
             raise errors.ConfigInvalid(
                 f"{reference}: expected {self.project.image.repository}@sha256:...",
                 "images and records are read from image.repository in deploy.toml; copy it there",
@@ -254,9 +258,13 @@ class Assembly:
         self.store.put_record(record, self.revision.commit)
         tree.write_whole(self.project.work / "evidence" / f"{self.revision.commit}.json", evidence)
 
-    def _manifest(self, image: registry.Image) -> manifest.Manifest:
+    def _gates(self) -> tuple[manifest.Gate, ...]:
+        """Return the gates that a release has to have passed: a record of others is not one of this project."""
         commands = {name: " ".join(gate.command) for name, gate in self.project.gates.all.items()}
         commands |= {"image": "build docker/Dockerfile.sf-server", "manifest": "dist/sf-release-manifest.json"}
+        return tuple(manifest.Gate(name=name, command=command) for name, command in commands.items())
+
+    def _manifest(self, image: registry.Image) -> manifest.Manifest:
         return manifest.Manifest(
             schema=1,
             source=manifest.Source(
@@ -265,7 +273,7 @@ class Assembly:
                 path=self.revision.path,
                 tree=self.revision.tree,
             ),
-            gates=tuple(manifest.Gate(name=name, command=command) for name, command in commands.items()),
+            gates=self._gates(),
             image=manifest.Image(
                 repository=self.project.image.repository,
                 digest=image.digest,

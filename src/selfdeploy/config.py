@@ -1,5 +1,6 @@
 """deploy.toml as frozen values: every key checked by name, every default on its field."""
 
+import ipaddress
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
@@ -77,7 +78,7 @@ class Image(Value):
 
     repository: str = pydantic.Field(
         "127.0.0.1:5000/sf",
-        pattern=r"^[a-z0-9.\-\[\]:]+/[a-z0-9][a-z0-9._/-]*$",
+        pattern=r"^([a-z0-9.\-]+|\[[0-9a-f:]+\])(:[0-9]+)?/[a-z0-9][a-z0-9._/-]*$",
         description="The image repository, HOST[:PORT]/NAME, without tag or digest.",
     )
     base: str = pydantic.Field(
@@ -118,6 +119,10 @@ class Secret(Value):
         return self
 
 
+RESERVED = ("HOME", "PATH", "SF_RELEASE_MANIFEST", "SF_WEB_PROJECT_CWD", "SF_WEB_HOST", "SF_WEB_PORT")
+"""What the contract says of the server's environment, and what runs the docker command."""
+
+
 class Environment(Value):
     """One place the release is rolled out to."""
 
@@ -136,6 +141,22 @@ class Environment(Value):
     secrets: dict[Variable, Secret] = pydantic.Field({}, description="Secret environment variables of the server.")
     authority: Literal["any", "forgejo"] = pydantic.Field("any", description="Who may have built a release.")
     grace: Seconds = pydantic.Field(15.0, description="Seconds between SIGTERM and SIGKILL.")
+
+    @pydantic.field_validator("bind")
+    @classmethod
+    def _address(cls, bind: str) -> str:
+        ipaddress.ip_address(bind)
+        return bind
+
+    @pydantic.model_validator(mode="after")
+    def _names(self) -> "Environment":
+        names = {*self.variables, *self.secrets}
+        taken = sorted(name for name in names if name in RESERVED or name.startswith(("DOCKER_", "COMPOSE_")))
+        if taken:
+            raise ValueError(f"{', '.join(taken)}: not to be set here; the server or the docker command has its own")
+        if twice := sorted(set(self.variables) & set(self.secrets)):
+            raise ValueError(f"{', '.join(twice)}: both a variable and a secret")
+        return self
 
 
 class Vega(Value):

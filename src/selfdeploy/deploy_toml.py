@@ -58,13 +58,19 @@ def _refusal(exc: pydantic.ValidationError) -> errors.ConfigInvalid:
     lines, hint = [], ""
     for problem in exc.errors(include_url=False, include_input=False):
         where = problem["loc"]
-        text = problem["msg"].removeprefix("Value error, ").lower()
+        text = _say(problem["msg"])
         if problem["type"] == "extra_forbidden":
             text, hint = "unknown key", _keys(Project, where[:-1])
         elif problem["type"] == "missing":
             text, hint = "missing", _keys(Project, where[:-1])
         lines.append(f"{FILE}: {'.'.join(str(part) for part in where)}: {text}")
     return errors.ConfigInvalid("\n".join(lines), hint or "docs/configuration.md lists every key and its type")
+
+
+def _say(message: str) -> str:
+    """Return pydantic's MESSAGE as ours are: a validator's own as it is, any other with a small letter at its start."""
+    own = message.removeprefix("Value error, ")
+    return own if own != message else own[:1].lower() + own[1:]
 
 
 def _keys(model: type[pydantic.BaseModel], path: Sequence[int | str]) -> str:
@@ -85,6 +91,10 @@ def _models(kind: Any) -> list[type[pydantic.BaseModel]]:  # noqa: ANN401 -- ann
 def _check_order(project: Project) -> None:
     if not project.environments:
         raise errors.ConfigInvalid(f"{FILE}: environments: there is none", "add at least one")
+    if "vega" in project.environments:
+        raise errors.ConfigInvalid(
+            f"{FILE}: environments.vega: the name is the shared server's", "call it otherwise; see [vega]"
+        )
     seen: list[str] = []
     for name, environment in project.environments.items():
         for index, before in enumerate(environment.after or ()):

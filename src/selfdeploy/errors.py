@@ -57,6 +57,12 @@ class NotConverged(SelfdeployError):
     exit_code = 16
 
 
+class FileUnusable(SelfdeployError):
+    """A file or folder of this machine cannot be read or written."""
+
+    exit_code = 17
+
+
 class GateFailed(SelfdeployError):
     """A gate ran and did not pass, or passed without running a test."""
 

@@ -160,6 +160,7 @@ def run(
     *,
     names: Sequence[str] = (),
     jobs: int | None = None,
+    fresh: bool = False,
 ) -> None:
     """Run the gates NAMES and what they need in a fresh export of REVISION; leave the receipt when all have passed.
 
@@ -173,7 +174,9 @@ def run(
     whole = not revision.live and set(chosen) == set(project.gates.all)
     place = room(project, revision) if whole or revision.live else Room(folder=project.work / "trees" / "some")
     place.folder.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(place.folder.with_suffix(".lock")):
+    with _alone(place.folder.with_suffix(".lock")) as waited:
+        if waited and whole and not fresh and isinstance(find(project, revision), GatedTree):
+            return
         shutil.rmtree(place.folder, ignore_errors=True)
         try:
             source.export(revision, place.export)
@@ -194,23 +197,26 @@ def run(
 
 
 @contextlib.contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Wait until no other run of the gates, in this project and on this revision, is under way."""
+def _alone(path: Path) -> Iterator[bool]:
+    """Wait until no other run of the gates on this revision is under way in this project; say whether one was."""
     with path.open("wb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             print(f"{TELLS}: another run of them is under way; waiting for it", file=sys.stderr, flush=True)
             fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+            yield True
+        else:
+            yield False
 
 
 def _prune(newest: Path) -> None:
     """Remove all but the last `KEPT` gated trees beside NEWEST: they are large, and made again when needed."""
     rooms = [place for place in newest.parent.iterdir() if place.is_dir() and place != newest]
     for place in sorted(rooms, key=lambda folder: folder.stat().st_mtime)[: -KEPT + 1]:
-        shutil.rmtree(place, ignore_errors=True)
-        place.with_suffix(".lock").unlink(missing_ok=True)
+        with place.with_suffix(".lock").open("ab") as file, contextlib.suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def _run_all(

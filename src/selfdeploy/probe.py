@@ -1,9 +1,12 @@
 """Ask which build answers: every replica from inside and the public way, again and again until settled."""
 
+import contextlib
+import ipaddress
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from urllib3.exceptions import HTTPError
@@ -19,18 +22,26 @@ ENDED = ("exited", "dead", "restarting")
 """The states of a replica that will not answer any more, or not for long."""
 
 
+def _open(session: requests.Session, url: str, timeout: float) -> requests.Response:
+    # A server that is named by its address is asked itself: no proxy stands for it.
+    with contextlib.suppress(ValueError):
+        ipaddress.ip_address(urlsplit(url).hostname or "")
+        session.trust_env = False
+    return session.get(
+        url,
+        timeout=timeout,
+        allow_redirects=False,
+        stream=True,
+        headers={"Cache-Control": "no-cache"},
+        auth=lambda request: request,  # nothing from a netrc file
+    )
+
+
 def get(url: str, timeout: float) -> Answer:
     """Return what URL answers within TIMEOUT seconds: no cache, no redirect followed, at most `LIMIT` bytes."""
     ends = time.monotonic() + timeout
     try:
-        with requests.get(
-            url,
-            timeout=timeout,
-            allow_redirects=False,
-            stream=True,
-            headers={"Cache-Control": "no-cache"},
-            auth=lambda request: request,  # nothing from a netrc file
-        ) as response:
+        with requests.Session() as session, _open(session, url, timeout) as response:
             body = b""
             # Byte by byte as they come: a larger chunk would be waited for, however slowly it trickles.
             while chunk := response.raw.read1(4096, decode_content=True):

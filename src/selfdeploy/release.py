@@ -73,11 +73,16 @@ class Releasing:
         """Return a line a stage: what reality has of it. Changes nothing."""
         assembly = self.assembly
         try:
+            source.refuse_dirty(assembly.revision)
+            clean = plan.Line(stage="source", found=True, why=f"clean at {assembly.revision.commit[:12]}")
+        except errors.CheckoutDirty as exc:
+            clean = plan.Line(stage="source", found=False, why=exc.message.replace("\n", " "))
+        try:
             release = assembly.recorded_here()
         except errors.RegistryUnreachable as exc:
             names = ("gates", "image", "manifest", *self.project.environments)
-            return [plan.Line(stage=name, found=False, why=exc.message) for name in names]
-        return plan.look(
+            return [clean, *(plan.Line(stage=name, found=False, why=exc.message) for name in names)]
+        lines = plan.look(
             [
                 stages.Gates(assembly=assembly),
                 stages.Image(assembly=assembly),
@@ -88,6 +93,7 @@ class Releasing:
                 ),
             ]
         )
+        return [clean, *lines]
 
     def preflight(self, names: Sequence[str]) -> None:
         """Raise what would keep a release to the environments NAMES from ending, before minutes are spent on it."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from selfdeploy import errors, manifest, plan, probe, provenance, tree, witness
 from selfdeploy.assembly import Release
 from selfdeploy.environments import Environment, Lock, record
-from selfdeploy.source import is_ancestor
+from selfdeploy.source import compare_revisions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +18,10 @@ class Proof:
     release: str
     lock: Lock
     rounds: int
+
+
+FAILURES = (errors.NotProven, errors.CommandFailed, errors.CommandTimedOut, errors.PortTaken)
+"""What makes a rollout one that failed; anything else leaves it cut off, for the next one to take up."""
 
 
 def now() -> str:
@@ -61,7 +65,7 @@ def admit(
     if wanted.image.digest in known.holds:
         raise errors.OnHold(
             f"{environment.name}: {wanted.image.digest} is on hold: {known.holds[wanted.image.digest]}",
-            f"release a newer revision, or inv unhold -e {environment.name}",
+            f"release a newer revision, or inv unhold -e {environment.name} -d {wanted.image.digest}",
         )
     settings = environment.project.environment(environment.name)
     if settings.authority == "forgejo" and provenance.authority(release.evidence) != "forgejo":
@@ -69,17 +73,33 @@ def admit(
             f"{environment.name}: the evidence of {wanted.release} names no Forgejo run", "have Forgejo build it"
         )
     if known.proven and not older:
-        running = known.proven[0].revision
-        if is_ancestor(environment.project.source_path(), wanted.source.revision, running):
-            raise errors.ReleaseOlder(
-                f"{environment.name}: {wanted.source.revision} is older than {running}, which runs there",
-                "say --older, or inv rollback",
-            )
+        _refuse_older(environment, wanted.source.revision, known.proven[0].revision)
+
+
+def _refuse_older(environment: Environment, wanted: str, running: str) -> None:
+    order = compare_revisions(environment.project.source_path(), wanted, running)
+    if order == "unknown":
+        raise errors.ReleaseOlder(
+            f"{environment.name}: {running} runs there, which this clone does not know: it may be newer than {wanted}",
+            "fetch the whole history, or say --older",
+        )
+    if order == "older":
+        raise errors.ReleaseOlder(
+            f"{environment.name}: {wanted} is older than {running}, which runs there", "say --older, or inv rollback"
+        )
 
 
 def glance(environment: Environment, release: manifest.Manifest) -> plan.Found | plan.Missing:
-    """Return whether ENVIRONMENT, asked once and not locked, answers as RELEASE."""
-    wrong = witness.compare(release, environment.ask(release), rpc=environment.project.probes.rpc)
+    """Return whether ENVIRONMENT, asked once and not locked, answers as RELEASE, and what would keep it from it."""
+    try:
+        known = environment.read()
+        if release.image.digest in known.holds:
+            return plan.Missing(why=f"on hold: {known.holds[release.image.digest]}")
+        wrong = witness.compare(release, environment.ask(release), rpc=environment.project.probes.rpc)
+        if not wrong and not environment.is_applied(environment.render(release)):
+            wrong = ["what runs is not what deploy.toml describes"]
+    except errors.SelfdeployError as exc:
+        return plan.Missing(why=exc.message)
     return plan.Missing(why=wrong[0]) if wrong else plan.Found(why="answers as this release")
 
 
@@ -119,15 +139,14 @@ def settle(
     known = environment.read(lock)
     admit(environment, known, release, before, older=older)
     target = record.Proven.of(wanted, environment.render(wanted))
+    again = bool(known.proven) and known.proven[0].is_same(target)
     known = _begin(environment, lock, known, target, holder)
     try:
-        environment.apply(lock, wanted, target.rendered)
+        # What has been proven just so and no longer answers is made anew: a server that hangs would stay as it is.
+        environment.apply(lock, wanted, target.rendered, recreate=again)
         proof = prove(environment, lock, wanted)
-    except (errors.NotProven, errors.CommandFailed, errors.CommandTimedOut) as exc:
+    except FAILURES as exc:
         raise _put_back(environment, lock, known, target, exc) from exc
-    except errors.PortTaken as exc:
-        # Not the release's fault: nothing goes on hold, but what ran before comes back.
-        raise _put_back(environment, lock, known, target, exc, hold=False) from exc
     environment.write(lock, known.prove(target, now()).end("proven", now()))
     return proof
 
@@ -141,25 +160,27 @@ def _begin(
 
 
 def _put_back(
-    environment: Environment,
-    lock: Lock,
-    known: record.Record,
-    failed: record.Proven,
-    why: errors.SelfdeployError,
-    *,
-    hold: bool = True,
+    environment: Environment, lock: Lock, known: record.Record, failed: record.Proven, why: errors.SelfdeployError
 ) -> errors.SelfdeployError:
-    told = f"{why.message}\nevidence: {_keep_evidence(environment, known, why)}"
-    last = next((p for p in known.proven if (p.release, p.rendered) != (failed.release, failed.rendered)), None)
-    # Under other settings the same digest has been proven: then these are at fault, and not the digest.
-    if hold and not (last and last.digest == failed.digest):
-        reason = why.message.splitlines()[-1].strip()
+    """Put back what ENVIRONMENT last proved, and return the error that says how FAILED, and that, ended."""
+    detail = f"\n{why.hint}" if isinstance(why, errors.CommandFailed | errors.CommandTimedOut) and why.hint else ""
+    told = f"{why.message}{detail}\n{_keep_evidence(environment, known, why.message + detail)}"
+    # What has been proven here before is not at fault now: its settings are, or what is around it.
+    if not isinstance(why, errors.PortTaken) and all(p.digest != failed.digest for p in known.proven):
+        reason = (why.message + detail).splitlines()[-1].strip()
         known = known.hold(failed.digest, f"{known.attempts[0].began}: {reason}")
         environment.write(lock, known)
-    if last is None:
+    if not known.proven:
         environment.down(lock)
         environment.write(lock, known.end("down", now()))
         return errors.WentDown(f"{told}\n{environment.name} is down: it had proven nothing before", "mend and release")
+    last = known.proven[0]
+    if last.is_same(failed):
+        environment.write(lock, known.end("not proven", now()))
+        return errors.NotProven(
+            f"{told}\n{environment.name} runs what it last proved, made anew, and it does not prove itself",
+            f"mend what is around it, then inv release; or inv rollback -e {environment.name}",
+        )
     try:
         _bring_back(environment, lock, last)
     except errors.LockLost:
@@ -171,16 +192,19 @@ def _put_back(
     return errors.PutBack(f"{told}\n{environment.name} runs {last.revision} again, proven", "mend it and release again")
 
 
-def _keep_evidence(environment: Environment, known: record.Record, why: errors.SelfdeployError) -> str:
-    """Write down why a rollout failed and what the server said, and return where."""
+def _keep_evidence(environment: Environment, known: record.Record, why: str) -> str:
+    """Write down WHY a rollout failed and what the server said, and say where; a full disk keeps nothing from it."""
     began = known.attempts[0].began.replace(":", "")
     path = environment.project.work / "evidence" / f"{environment.name}-{began}.log"
     try:
         said = environment.logs(400)
     except errors.SelfdeployError as exc:
         said = exc.message
-    tree.write_whole(path, f"{why.message}\n\n{said}\n".encode())
-    return str(path)
+    try:
+        tree.write_whole(path, f"{why}\n\n{said}\n".encode())
+    except OSError as exc:
+        return f"evidence: not kept: {path}: {exc.strerror}"
+    return f"evidence: {path}"
 
 
 def _bring_back(environment: Environment, lock: Lock, proven: record.Proven) -> None:
@@ -201,30 +225,38 @@ def restore(environment: Environment, lock: Lock, name: str, holder: provenance.
     Raises:
         errors.NothingToRollBack: it has proven no such release.
         errors.OnHold: that one has failed here since.
-        errors.NotProven: what was put back does not prove itself.
+        errors.PutBack, errors.PutBackUnproven, errors.NotProven: it does not prove itself, and how that ended.
     """
     known = environment.read(lock)
+    proven = _choose(environment, known, name)
+    if proven.digest in known.holds:
+        raise errors.OnHold(
+            f"{environment.name}: {proven.digest} is on hold: {known.holds[proven.digest]}",
+            f"name another with --to, or inv unhold -e {environment.name} -d {proven.digest}",
+        )
+    known = _begin(environment, lock, known, proven, holder)
+    try:
+        _bring_back(environment, lock, proven)
+    except FAILURES as exc:
+        raise _put_back(environment, lock, known, proven, exc) from exc
+    environment.write(lock, known.prove(proven, now()).end("rolled back, proven", now()))
+    return proven
+
+
+def _choose(environment: Environment, known: record.Record, name: str) -> record.Proven:
+    """Return what NAME names of what ENVIRONMENT has proven; or else what it proved before the release that runs.
+
+    When the last attempt did not end well, what was proven last is what came before it.
+    """
     if name:
-        chosen = [proven for proven in known.proven if name in (proven.release, proven.digest, proven.revision)]
+        chosen = [proven for proven in known.proven if proven.is_named(name)]
     else:
-        present = known.proven[0].release if known.proven else ""
+        unsettled = known.attempts and not known.attempts[0].has_settled
+        present = "" if unsettled or not known.proven else known.proven[0].release
         chosen = [proven for proven in known.proven if proven.release != present and proven.digest not in known.holds]
     if not chosen:
         raise errors.NothingToRollBack(
             f"{environment.name}: has proven no {name or 'other release'}",
             f"inv history -e {environment.name} shows what it has proven",
         )
-    proven = chosen[0]
-    if proven.digest in known.holds:
-        raise errors.OnHold(
-            f"{environment.name}: {proven.digest} is on hold: {known.holds[proven.digest]}",
-            f"name another with --to, or inv unhold -e {environment.name} {proven.digest}",
-        )
-    known = _begin(environment, lock, known, proven, holder)
-    try:
-        _bring_back(environment, lock, proven)
-    except errors.NotProven:
-        environment.write(lock, known.end("rolled back, not proven", now()))
-        raise
-    environment.write(lock, known.prove(proven, now()).end("rolled back, proven", now()))
-    return proven
+    return chosen[0]

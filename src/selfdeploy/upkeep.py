@@ -31,7 +31,8 @@ class Status:
         if self.error:
             return "\n".join([*lines, f"  error    {self.error}"])
         if self.proven:
-            lines += [f"  proven   {self.proven.revision} at {self.proven.at}", f"           {self.proven.digest}"]
+            lines.append(f"  proven   {self.proven.revision} at {self.proven.at}")
+            lines += [f"           release {self.proven.release}", f"           image   {self.proven.digest}"]
         else:
             lines.append("  proven   nothing yet")
         lines += [f"  replica  {replica.name} is {replica.state}" for replica in self.replicas]

@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 import socket
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from lab import registry as lab_registry
 from lab.needed import need
 from lab.site import Site
 from selfdeploy import assembly, deploy_toml, gates, manifest, registry, source
+from selfdeploy.environments import compose
 
 
 @pytest.fixture
@@ -297,6 +299,115 @@ def test_a_tampered_record_is_refused_though_its_checksums_agree(clean: Site, ho
 
     assert refused.returncode in (33, 34, 35), refused.stderr
     assert clean.version("test")["revision"] == good
+
+
+# What fails without being the release's fault, and what fails while it is put right.
+
+
+def test_a_way_in_that_is_broken_takes_nothing_down_and_holds_nothing(clean: Site) -> None:
+    image = clean.version("prod")["image"]
+    clean.configure(prod='url = "http://127.0.0.1:9"', probes="deadline = 4")
+
+    failed = clean.inv("release")
+    history = clean.inv("history", "-e", "prod").stdout.splitlines()[0]
+    clean.configure()
+    mended = clean.inv("release")
+
+    assert failed.returncode == 50, failed.stderr
+    assert "http://127.0.0.1:9" in failed.stderr
+    assert "  not proven" in history
+    assert clean.version("prod")["image"] == image
+    assert mended.returncode == 0, mended.stderr
+
+
+def test_a_server_that_hangs_is_made_anew_by_the_next_release(clean: Site) -> None:
+    clean.docker("pause", clean.container("test"))
+    before = clean.inspect("test")["Id"]
+    clean.configure(probes="deadline = 4")
+
+    done = clean.inv("release")
+
+    assert done.returncode == 0, done.stderr
+    assert clean.inspect("test")["Id"] != before
+
+
+def test_settings_that_fail_are_put_back_with_the_address_they_had(clean: Site) -> None:
+    before = clean.version("test")["image"]
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        text = (clean.folder / "deploy.toml").read_text()
+        (clean.folder / "deploy.toml").write_text(text.replace(f"port = {clean.ports[0]}", f"port = {port}"))
+        early = clean.inv("rollout", "-e", "test")
+        taken.listen()
+        refused = clean.inv("rollout", "-e", "test")
+    clean.configure()
+
+    assert refused.returncode == 41, refused.stderr
+    assert early.returncode in (0, 41, 51), early.stderr
+    assert clean.inv("release").returncode == 0
+    assert clean.version("test")["image"] == before
+
+
+def test_a_record_that_is_cut_short_on_its_way_is_not_written(clean: Site) -> None:
+    before = clean.inv("history", "-e", "test").stdout
+    volume = f"{clean.name}-t-record:/record"
+    data = b'{"attempts": []}'
+    argv = ["run", "--rm", "--interactive", "--user", "0:0", "--volume", volume, "--entrypoint", "node"]
+    command = ["docker", *argv, clean.version("test")["image"], "-e", compose.WRITE, "/record/record.json"]
+    told = [str(len(data)), hashlib.sha256(data).hexdigest()]
+
+    cut = subprocess.run([*command, *told], input=data[:-4], capture_output=True, check=False)
+    empty = subprocess.run([*command, *told], input=b"", capture_output=True, check=False)
+
+    assert (cut.returncode, empty.returncode) == (3, 3)
+    assert clean.inv("history", "-e", "test").stdout == before
+
+
+def test_a_rollback_that_fails_is_put_back_too(clean: Site) -> None:
+    first = clean.revision
+    clean.never_be_ready()
+    clean.edit("scripts/server.cjs", '"/nowhere"', "process.env.ELSEWHERE ?? process.env.SF_WEB_PROJECT_CWD")
+    second = clean.commit("ready as long as nothing says otherwise")
+    assert clean.inv("release", "--to", "test").returncode == 0
+    clean.configure(test='variables = {ELSEWHERE = "/nowhere"}', probes="deadline = 4")
+    clean.git("checkout", "--quiet", "--force", "--detach", first)
+    assert clean.inv("release", "--to", "test", "--older").returncode == 0
+    file = clean.docker("exec", clean.container("test"), "true")
+    clean.configure(probes="deadline = 4")
+
+    back = clean.inv("rollback", "-e", "test", "--to", second[:12])
+
+    assert file.returncode == 0
+    assert back.returncode == 0, back.stderr
+    assert clean.version("test")["revision"] == second
+
+
+def test_other_gates_than_those_on_record_have_to_pass_first(clean: Site) -> None:
+    clean.configure(top='[gates.override.audit]\ncommand = ["false"]\n')
+
+    planned = clean.inv("plan")
+    refused = clean.inv("release", "--to", "test")
+
+    assert "gates      missing" in planned.stdout
+    assert refused.returncode == 20
+    assert "gate audit" in refused.stderr
+
+
+def test_a_clone_that_cannot_tell_which_revision_is_newer_does_not_guess(clean: Site, tmp_path: Path) -> None:
+    clean.commit("newer")
+    assert clean.inv("release").returncode == 0
+    clone = clean.cloned(tmp_path / "clone")
+    clone.git("checkout", "--quiet", "--detach", "HEAD~1")
+    shallow = tmp_path / "shallow"
+    subprocess.run(["git", "clone", "--quiet", "--depth", "1", f"file://{clone.folder}/sf", str(shallow)], check=True)
+    shutil.rmtree(clone.folder / "sf")
+    shallow.rename(clone.folder / "sf")
+
+    refused = clone.inv("release")
+
+    assert refused.returncode == 46, refused.stderr
+    assert "fetch the whole history" in refused.stderr
 
 
 # What is in the way.

@@ -50,6 +50,16 @@ def test_the_shipped_config_is_the_default() -> None:
         ({"environments": {"test": an_environment(1, variables={"A B": "x"})}}, "environments.test.variables.A B"),
         ({"environments": {"test": an_environment(1, secrets={"A": {}})}}, "exactly one of"),
         ({"environments": {"test": an_environment(1, secrets={"A": {"env": "A", "file": "a"}})}}, "exactly one of"),
+        ({"environments": {"test": an_environment(1, bind="")}}, "environments.test.bind"),
+        ({"environments": {"test": an_environment(1, bind="localhost")}}, "environments.test.bind"),
+        ({"environments": {"test": an_environment(1, variables={"HOME": "/"})}}, "HOME: not to be set here"),
+        ({"environments": {"test": an_environment(1, secrets={"DOCKER_HOST": {"env": "A"}})}}, "DOCKER_HOST: not to"),
+        (
+            {"environments": {"test": an_environment(1, variables={"A": "x"}, secrets={"A": {"env": "A"}})}},
+            "A: both a variable and a secret",
+        ),
+        ({"environments": {"vega": an_environment(1)}}, "environments.vega: the name is the shared server's"),
+        ({"image": {"repository": "[::1:5000/sf"}}, "image.repository"),
         ({"environments": {"prod": an_environment(1, after=["tset"])}}, "after[0]: no environment named 'tset'"),
         (
             {"environments": {"prod": an_environment(1, after=["test"]), "test": an_environment(2)}},

@@ -109,3 +109,35 @@ def test_an_attempt_tells_when_how_what_and_who() -> None:
 
     assert str(attempt) == f"2024-01-01  under way              {'a' * 12}  sha256:{'1' * 12}  ci@builder"
     assert str(in_run) == f"{attempt} https://forgejo.lan/7"
+
+
+@pytest.mark.parametrize(
+    ("ending", "settled"),
+    [
+        ("proven", True),
+        ("put back, proven", True),
+        ("rolled back, proven", True),
+        ("not proven", False),
+        ("put back, not proven", False),
+        ("down", False),
+        (record.UNDER_WAY, False),
+    ],
+)
+def test_an_attempt_has_settled_when_the_environment_was_proven_in_the_end(ending: str, settled: bool) -> None:  # noqa: FBT001
+    assert an_attempt().model_copy(update={"ending": ending}).has_settled is settled
+
+
+def test_a_proven_release_is_named_by_the_beginning_of_its_release_digest_or_revision() -> None:
+    proven = record.Proven.of(a_manifest(), "rendered")
+
+    assert proven.is_named(proven.revision[:7])
+    assert proven.is_named(proven.digest)
+    assert proven.is_named(proven.release[:15])
+    assert not proven.is_named(proven.revision[:6])
+    assert not proven.is_named("sha256:")
+    assert not proven.is_named("0" * 40)
+
+
+def test_the_same_release_under_other_settings_is_not_the_same() -> None:
+    assert a_proven("r", "c").is_same(a_proven("r", "c"))
+    assert not a_proven("r", "c").is_same(a_proven("r", "d"))

@@ -192,3 +192,26 @@ def test_a_write_that_fails_leaves_what_was_there_and_nothing_beside_it(tmp_path
         tree.write_whole(path, b"new")
 
     assert [found.name for found in tmp_path.rglob("*")] == ["folder", "old"]
+
+
+@pytest.mark.parametrize("pattern", ["", "/", "../x", "a/../../x", "!dist/secret.js"])
+def test_a_pattern_that_leads_out_or_cuts_a_hole_is_refused(tmp_path: Path, pattern: str) -> None:
+    export = an_export(tmp_path / "sf", "dist/loader.js", "dist/secret.js", package={"files": ["dist", pattern]})
+
+    with pytest.raises(errors.SourceUnusable, match="what ships"):
+        tree.stage(export, tmp_path / "ship")
+
+
+def test_a_file_that_is_taken_out_again_does_not_ship(tmp_path: Path) -> None:
+    export = an_export(tmp_path / "sf", "dist/a.js", "dist/b.js", package={"files": ["dist/*.js", "!dist/b.js"]})
+
+    tree.stage(export, tmp_path / "ship")
+
+    assert shipped(tmp_path / "ship") == ["dist/a.js", "package.json"]
+
+
+def test_what_is_demanded_and_not_there_is_named(tmp_path: Path) -> None:
+    export = an_export(tmp_path / "sf", "dist/a.js", package={"files": ["dist"]})
+
+    with pytest.raises(errors.SourceUnusable, match="'build': matches nothing"):
+        tree.stage(export, tmp_path / "ship", include=["package.json", "build"])

@@ -14,6 +14,10 @@ from selfdeploy.witness import Replica, Round
 class Lock(Protocol):
     """An environment, held by this process until it lets go or dies."""
 
+    @property
+    def container(self) -> str:
+        """What the runtime calls it: an id that is never another's."""
+
     def check(self) -> None:
         """Raise `errors.LockLost` when it is no longer held."""
 
@@ -57,8 +61,8 @@ class Environment(Protocol):
     def is_applied(self, rendered: str) -> bool:
         """Say whether what runs is what `apply` would make of RENDERED, so that it would change nothing."""
 
-    def apply(self, lock: Lock, manifest: Manifest, rendered: str) -> None:
-        """Have the runtime run RENDERED, the release of MANIFEST."""
+    def apply(self, lock: Lock, manifest: Manifest, rendered: str, *, recreate: bool = False) -> None:
+        """Have the runtime run RENDERED, the release of MANIFEST; anew in any case when RECREATE."""
 
     def replicas(self) -> Sequence[Replica]:
         """Return what the runtime says runs here."""

@@ -1,7 +1,10 @@
 """An environment on a Docker engine, run by Compose: one replica, replaced by each release."""
 
+import contextlib
+import hashlib
 import json
 import os
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,10 +21,13 @@ from selfdeploy.provenance import Holder
 from selfdeploy.witness import Answer, Replica, Round
 
 WRITE = """
-const fs = require("fs"); const [path] = process.argv.slice(1); const data = fs.readFileSync(0);
+const fs = require("fs"); const [path, size, sha256] = process.argv.slice(1); const data = fs.readFileSync(0);
+const actual = require("crypto").createHash("sha256").update(data).digest("hex");
+if (data.length !== Number(size) || actual !== sha256) { console.error("cut short"); process.exit(3); }
 const fd = fs.openSync(path + ".new", "w", 0o644); fs.writeSync(fd, data); fs.fsyncSync(fd); fs.closeSync(fd);
 fs.renameSync(path + ".new", path); process.stdout.write(fs.readFileSync(path));
 """
+"""Writes what it reads to a file, whole or not at all: a writer that dies half way leaves what was there before."""
 
 CONFINED = ("--network", "none", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")
 
@@ -47,8 +53,7 @@ class Compose:
     @property
     def url(self) -> str:
         """The public way to it."""
-        host = f"[{self.settings.bind}]" if ":" in self.settings.bind else self.settings.bind
-        return self.settings.url.rstrip("/") or f"http://{host}:{self.settings.port}"
+        return self.settings.url.rstrip("/") or address(self.settings.bind, self.settings.port)
 
     @cached_property
     def engine(self) -> engine.Engine:
@@ -72,7 +77,7 @@ class Compose:
             raise errors.LockHeld(f"{self.name}: held by {holder}", "wait until it is done, then run this again")
         if not self.engine.is_remote:
             fitness.refuse_full_disk(self.engine)
-            if not any(container["State"]["Running"] for container in self.containers()):
+            if self.url not in _published(self.containers()):
                 fitness.refuse_taken_port(self.name, self.settings.bind, self.settings.port)
 
     def containers(self) -> list[dict[str, Any]]:
@@ -88,6 +93,9 @@ class Compose:
 
     def replicas(self) -> tuple[Replica, ...]:
         """Return what the engine runs here, each with every digest the engine knows its image by."""
+        return self._replicas(self.containers())
+
+    def _replicas(self, containers: Sequence[Mapping[str, Any]]) -> tuple[Replica, ...]:
         return tuple(
             Replica(
                 name=container["Name"].lstrip("/"),
@@ -95,7 +103,7 @@ class Compose:
                 digests=self._digests(container["Image"]),
                 state=container["State"]["Status"],
             )
-            for container in self.containers()
+            for container in containers
         )
 
     def _digests(self, image: str) -> frozenset[str]:
@@ -109,7 +117,8 @@ class Compose:
     def ask(self, manifest: Manifest) -> Round:
         """Ask every replica from inside, and the public way, once."""
         settings = self.project.probes
-        before = self.replicas()
+        containers = self.containers()
+        before = self._replicas(containers)
         answers: dict[str, dict[str, Answer]] = {}
         for replica in before:
             argv = ["exec", replica.name, "node", "-e", probe.SCRIPT, probe.question(manifest, settings)]
@@ -118,8 +127,8 @@ class Compose:
             except errors.CommandTimedOut:
                 told = b""
             answers[replica.name] = probe.read_answers(told[: 8 * probe.LIMIT])
-        if before:
-            answers[self.url] = probe.get_all(self.url, manifest.probes, settings.timeout)
+        for url in {self.settings.url.rstrip("/")} if self.settings.url else _published(containers):
+            answers[url] = probe.get_all(url, manifest.probes, settings.timeout)
         return Round(before=before, after=self.replicas(), answers=answers)
 
     def fetch(self, image: str) -> None:
@@ -149,7 +158,8 @@ class Compose:
     def read(self, lock: Held | None = None) -> record.Record:
         """Return the environment's record; through LOCK where it is held."""
         if lock:
-            told = self.engine.run("exec", self._lock, "cat", "/record/record.json", check=False)
+            told = self.engine.run("exec", lock.container, "cat", "/record/record.json", check=False)
+            self._refuse_lost(told)
         else:
             volume = self.engine.inspect("volume", self._record)
             if volume is None:
@@ -165,7 +175,15 @@ class Compose:
         """Make VALUE the environment's record; a reader sees it whole or not at all."""
         lock.check()
         data = value.model_dump_json().encode()
-        self.engine.run("exec", "--interactive", self._lock, "node", "-e", WRITE, "/record/record.json", stdin=data)
+        argv = ["exec", "--interactive", lock.container, "node", "-e", WRITE, "/record/record.json"]
+        told = self.engine.run(*argv, *_measure(data), stdin=data, check=False)
+        self._refuse_lost(told)
+        if told.code or told.stdout != data:
+            raise errors.CommandFailed(f"{self.name}: the record was not written", told.complaint)
+
+    def _refuse_lost(self, told: process.Outcome) -> None:
+        if told.code and ("No such container" in told.complaint or "is not running" in told.complaint):
+            raise errors.LockLost(f"{self.name}: the lock went away", "run the command again")
 
     def render(self, manifest: Manifest) -> str:
         """Return the Compose file of MANIFEST's release."""
@@ -188,11 +206,13 @@ class Compose:
         return self.project.root / Path(file).expanduser()
 
     def _compose(self, rendered: str, *argv: str, timeout: float) -> process.Outcome:
-        file = self.project.work / "rendered" / self.name / "compose.yml"
-        tree.write_whole(file, rendered.encode())
-        prefix = ["compose", "--project-name", self.compose_project, "--file", str(file)]
+        with contextlib.suppress(OSError):  # for people to read; Compose does not
+            tree.write_whole(self.project.work / "rendered" / self.name / "compose.yml", rendered.encode())
+        prefix = ["compose", "--project-name", self.compose_project, "--file", "-"]
         # Compose takes the values of secrets from its own environment: no file and no argv has them.
-        return self.engine.run(*prefix, *argv, timeout=timeout, env={**os.environ, **self.secrets()}, check=False)
+        env = {**os.environ, **self.secrets()}
+        limit = timeout + self.settings.grace
+        return self.engine.run(*prefix, *argv, timeout=limit, stdin=rendered.encode(), env=env, check=False)
 
     def is_applied(self, rendered: str) -> bool:
         """Say whether the container that runs is what Compose would make of RENDERED and the present secrets."""
@@ -203,11 +223,12 @@ class Compose:
         wanted = told.text.split()[-1:] if not told.code else []
         return wanted == [(containers[0]["Config"]["Labels"] or {}).get("com.docker.compose.config-hash")]
 
-    def apply(self, lock: Held, manifest: Manifest, rendered: str) -> None:
-        """Have Compose run RENDERED, the release of MANIFEST."""
+    def apply(self, lock: Held, manifest: Manifest, rendered: str, *, recreate: bool = False) -> None:
+        """Have Compose run RENDERED, the release of MANIFEST; in a new container in any case when RECREATE."""
         self._place_manifest(manifest)
         lock.check()
-        argv = ["up", "--detach", "--no-build", "--pull", "never", "--remove-orphans", "server"]
+        argv = ["up", "--detach", "--no-build", "--pull", "never", "--remove-orphans"]
+        argv += ["--force-recreate", "server"] if recreate else ["server"]
         outcome = self._compose(rendered, *argv, timeout=180)
         if outcome.code:
             said = outcome.complaint
@@ -220,7 +241,7 @@ class Compose:
         self.engine.run("volume", "create", "--label", f"{render.LABEL}.release={manifest.release}", volume)
         argv = ["run", "--interactive", "--rm", *CONFINED, "--user", "0:0", "--volume", f"{volume}:/m"]
         argv += ["--entrypoint", "node", manifest.image.reference, "-e", WRITE, "/m/sf-release-manifest.json"]
-        if self.engine.run(*argv, stdin=manifest.bytes).stdout != manifest.bytes:
+        if self.engine.run(*argv, *_measure(manifest.bytes), stdin=manifest.bytes).stdout != manifest.bytes:
             raise errors.ManifestInvalid(f"{self.name}: {volume}: not the bytes that were written", "inv rollout")
 
     def logs(self, lines: int, *, follow: bool = False) -> str:
@@ -238,8 +259,29 @@ class Compose:
     def down(self, lock: Held) -> None:
         """Stop and remove the replica and its network; volumes and the record stay."""
         lock.check()
-        client = self.engine.client(120, compose_project_name=self.compose_project)
+        client = self.engine.client(120 + self.settings.grace, compose_project_name=self.compose_project)
         try:
             client.compose.down(remove_orphans=True, quiet=True)
         except DockerException as exc:
             raise errors.CommandFailed(f"{self.name}: docker compose down: {exc.return_code}", str(exc.stderr)) from exc
+
+
+def _measure(data: bytes) -> tuple[str, str]:
+    return str(len(data)), hashlib.sha256(data).hexdigest()
+
+
+def _published(containers: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the addresses that the CONTAINERS which run are published at; those of what runs, not of deploy.toml."""
+    bindings = [
+        binding
+        for container in containers
+        if container["State"]["Running"]
+        for binding in (container["HostConfig"]["PortBindings"] or {}).get("4000/tcp", ())
+    ]
+    return [address(binding["HostIp"], int(binding["HostPort"])) for binding in bindings]
+
+
+def address(bind: str, port: int) -> str:
+    """Return the address at which what is published on BIND at PORT is reached."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bind, bind)  # noqa: S104 -- all addresses are reached by loopback
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

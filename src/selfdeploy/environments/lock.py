@@ -69,7 +69,8 @@ def hold(engine: Engine, name: str, image: str, record: str, holder: Holder) -> 
     beat = threading.Thread(target=_beat, args=(child, stop), daemon=True)
     beat.start()
     try:
-        yield ContainerLock(container=name, holder=child)
+        found = engine.inspect("container", name) or {}
+        yield ContainerLock(container=str(found.get("Id", name)), holder=child)
     finally:
         stop.set()
         beat.join()
@@ -80,7 +81,8 @@ def hold(engine: Engine, name: str, image: str, record: str, holder: Holder) -> 
 
 
 def _take(engine: Engine, name: str, argv: list[str]) -> process.Child:
-    ends = time.monotonic() + 10
+    ends = time.monotonic() + 15
+    stale = dict[str, float]()
     while True:
         child = process.start(engine.argv(*argv), timeout=86_400, stdin=process.PIPE)
         if child.stdout and child.stdout.readline() == b"held\n":
@@ -96,8 +98,9 @@ def _take(engine: Engine, name: str, argv: list[str]) -> process.Child:
                 "wait until it is done; the lock frees itself when its holder ends",
             )
         # What never ran, or has ended and was not removed, holds nothing; it is given a moment to come up or go away.
-        if time.monotonic() > ends - 5 and status in ("created", "exited", "dead"):
-            engine.run("rm", "--force", name, check=False)
+        first = stale.setdefault(str(other.get("Id")), time.monotonic())
+        if status in ("created", "exited", "dead") and time.monotonic() > first + 5:
+            engine.run("rm", str(other["Id"]), check=False)
         if time.monotonic() > ends:
             raise errors.LockHeld(f"{engine.name}: {name} is {status}, and stays", f"docker rm --force {name}")
         time.sleep(0.1)

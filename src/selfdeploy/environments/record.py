@@ -7,6 +7,8 @@ from selfdeploy.manifest import Manifest
 
 ATTEMPTS = 100
 PROVEN = 10
+SHORTEST = 7
+"""Characters that name a revision, as git abbreviates it."""
 
 
 class Value(pydantic.BaseModel):
@@ -28,6 +30,16 @@ class Proven(Value):
     manifest: str
     rendered: str
     at: str = ""
+
+    def is_same(self, other: "Proven") -> bool:
+        """Say whether OTHER is the same release under the same settings."""
+        return (self.release, self.rendered) == (other.release, other.rendered)
+
+    def is_named(self, name: str) -> bool:
+        """Say whether NAME, seven characters or more, begins its release, digest or revision."""
+        names = (self.release, self.digest, self.revision)
+        whole = name if not name.startswith("sha256:") else name.removeprefix("sha256:")
+        return len(whole) >= SHORTEST and any(full.removeprefix("sha256:").startswith(whole) for full in names)
 
     @classmethod
     def of(cls, manifest: Manifest, rendered: str) -> "Proven":
@@ -59,6 +71,11 @@ class Attempt(Value):
         return cls(
             release=target.release, digest=target.digest, revision=target.revision, who=who, run=run, began=began
         )
+
+    @property
+    def has_settled(self) -> bool:
+        """Whether it ended with the environment proven to run what its record says."""
+        return self.ending == "proven" or self.ending.endswith(", proven")
 
     def __str__(self) -> str:
         """Return it as `inv history` prints it."""
