@@ -1,0 +1,59 @@
+"""The set-up script on a machine that has nearly everything; a bare one is what CI begins with."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from lab.site import ROOT, Done
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """What the script reads of a fresh clone."""
+    for file in ("bootstrap", "requirements.lock", "pyproject.toml", "README.md", "LICENSE", "compose.vega.yml.j2"):
+        shutil.copy(ROOT / file, tmp_path / file)
+    for folder in ("src", "templates", "docker"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+def run(project: Path, *argv: str, **environment: str) -> Done:
+    given = {**os.environ, **environment}
+    command = ["bash", str(project / "bootstrap"), *argv]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, env=given)
+
+
+def test_a_check_names_what_is_missing_and_changes_nothing(project: Path) -> None:
+    before = sorted(path.name for path in project.iterdir())
+
+    checked = run(project, "--check")
+
+    assert checked.returncode == 74
+    assert "missing: .venv" in checked.stdout + checked.stderr
+    assert sorted(path.name for path in project.iterdir()) == before
+
+
+def test_wrong_usage_says_how_it_is_used(project: Path) -> None:
+    assert run(project).returncode == 2
+    assert run(project, "--nonsense").returncode == 2
+    assert "usage: ./bootstrap" in run(project, "--help").stdout
+
+
+def test_the_command_that_follows_finds_the_environment_and_keeps_its_exit_code(project: Path) -> None:
+    first = run(project, "python", "-c", "import invoke, sys; print(sys.prefix); sys.exit(7)")
+    second = run(project, "true")
+
+    assert first.returncode == 7, first.stderr
+    assert first.stdout.strip() == str(project / ".venv")
+    assert second.returncode == 0
+    assert second.stdout + second.stderr == ""
+
+
+def test_an_engine_that_does_not_answer_and_is_not_ours_to_start_is_an_error(project: Path) -> None:
+    refused = run(project, "true", DOCKER_HOST="unix:///nowhere/docker.sock")
+
+    assert refused.returncode == 71
+    assert "unix:///nowhere/docker.sock" in refused.stderr
