@@ -30,6 +30,9 @@ LOCAL = (
 )
 """The variables by which git tells its children which repository they are in (`git rev-parse --local-env-vars`)."""
 
+OBJECTS = "SELFDEPLOY_OBJECTS"
+"""The variable that names further folders of git objects, as `GIT_ALTERNATE_OBJECT_DIRECTORIES` does."""
+
 LFS = b"version https://git-lfs.github.com/spec/v1"
 
 
@@ -51,6 +54,7 @@ def _git(folder: Path, *argv: str, index: Path | None = None, check: bool = True
     # A hook's variables name the repository it runs in, which need not be this one.
     env = {name: value for name, value in os.environ.items() if name not in LOCAL}
     env |= {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
+    env |= {"GIT_ALTERNATE_OBJECT_DIRECTORIES": os.environ[OBJECTS]} if OBJECTS in os.environ else {}
     if index:
         env["GIT_INDEX_FILE"] = str(index)
     outcome = process.run(["git", "-C", str(folder), *argv], timeout=120, env=env, check=False)

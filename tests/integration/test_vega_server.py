@@ -188,6 +188,77 @@ def test_a_build_that_does_not_prove_itself_is_put_back_with_its_dist(site: Site
     assert len(site.left()["volumes"]) == 1
 
 
+def test_a_put_back_needs_no_place_for_its_evidence(site: Site) -> None:
+    site.good("vega.up")
+    site.checkout.edit('const WORD = "one";', 'const WORD = "one"; throw new Error("no good");')
+    (site.folder / ".selfdeploy" / "evidence").write_text("no folder")
+
+    failed = site.inv("vega.restart", "--build")
+
+    assert failed.returncode == 51, failed.stderr
+    assert "no evidence" in failed.stderr
+    assert site.get("/api/version")["word"] == "one"
+
+
+def test_an_interrupted_proof_is_put_back_and_a_second_interruption_changes_nothing(site: Site) -> None:
+    site.good("vega.up")
+    before, first = site.get("/api/version"), site.inspect()["Id"]
+    site.checkout.edit("server.listen(", "setTimeout(server.listen, 99999, ")
+    with site.start("vega.restart", "--build") as interrupted:
+        children.wait_until(lambda: site.running() not in ("", first), "the new one", seconds=60)
+        second = site.running()
+        interrupted.send_signal(signal.SIGINT)
+        children.wait_until(lambda: site.running() != second, "the end of the new one", seconds=60)
+        interrupted.send_signal(signal.SIGTERM)
+        _, said = interrupted.communicate(timeout=120)
+
+    assert interrupted.returncode == 130, said
+    assert site.get("/api/version")["release"] == before["release"]
+    assert len(site.left()["volumes"]) == 1
+
+
+def test_a_restart_that_was_killed_with_no_server_left_goes_on_from_its_settings(site: Site, tmp_path: Path) -> None:
+    (site.folder / "code" / "x").mkdir()
+    site.good("vega.up", "--workspace", "code/x")
+    stub = tmp_path / "slow" / "cli-plugins" / "docker-compose"
+    stub.parent.mkdir(parents=True)
+    known = '{"SchemaVersion": "0.1.0", "Vendor": "test", "Version": "1"}'
+    stub.write_text(f"""#!/bin/sh\ncase "$*" in *metadata) echo '{known}';; *" up "*) exec sleep 600;; esac\n""")
+    stub.chmod(0o755)
+    with site.start("vega.restart", DOCKER_CONFIG=str(tmp_path / "slow")) as killed:
+        children.wait_until(lambda: not site.left()["containers"], "the removal", seconds=60)
+        killed.kill()
+
+    told = site.good("vega.restart")
+
+    assert f"workspace  {site.folder}/code/x (--workspace)" in told
+    assert len(site.left()["volumes"]) == 1
+
+
+def test_a_restart_whose_workspace_is_gone_leaves_the_running_server_alone(site: Site) -> None:
+    workspace = site.folder / "code" / "x"
+    workspace.mkdir()
+    site.good("vega.up", "--workspace", str(workspace))
+    before = site.inspect()["Id"]
+
+    workspace.rmdir()
+    gone = site.inv("vega.restart")
+    workspace.symlink_to("/etc")
+    swapped = site.inv("vega.restart")
+
+    assert (gone.returncode, swapped.returncode) == (61, 61)
+    assert "no such folder" in gone.stderr
+    assert "now leads to /etc" in swapped.stderr
+    assert site.running() == before
+
+
+def test_a_dangling_link_in_the_checkout_is_no_reason_to_refuse(site: Site) -> None:
+    (site.checkout.folder / "!first").symlink_to("/no/such")
+    site.good("vega.up", "--build")
+
+    assert site.get("/api/version")["word"] == "one"
+
+
 def test_a_first_server_that_does_not_prove_itself_goes_down_and_leaves_nothing(site: Site) -> None:
     site.checkout.edit('const WORD = "one";', 'const WORD = "one"; throw new Error("no good");')
 

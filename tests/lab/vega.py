@@ -85,6 +85,10 @@ port = {self.port}
         told: dict[str, Any] = json.loads(docker("container", "inspect", self.name))[0]
         return told
 
+    def running(self) -> str:
+        """Return the id of the server's container that runs; empty when none does."""
+        return docker("ps", "--quiet", "--no-trunc", "--filter", f"name={self.name}")
+
     def left(self) -> dict[str, list[str]]:
         """Return what there is of this server on the engine, and which lines name it in the process table."""
         same = ("--filter", f"name={self.name}")

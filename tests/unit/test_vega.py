@@ -1,3 +1,4 @@
+import contextlib
 import ipaddress
 import json
 from pathlib import Path
@@ -121,6 +122,27 @@ def test_the_person_is_who_said_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert settings.person({"SUDO_UID": "65534", "SUDO_GID": "65534"}).uid == 65534
     assert settings.person({"SUDO_UID": "x", "SUDO_GID": "0"}).uid == 0
+
+
+def test_a_folder_that_was_swapped_for_a_link_or_is_gone_is_not_mounted_again(home: Path) -> None:
+    values = chosen(home, settings.Flags(workspace="code/x"))
+    settings.verify(values)
+
+    (home / "code/x").rmdir()
+    with pytest.raises(errors.MountRefused, match="no such folder"):
+        settings.verify(values)
+    (home / "code/x").symlink_to(home / "elsewhere")
+    with pytest.raises(errors.MountRefused, match="now leads to"):
+        settings.verify(values)
+
+
+def test_a_state_that_is_a_link_by_now_is_not_mounted(home: Path) -> None:
+    values = chosen(home)
+
+    (home / ".sf").symlink_to(home / "elsewhere")
+
+    with pytest.raises(errors.MountRefused, match="now leads to"):
+        settings.verify(values)
 
 
 def a_place(home: Path, **folders: str) -> settings.Settings:
@@ -386,6 +408,32 @@ def test_a_swap_that_was_killed_half_way_is_undone_by_the_next_command(
     dist.recover(tmp_path)
 
     assert content(tmp_path) == ["old", "old"]
+
+
+@pytest.mark.parametrize("told", ['["../../x", "dist"]', "null", "{", "[" * 100_000, '{"dist": 1}', None])
+def test_what_the_server_writes_of_a_swap_touches_nothing_else(tmp_path: Path, told: str | None) -> None:
+    (tmp_path / "x").mkdir()
+    checkout = tmp_path / "sf" / "checkout"
+    a_swap(checkout).apply()
+    half = dist.room(checkout) / dist.HALF
+    half.mkdir() if told is None else half.write_text(told)
+
+    with contextlib.suppress(errors.CommandFailed):
+        dist.recover(checkout)
+
+    assert (checkout / "dist" / "file").read_text() == "old"
+    assert (tmp_path / "x").is_dir()
+
+
+def test_builds_that_wait_behind_a_link_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere" / "vega" / "previous").mkdir(parents=True)
+    (tmp_path / "sf").mkdir()
+    (tmp_path / "sf" / ".selfdeploy").symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(errors.MountRefused, match="leads to"):
+        dist.recover(tmp_path / "sf")
+
+    assert (tmp_path / "elsewhere" / "vega" / "previous").is_dir()
 
 
 def test_what_was_not_there_before_is_gone_after_an_undo(tmp_path: Path) -> None:

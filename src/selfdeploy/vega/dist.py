@@ -6,16 +6,20 @@ import errno
 import json
 import os
 import shutil
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from selfdeploy import config, errors, gates, graph, manifest, process, tree
+from selfdeploy import config, errors, gates, graph, manifest, process, source, tree
 from selfdeploy.vega import live
 
 LAST = "build-web-host"
 """The gate whose result the server is; it and what it needs is the build."""
+
+FOLDERS = ("dist", "node_modules")
+"""What of a checkout is swapped."""
 
 HALF = "swapping.json"
 """Which folders are being swapped; there only while they are."""
@@ -53,7 +57,7 @@ class Swap:
             previous, now = aside / "previous" / name, self.checkout / name
             if now.exists() and not (aside / "next" / name).exists():
                 now.rename(aside / "failed" / name)
-            if previous.exists():
+            if previous.exists() and not now.exists():
                 previous.rename(now)
         (aside / HALF).unlink(missing_ok=True)
 
@@ -75,10 +79,26 @@ def room(checkout: Path) -> Path:
 
 
 def recover(checkout: Path) -> None:
-    """Undo a swap that was killed half way; nothing when there was none."""
-    with contextlib.suppress(FileNotFoundError):
-        names = json.loads((room(checkout) / HALF).read_bytes())
-        Swap(checkout=checkout, names=tuple(names)).undo()
+    """Undo a swap that was killed half way; nothing when there was none.
+
+    Raises:
+        errors.MountRefused: a link leads out of CHECKOUT where its builds wait.
+    """
+    aside = room(checkout)
+    if aside.resolve() != aside:
+        raise errors.MountRefused(f"{aside}: leads to {aside.resolve()}", "remove the link")
+    if os.path.lexists(aside / HALF):
+        with explained():
+            Swap(checkout=checkout, names=_begun(aside / HALF)).undo()
+
+
+def _begun(half: Path) -> tuple[str, ...]:
+    """Return which folders HALF names; the server can write it, so all of them where it says nothing of use."""
+    try:
+        told = json.loads(half.read_bytes()) if stat.S_ISREG(half.lstat().st_mode) else None
+    except (OSError, ValueError, RecursionError):
+        told = None
+    return tuple(name for name in FOLDERS if name in told) if isinstance(told, list) else FOLDERS
 
 
 def build(project: config.Project, checkout: Path, tell: Callable[[str], None]) -> tuple[Swap, live.Live, live.Stamp]:
@@ -118,7 +138,7 @@ def build(project: config.Project, checkout: Path, tell: Callable[[str], None]) 
     log.parent.mkdir(exist_ok=True)
     with log.open("wb") as file:
         limit = sum(gate.timeout for gate in chosen.values()) + 600
-        env = {**os.environ, "GIT_ALTERNATE_OBJECT_DIRECTORIES": live.quoted(objects)}
+        env = {**os.environ, source.OBJECTS: live.quoted(objects)}
         code = process.follow(argv, timeout=limit, cwd=project.root, env=env, log=file, tell=told)
     if code:
         gates.raise_failure(project, revision)

@@ -1,6 +1,7 @@
 """The local engine: the image, the one container of a vega server, and the volume with its manifest."""
 
 import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -74,10 +75,6 @@ class Engine(engine.Engine):
             raise errors.ContainerForeign(
                 f"the container {self.name} is none of vega's", "remove it, or set vega.name in deploy.toml"
             )
-        try:
-            settings = Settings.model_validate_json(labels.get(f"{LABEL}.settings", ""))
-        except pydantic.ValidationError:
-            settings = None
         return Server(
             container=data["Id"],
             hostname=data["Config"]["Hostname"],
@@ -86,7 +83,7 @@ class Engine(engine.Engine):
             image=data["Image"],
             tag=data["Config"]["Image"],
             release=labels.get(f"{render.LABEL}.release", ""),
-            settings=settings,
+            settings=_settings(labels),
             by_compose="com.docker.compose.project" in labels,
         )
 
@@ -101,7 +98,8 @@ class Engine(engine.Engine):
         mount = translate.mount("bind", str(checkout), "/opt/sf", read_only=True)
         argv = ["run", "--interactive", "--rm", "--network", "none", "--read-only", "--cap-drop", "ALL"]
         argv += ["--volume", f"{volume}:{mounts.MANIFEST}", "--mount", mount, "--entrypoint", "sh", image, "-c"]
-        script = f'test -e "/opt/sf/$0" && cat >{FILE}.new && mv {FILE}.new {FILE} && cat {FILE}'
+        seen = '{ test -e "/opt/sf/$0" || test -L "/opt/sf/$0"; }'
+        script = f"{seen} && cat >{FILE}.new && mv {FILE}.new {FILE} && cat {FILE}"
         known = min(path.name for path in checkout.iterdir())
         told = self.run(*argv, script, known, stdin=made.bytes, check=False)
         if told.stdout != made.bytes:
@@ -177,8 +175,20 @@ class Engine(engine.Engine):
         """Remove the server's container; nothing when there is none."""
         self.run("container", "rm", "--force", "--volumes", self.name, check=False)
 
+    def remember(self, settings: Settings) -> None:
+        """Keep SETTINGS on the engine, for as long as no container has them; `forget_manifests` forgets them."""
+        volume = f"{self.name}-settings"
+        self.run("volume", "rm", volume, check=False)  # to create it again would leave the labels as they are
+        label = f"{LABEL}.settings={settings.model_dump_json()}"
+        self.run("volume", "create", "--label", f"{LABEL}={self.name}", "--label", label, volume)
+
+    def remembered(self) -> Settings | None:
+        """Return the settings that a command which was killed has left; None when there are none."""
+        data = self.inspect("volume", f"{self.name}-settings") or {}
+        return _settings(data.get("Labels") or {})
+
     def forget_manifests(self) -> None:
-        """Remove the volumes of manifests that no container uses."""
+        """Remove the volumes of manifests that no container uses, and the settings kept aside."""
         listed = self.run("volume", "ls", "--quiet", "--filter", f"label={LABEL}={self.name}").text
         for volume in listed.split():
             self.run("volume", "rm", volume, check=False)
@@ -207,3 +217,10 @@ class Engine(engine.Engine):
             return ()
         digests = frozenset({server.image})
         return (Replica(name=self.name, instance=server.hostname, digests=digests, state=server.state),)
+
+
+def _settings(labels: Mapping[str, str]) -> Settings | None:
+    try:
+        return Settings.model_validate_json(labels.get(f"{LABEL}.settings", ""))
+    except pydantic.ValidationError:
+        return None

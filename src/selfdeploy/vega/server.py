@@ -8,26 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from selfdeploy import config, deploy_toml, errors, probe, process, tree
+from selfdeploy import config, deploy_toml, errors, process
 from selfdeploy.console import Console
-from selfdeploy.vega import bind, dist, image, live, lock, mounts, report, settings
+from selfdeploy.vega import bind, dist, image, live, lock, mounts, replacement, report, settings
 from selfdeploy.vega.engine import Engine, Server
 from selfdeploy.vega.gap import Gap
-
-LINES = 40
-"""How many lines of a server's log are shown when it did not come up."""
-
-FAILED = (errors.NotProven, errors.CommandFailed, errors.CommandTimedOut, errors.PortTaken, errors.DiskFull)
-"""How a new server can fail such that the one before it comes back."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """A server as it can be started: its settings, what it runs, and the Compose file that says so."""
-
-    settings: settings.Settings
-    manifest: live.Manifest
-    rendered: str
 
 
 @dataclass(frozen=True)
@@ -61,9 +46,13 @@ class Vega:
             return self._replace(chosen, build=build)
 
     def restart(self, *, build: bool = False) -> report.Told:
-        """Replace the server with one that has the same settings and runs the checkout as it is now."""
+        """Replace the server with one that has the same settings and runs the checkout as it is now.
+
+        A command that was killed after it removed the server left the settings: this goes on from them.
+        """
         with lock.hold(self.engine.name):
-            _, chosen = self.running()
+            left = None if self.engine.found() else self.engine.remembered()
+            chosen = left or self.running()[1]
             guard = {"access_control": self.project.vega.access_control}  # as it is now, not as it was
             return self._replace(self._checked(chosen.model_copy(update=guard)), build=build)
 
@@ -119,11 +108,12 @@ class Vega:
             raise errors.NotProven("vega: the image it should run is not there", "inv vega.restart")
         wanted = live.describe(made, built, self.engine.name, found)
         with self.console.stage(self.engine.name):
-            self._prove(chosen, wanted)
+            replacement.prove(self.engine, chosen, wanted)
         return report.summary(chosen, wanted)
 
     def _checked(self, chosen: settings.Settings) -> settings.Settings:
         """Return CHOSEN with the address as it is published; raise what keeps it from being started here."""
+        settings.verify(chosen)
         mounts.mounts(chosen)
         address = bind.parse(chosen.bind.value)
         bind.reach(address, chosen.access_control)
@@ -143,17 +133,19 @@ class Vega:
         tag = image.choose(self.project, chosen)
         found = image.build(self.engine.render(chosen, None, tag), self.project.image.timeout)
         made_of = live.describe(made, built, self.engine.name, found)
-        wanted = Wanted(settings=chosen, manifest=made_of, rendered=self.engine.render(chosen, made_of, tag))
+        wanted = replacement.Wanted(
+            settings=chosen, manifest=made_of, rendered=self.engine.render(chosen, made_of, tag)
+        )
         keep_state(chosen)
         self.engine.place(made_of, tag.tag, chosen.source.path)
         old = self._as_wanted(before) if before else None
         with self.console.stage(self.engine.name), Gap(chosen.url) as gap:
             self.console.note("by Compose" if self.engine.compose else "by docker run")
-            self._swap(old, wanted, swap)
+            replacement.Replacement(engine=self.engine, old=old, new=wanted, swap=swap).make()
         self.engine.forget_manifests()
         return report.summary(chosen, made_of, gap.seconds if before else None)
 
-    def _as_wanted(self, before: Server) -> Wanted | None:
+    def _as_wanted(self, before: Server) -> replacement.Wanted | None:
         """Return what starts BEFORE again; None when what it takes is lost."""
         if before.settings is None:
             return None
@@ -162,51 +154,7 @@ class Vega:
         except (errors.CommandFailed, errors.ManifestInvalid):
             return None
         rendered = self.engine.render(before.settings, known, image.Image(tag=before.tag, base=""))
-        return Wanted(settings=before.settings, manifest=known, rendered=rendered)
-
-    def _swap(self, old: Wanted | None, wanted: Wanted, swap: dist.Swap | None) -> None:
-        """Replace OLD by WANTED. The server that ran has ended before a file under it is changed."""
-        swapped = False
-        try:
-            self.engine.stop()
-            if swap:
-                swapped = True
-                swap.apply()
-            self.engine.remove()
-            self.engine.start(wanted.rendered)
-            self._prove(wanted.settings, wanted.manifest)
-        except FAILED as exc:
-            raise self._put_back(old, swap if swapped else None, exc) from exc
-
-    def _put_back(
-        self, old: Wanted | None, swap: dist.Swap | None, why: errors.SelfdeployError
-    ) -> errors.SelfdeployError:
-        log = self.engine.logs(LINES)
-        at = self.project.work / "evidence" / "vega.log"
-        tree.write_whole(at, f"{why.message}\n\n{self.engine.logs(400)}\n".encode())
-        told = f"{why.message}\n{log}\nevidence: {at}"
-        self.engine.remove()
-        if swap:
-            swap.undo()
-        if old is None:
-            self.engine.forget_manifests()
-            return errors.WentDown(f"{told}\nvega is down: nothing ran before", "mend it, then again")
-        try:
-            self.engine.start(old.rendered)
-            self._prove(old.settings, old.manifest)
-        except errors.SelfdeployError as exc:
-            return errors.PutBackUnproven(f"{told}\nput back what ran before, but: {exc.message}", exc.hint)
-        self.engine.forget_manifests()
-        runs = report.revision(old.manifest)
-        return errors.PutBack(f"{told}\nvega runs {runs} again, proven", "mend it, then again")
-
-    def _prove(self, chosen: settings.Settings, made: live.Manifest) -> int:
-        try:
-            return probe.until_settled(
-                made, self.project.probes, lambda: self.engine.ask(made, chosen.url), self.engine.name
-            )
-        except errors.NotProven as exc:
-            raise errors.NotProven(exc.message, "inv vega.logs shows what it says; inv vega.status what runs") from exc
+        return replacement.Wanted(settings=before.settings, manifest=known, rendered=rendered)
 
 
 def keep_state(chosen: settings.Settings) -> None:

@@ -134,6 +134,20 @@ def choose(project: config.Project, flags: Flags, environment: Mapping[str, str]
     )
 
 
+def verify(chosen: Settings) -> None:
+    """Raise `errors.MountRefused` unless the folders of CHOSEN are there, and are what they were when it was chosen.
+
+    Links are followed in `choose` only: a server that may write in a folder could put a link in its place, and so get
+    out of what it was given.
+    """
+    for folder in (chosen.source, chosen.workspace, chosen.workspaces, chosen.state):
+        found = _folder(folder, Path("/"), Path("/"), needed=folder is not chosen.state)
+        if found != folder.path:
+            raise errors.MountRefused(
+                f"{folder.origin}: {folder.path}: now leads to {found}", "inv vega.up chooses anew, and follows links"
+            )
+
+
 def _source(project: config.Project, flags: Flags, environment: Mapping[str, str]) -> Chosen:
     if flags.source:
         return Chosen(value=flags.source, origin="--source")
