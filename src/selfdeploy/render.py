@@ -8,7 +8,7 @@ from typing import Any
 
 import jinja2
 
-from selfdeploy import config
+from selfdeploy import config, errors
 from selfdeploy.manifest import Manifest
 
 LABEL = "dev.selfdeploy"
@@ -81,4 +81,7 @@ def vega(project: config.Project, values: Mapping[str, object]) -> str:
     )
     engine.policies["json.dumps_function"] = _encode
     engine.filters["quoted"] = lambda text: _encode(text.replace("$", "$$"))  # Compose reads $ as a variable
-    return engine.get_template("compose.vega.yml.j2").render(values, healthcheck=HEALTHCHECK)
+    try:
+        return engine.get_template("compose.vega.yml.j2").render(values, healthcheck=HEALTHCHECK)
+    except jinja2.TemplateError as exc:
+        raise errors.ConfigInvalid(f"compose.vega.yml.j2: {exc}", "compare it with the one that comes with us") from exc

@@ -38,7 +38,7 @@ def mounts(site: Site) -> dict[str, str]:
 
 @pytest.fixture
 def address() -> Iterator[str]:
-    """A Tailscale address of this host, for as long as the test runs."""
+    """An address of this host where Tailscale's are, for as long as the test runs."""
     needed.need(NOT_ROOT)
     chosen = str(ipaddress.ip_address("100.64.0.0") + secrets.randbelow(2**22))
     children.run(["ip", "address", "add", f"{chosen}/32", "dev", "lo"])
@@ -149,10 +149,21 @@ def test_what_the_server_writes_is_the_person_s_and_git_works_there(own: Site) -
 
 
 def test_a_person_behind_sudo_is_the_person(site: Site) -> None:
-    site.good("vega.up", SUDO_UID="65534", SUDO_GID="65534")
+    there = repository(site.folder / "code" / "x")
+    os.chown(there, 65534, 65534)
+
+    site.good("vega.up", "--workspace", str(there), SUDO_UID="65534", SUDO_GID="65534")
 
     assert site.inspect()["Config"]["User"] == "65534:65534"
     assert (site.folder / "state").stat().st_uid == 65534
+
+
+def test_a_workspace_that_the_server_s_person_cannot_write_is_refused_before_anything_is_touched(site: Site) -> None:
+    refused = site.inv("vega.up", SUDO_UID="59999", SUDO_GID="59999")
+
+    assert refused.returncode == 61, refused.stderr
+    assert f"{site.checkout.folder}: user 59999 cannot write there" in refused.stderr
+    assert site.left()["containers"] == site.left()["volumes"] == []
 
 
 def test_an_ipv6_address_is_published(site: Site) -> None:
@@ -162,10 +173,10 @@ def test_an_ipv6_address_is_published(site: Site) -> None:
     assert site.get("/api/version", "[::1]")["word"] == "one"
 
 
-def test_a_tailscale_address_is_taken_and_the_summary_says_who_reaches_it(site: Site, address: str) -> None:
+def test_a_shared_address_is_taken_and_the_summary_says_who_reaches_it(site: Site, address: str) -> None:
     told = site.good("vega.up", SF_VEGA_BIND=f"::ffff:{address}")
 
-    assert f"http://{address}:{site.port}, your tailnet reaches it (lo)" in told
+    assert f"http://{address}:{site.port}, the shared address space at lo reaches it" in told
     assert site.get("/api/version", address)["word"] == "one"
     assert list(site.inspect()["HostConfig"]["PortBindings"].values()) == [
         [{"HostIp": address, "HostPort": str(site.port)}]

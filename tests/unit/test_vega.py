@@ -15,6 +15,7 @@ REVISION, TREE, OTHER = "a" * 40, "b" * 40, "c" * 40
 IMAGE = f"sha256:{'1' * 64}"
 GATES = (manifest.Gate(name="build-web-host", command="npm run build:web-host"),)
 INTERFACES = {"127.0.0.1": "lo", "192.168.1.7": "eth0", "100.101.102.103": "tailscale0", "203.0.113.5": "eth1"}
+INTERFACES |= {"100.64.7.7": "wwan0", "fd7a:115c:a1e0::8": "eth0"}
 INTERFACES |= {"::1": "lo", "fd7a:115c:a1e0::7": "tailscale0", "2001:db8::7": "eth1", "fe80::7": "eth0"}
 
 
@@ -117,6 +118,16 @@ def test_a_port_that_is_none_is_refused(home: Path, port: str) -> None:
         chosen(home, settings.Flags(port=port))
 
 
+def test_a_port_is_written_as_the_engine_has_it(home: Path) -> None:
+    assert chosen(home, settings.Flags(port="044097")).port.value == "44097"
+
+
+def test_a_person_behind_sudo_needs_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.getuid", lambda: 0)
+
+    assert settings.person({"SUDO_UID": "59999", "SUDO_GID": "59999"}).uid == 59999
+
+
 def test_the_person_is_who_said_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.getuid", lambda: 0)
 
@@ -177,6 +188,12 @@ def test_the_mounts_are_the_contract_s_and_the_checkout_is_read_only(home: Path)
         "/workspace",
         "/proc/1",
         "/workspaces/x",
+        "/usr/local",
+        "/usr/bin",
+        "/usr/lib/node_modules",
+        "/usr/share",
+        "/etc/ssl",
+        "/run/selfdeploy/x",
     ],
 )
 def test_a_parent_whose_own_place_hides_something_is_refused(home: Path, real: str) -> None:
@@ -186,7 +203,8 @@ def test_a_parent_whose_own_place_hides_something_is_refused(home: Path, real: s
 
 def test_a_folder_that_is_at_its_place_anyway_hides_nothing(home: Path) -> None:
     assert len(mounts.mounts(a_place(home, workspaces="/workspaces"))) == 4
-    assert len(mounts.mounts(a_place(home, workspaces="/home/somebody/code"))) == 5
+    for real in ("/home/somebody/code", "/usr/local/src", "/run/media/somebody/disk", "/var/lib/code"):
+        assert len(mounts.mounts(a_place(home, workspaces=real))) == 5
 
 
 @pytest.mark.parametrize(
@@ -200,6 +218,8 @@ def test_a_folder_that_is_at_its_place_anyway_hides_nothing(home: Path) -> None:
         ("::ffff:100.101.102.103", "your tailnet"),
         ("fd7a:115c:a1e0::7", "your tailnet"),
         ("192.168.1.7", "the private network at eth0"),
+        ("100.64.7.7", "the shared address space at wwan0"),
+        ("fd7a:115c:a1e0::8", "the private network at eth0"),
     ],
 )
 def test_an_address_few_reach_is_taken_and_who_they_are_is_said(address: str, said: str) -> None:
@@ -361,6 +381,45 @@ def test_what_docker_run_would_not_be_told_is_refused(line: str) -> None:
 
     with pytest.raises(errors.ConfigInvalid, match="docker run would not be told"):
         translate.run(changed)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("stop_grace_period: 15s", "stop_grace_period: 1m"),
+        ("    restart: unless-stopped\n", ""),
+        ("interval: 10s", "interval: [10]"),
+        ("services:", "services: 7\nother:"),
+        ("services:", "services: {"),
+    ],
+)
+def test_a_description_that_is_not_as_it_is_needed_is_refused_as_such(old: str, new: str) -> None:
+    with pytest.raises(errors.ConfigInvalid, match=r"compose\.vega\.yml\.j2"):
+        translate.run(rendered().replace(old, new))
+
+
+def test_of_what_compose_runs_only_the_image_s_build_is_read() -> None:
+    text = rendered().replace("    restart: unless-stopped\n", "    privileged: true\n")
+
+    assert translate.build(text).tag == "sf-vega:1"
+    with pytest.raises(errors.ConfigInvalid, match="KeyError"):
+        translate.build(text.replace("    image:", "    platform:"))
+
+
+def test_a_template_that_asks_for_what_there_is_not_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "compose.vega.yml.j2").write_text("name: {{ nmae }}")
+
+    with pytest.raises(errors.ConfigInvalid, match="nmae"):
+        render.vega(deploy_toml.parse({}, root=tmp_path), VALUES)
+
+
+def test_a_folder_for_working_files_is_hidden_from_git_once(tmp_path: Path) -> None:
+    dist.hide(tmp_path / "one")
+    (tmp_path / ".gitignore").write_text("mine")
+    dist.hide(tmp_path)
+
+    assert (tmp_path / "one" / ".gitignore").read_text() == "*\n"
+    assert (tmp_path / ".gitignore").read_text() == "mine"
 
 
 def a_swap(checkout: Path, *, node_modules: bool = True) -> dist.Swap:

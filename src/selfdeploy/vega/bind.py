@@ -9,7 +9,7 @@ from selfdeploy import errors, process
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 TAILSCALE = tuple(map(ipaddress.ip_network, ("100.64.0.0/10", "fd7a:115c:a1e0::/48")))
-"""Where Tailscale's addresses are (Tailscale, "What are these 100.x.y.z addresses?")."""
+"""Where Tailscale's addresses are (Tailscale, "What are these 100.x.y.z addresses?"); RFC 6598 shares the first."""
 
 PRIVATE = tuple(
     map(ipaddress.ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "fc00::/7"))
@@ -62,8 +62,10 @@ def judge(address: Address, access_control: str, interfaces: Mapping[str, str]) 
     interface = interfaces.get(str(address), "")
     if address.is_loopback:
         return "only this host reaches it"
-    if any(address in network for network in TAILSCALE):
+    if any(address in network for network in TAILSCALE) and interface.startswith("tailscale"):
         return f"your tailnet reaches it ({interface})"
+    if address in TAILSCALE[0]:
+        return f"the shared address space at {interface} reaches it, which is a provider's network, or an overlay's"
     if any(address in network for network in PRIVATE):
         return f"the private network at {interface} reaches it"
     if access_control == "none":

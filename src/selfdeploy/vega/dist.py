@@ -78,6 +78,12 @@ def room(checkout: Path) -> Path:
     return checkout / ".selfdeploy" / "vega"
 
 
+def hide(folder: Path) -> None:
+    """Make FOLDER, for working files, such that git does not see it."""
+    if not os.path.lexists(folder / ".gitignore"):
+        tree.write_whole(folder / ".gitignore", b"*\n")
+
+
 def recover(checkout: Path) -> None:
     """Undo a swap that was killed half way; nothing when there was none.
 
@@ -161,7 +167,7 @@ def _stage(export: Path, checkout: Path) -> Swap:
     with explained():
         shutil.rmtree(aside / "next", ignore_errors=True)
         aside.mkdir(parents=True, exist_ok=True)
-        tree.write_whole(aside / ".gitignore", b"*\n")
+        hide(aside.parent)
         for name in names:
             shutil.copytree(export / name, aside / "next" / name, symlinks=True)
     if os.geteuid() == 0:  # what is in a checkout is its owner's, also when root built it

@@ -1,10 +1,12 @@
 """The local engine: the image, the one container of a vega server, and the volume with its manifest."""
 
 import contextlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pydantic
 from python_on_whales.exceptions import DockerException
@@ -13,10 +15,16 @@ from selfdeploy import config, errors, probe, render, tree
 from selfdeploy.environments import engine
 from selfdeploy.vega import live, mounts, translate
 from selfdeploy.vega.image import Image
-from selfdeploy.vega.settings import Settings
+from selfdeploy.vega.settings import Settings, url
 from selfdeploy.witness import Answer, Replica, Round
 
 LABEL = f"{render.LABEL}.vega"
+HOLDING = ("running", "paused", "restarting")
+"""States in which a container has its port, and its files."""
+
+READ_ONLY = 91
+"""The first exit code of the container that fills the volume when a folder cannot be written."""
+
 FILE = f"{mounts.MANIFEST}/sf-release-manifest.json"
 
 
@@ -34,6 +42,14 @@ class Server:
     settings: Settings | None
     """None when another version of this program started it, and wrote them otherwise."""
     by_compose: bool
+    address: str
+    port: str
+    """Where it is published; empty when it is not."""
+
+    @property
+    def url(self) -> str:
+        """Where it answers while it runs; empty when it is not published."""
+        return url(self.address, self.port) if self.port else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +87,8 @@ class Engine(engine.Engine):
         if data is None:
             return None
         labels = data["Config"]["Labels"] or {}
+        address, port = _published(data)
+        moment = "FinishedAt" if data["State"]["Status"] in ("exited", "dead") else "StartedAt"
         if labels.get(LABEL) != self.name:
             raise errors.ContainerForeign(
                 f"the container {self.name} is none of vega's", "remove it, or set vega.name in deploy.toml"
@@ -79,31 +97,45 @@ class Engine(engine.Engine):
             container=data["Id"],
             hostname=data["Config"]["Hostname"],
             state=data["State"]["Status"],
-            since=data["State"]["StartedAt"][:19] + "Z",
+            since=data["State"][moment][:19] + "Z",
             image=data["Image"],
             tag=data["Config"]["Image"],
             release=labels.get(f"{render.LABEL}.release", ""),
             settings=_settings(labels),
             by_compose="com.docker.compose.project" in labels,
+            address=address,
+            port=port,
         )
 
-    def place(self, made: live.Manifest, image: str, checkout: Path) -> str:
-        """Return the volume that holds the manifest MADE, filled by a container of IMAGE that also sees CHECKOUT.
+    def place(self, made: live.Manifest, image: str, settings: Settings) -> str:
+        """Return the volume that holds the manifest MADE, filled by a container of IMAGE that sees SETTINGS' folders.
 
         Raises:
-            errors.EngineElsewhere: the engine does not see the CHECKOUT that this host has.
+            errors.EngineElsewhere: the engine does not see the checkout that this host has.
+            errors.MountRefused: the server's person cannot write its workspace, or its state.
         """
         volume = f"{self.name}-{made.release.removeprefix('sha256:')[:24]}"
         self.run("volume", "create", "--label", f"{LABEL}={self.name}", volume)
-        mount = translate.mount("bind", str(checkout), "/opt/sf", read_only=True)
+        checkout = settings.source.path
+        bound = [translate.mount("bind", str(checkout), "/opt/sf", read_only=True)]
+        kept = ((settings.workspace, "/workspace"), (settings.state, f"{mounts.HOME}/.sf"))
+        bound += [translate.mount("bind", folder.value, at, read_only=False) for folder, at in kept]
         argv = ["run", "--interactive", "--rm", "--network", "none", "--read-only", "--cap-drop", "ALL"]
-        argv += ["--volume", f"{volume}:{mounts.MANIFEST}", "--mount", mount, "--entrypoint", "sh", image, "-c"]
+        argv += ["--volume", f"{volume}:{mounts.MANIFEST}", *(word for told in bound for word in ("--mount", told))]
+        argv += ["--entrypoint", "sh", image, "-c"]
         seen = '{ test -e "/opt/sf/$0" || test -L "/opt/sf/$0"; }'
-        script = f"{seen} && cat >{FILE}.new && mv {FILE}.new {FILE} && cat {FILE}"
+        writes = "".join(f" && {{ test -w {at} || exit {READ_ONLY + n}; }}" for n, (_, at) in enumerate(kept))
+        script = f"{seen}{writes} && cat >{FILE}.new && mv {FILE}.new {FILE} && cat {FILE}"
         known = min(path.name for path in checkout.iterdir())
         told = self.run(*argv, script, known, stdin=made.bytes, check=False)
         if told.stdout != made.bytes:
             self.run("volume", "rm", volume, check=False)
+            for n, (folder, _) in enumerate(kept):
+                if told.code == READ_ONLY + n:
+                    raise errors.MountRefused(
+                        f"{folder.origin}: {folder.path}: user {settings.uid} cannot write there",
+                        "chown it, or another",
+                    )
             if "bind source path does not exist" in told.complaint or not told.complaint:
                 raise errors.EngineElsewhere(f"the engine does not see {checkout}", "use this host's own engine")
             raise errors.CommandFailed(f"{volume}: the manifest was not written", told.complaint)
@@ -167,9 +199,44 @@ class Engine(engine.Engine):
                 ) from exc
             raise errors.CommandFailed(f"{self.name}: the engine did not start it: {said}", "inv vega.status") from exc
 
+    def check(self, rendered: str) -> None:
+        """Raise `errors.ConfigInvalid` when RENDERED is nothing that `start` could start."""
+        translate.build(rendered)
+        if not self.compose:
+            translate.run(rendered)
+            return
+        told = self.run("compose", "--file", "-", "config", "--quiet", stdin=rendered.encode(), check=False)
+        if told.code:
+            raise errors.ConfigInvalid(f"{translate.FLAVOUR}: {told.complaint}", "mend it, then again")
+
     def stop(self) -> None:
-        """Ask the server to end, and wait until it has; nothing when there is none."""
-        self.run("container", "stop", self.name, timeout=120, check=False)
+        """Ask the server to end, and wait until it has; nothing when there is none.
+
+        Raises:
+            errors.CommandFailed: it goes on.
+        """
+        told = self.run("container", "stop", self.name, timeout=120, check=False)
+        server = self.found()
+        if server and server.state in HOLDING:
+            raise errors.CommandFailed(f"{self.name}: did not stop: it is {server.state}", told.complaint)
+
+    def left(self) -> list[str]:
+        """Return the names of what the engine still has of the server."""
+        same = ("--filter", f"label={LABEL}={self.name}", "--format")
+        containers = self.run("container", "ls", "--all", *same, "{{.Names}}").text.split()
+        return containers + self.run("volume", "ls", *same, "{{.Name}}").text.split()
+
+    def neighbours(self, checkout: Path) -> list[str]:
+        """Return the names of other servers that run from CHECKOUT."""
+        listed = self.run("container", "ls", "--quiet", "--filter", f"label={LABEL}").text.split()
+        told = json.loads(self.run("container", "inspect", *listed).stdout) if listed else []
+        mount = ("/opt/sf", str(checkout))
+        seen = {
+            str(data["Name"]).removeprefix("/")
+            for data in told
+            if mount in {(m["Destination"], m["Source"]) for m in data["Mounts"]}
+        }
+        return sorted(seen - {self.name})
 
     def remove(self) -> None:
         """Remove the server's container; nothing when there is none."""
@@ -217,6 +284,13 @@ class Engine(engine.Engine):
             return ()
         digests = frozenset({server.image})
         return (Replica(name=self.name, instance=server.hostname, digests=digests, state=server.state),)
+
+
+def _published(data: Mapping[str, Any]) -> tuple[str, str]:
+    for told in (data["HostConfig"].get("PortBindings") or {}).values():
+        for binding in told or ():
+            return binding["HostIp"] or "0.0.0.0", binding["HostPort"]  # noqa: S104 -- as the engine has it
+    return "", ""
 
 
 def _settings(labels: Mapping[str, str]) -> Settings | None:

@@ -12,20 +12,20 @@ EVERY = 0.02
 
 
 class Gap:
-    """Asks URL all the time while inside; `seconds` is the longest time from one answer to the next.
+    """Asks URLS all the time while inside; `seconds` is the longest time from one answer, of any, to the next.
 
-    It is None when nothing answered at the start, or nothing does at the end.
+    It is None when nothing answered at the start, or the last of URLS does not at the end.
     """
 
-    def __init__(self, url: str) -> None:
-        self._url = f"{url}/api/healthz"
+    def __init__(self, *urls: str) -> None:
+        self._urls = tuple(dict.fromkeys(f"{url}/api/healthz" for url in urls))
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._go_on, daemon=True)
         self._last = 0.0
         self.seconds: float | None = None
 
-    def _ask(self) -> bool:
-        answered = probe.get(self._url, 1.0).status == 200  # noqa: PLR2004 -- HTTP's OK
+    def _ask(self, *urls: str) -> bool:
+        answered = any(probe.get(url, 1.0).status == 200 for url in urls or self._urls)  # noqa: PLR2004 -- HTTP's OK
         if answered:
             now = time.monotonic()
             self.seconds = max(self.seconds or 0.0, now - self._last) if self._last else 0.0
@@ -47,5 +47,5 @@ class Gap:
         self._done.set()
         if self._thread.is_alive():
             self._thread.join()
-            if not self._ask():
+            if not self._ask(self._urls[-1]):
                 self.seconds = None

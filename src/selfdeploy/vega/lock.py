@@ -1,6 +1,8 @@
 """One command at a time on the vega server of this host."""
 
 import contextlib
+import hashlib
+import os
 import pwd
 import socket
 import struct
@@ -19,7 +21,20 @@ def hold(name: str) -> Iterator[None]:
     Raises:
         errors.LockHeld: another command holds it; the message says which, and whose.
     """
-    address = f"\0selfdeploy-vega-{name}"
+    with _hold(f"\0selfdeploy-vega-{name}", name):
+        yield
+
+
+@contextlib.contextmanager
+def hold_folder(folder: Path) -> Iterator[None]:
+    """Hold FOLDER, which servers of more than one name may run from; `hold` says how, and what it raises."""
+    number = hashlib.sha256(os.fsencode(folder)).hexdigest()[:32]
+    with _hold(f"\0selfdeploy-folder-{number}", str(folder)):
+        yield
+
+
+@contextlib.contextmanager
+def _hold(address: str, name: str) -> Iterator[None]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as lock:
         try:
             lock.bind(address)

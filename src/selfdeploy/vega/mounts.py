@@ -12,6 +12,13 @@ MANIFEST = "/run/selfdeploy"
 IMAGE = ("/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/opt", "/proc", "/run", "/sbin", "/sys", "/usr", "/var")
 """What the image itself needs at its place."""
 
+SYSTEM = (
+    *("/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/sbin", "/sys", "/usr/bin", "/usr/include"),
+    *("/usr/lib", "/usr/lib64", "/usr/libexec", "/usr/sbin", "/usr/share", "/usr/local/bin", "/usr/local/include"),
+    *("/usr/local/lib", "/usr/local/sbin", "/usr/local/share", "/var/cache", "/var/lib/dpkg", MANIFEST),
+)
+"""Where the image has something of use in every folder."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Mount:
@@ -43,9 +50,9 @@ def mounts(settings: Settings) -> tuple[Mount, ...]:
 
 def _refuse_hidden(found: Sequence[Mount], real: Path) -> None:
     hint = "name another folder above the repositories: --workspaces"
-    for place in (*IMAGE, HOME, MANIFEST):
+    for place in (*SYSTEM, *IMAGE, HOME):
         needed = Path(place)
-        if needed.is_relative_to(real) or (real.is_relative_to(needed) and place in ("/dev", "/proc", "/sys")):
+        if needed.is_relative_to(real) or (place in SYSTEM and real.is_relative_to(needed)):
             raise errors.MountRefused(f"{real}: mounted at its own place, it would hide the image's {needed}", hint)
     for index, outer in enumerate(found):
         for inner in found[index + 1 :]:

@@ -1,5 +1,6 @@
 """The one shared server: start or replace it, prove what runs, put back what ran; and say what does."""
 
+import contextlib
 import errno
 import os
 import socket
@@ -11,7 +12,7 @@ from functools import cached_property
 from selfdeploy import config, deploy_toml, errors, process
 from selfdeploy.console import Console
 from selfdeploy.vega import bind, dist, image, live, lock, mounts, replacement, report, settings
-from selfdeploy.vega.engine import Engine, Server
+from selfdeploy.vega.engine import HOLDING, Engine, Server
 from selfdeploy.vega.gap import Gap
 
 
@@ -42,7 +43,7 @@ class Vega:
         """
         chosen = settings.choose(self.project, flags, environment, settings.person(environment))
         chosen = self._checked(chosen)
-        with lock.hold(self.engine.name):
+        with lock.hold(self.engine.name), lock.hold_folder(chosen.source.path):
             return self._replace(chosen, build=build)
 
     def restart(self, *, build: bool = False) -> report.Told:
@@ -54,7 +55,9 @@ class Vega:
             left = None if self.engine.found() else self.engine.remembered()
             chosen = left or self.running()[1]
             guard = {"access_control": self.project.vega.access_control}  # as it is now, not as it was
-            return self._replace(self._checked(chosen.model_copy(update=guard)), build=build)
+            chosen = self._checked(chosen.model_copy(update=guard))
+            with lock.hold_folder(chosen.source.path):
+                return self._replace(chosen, build=build)
 
     def status(self) -> report.Told:
         """Return what runs, where each of its values came from, and what it answers."""
@@ -74,12 +77,20 @@ class Vega:
         return found, found.settings
 
     def down(self) -> None:
-        """Stop and remove the server, with its manifests; the workspaces and ~/.sf stay."""
+        """Stop and remove the server, with its manifests; the workspaces and ~/.sf stay.
+
+        Raises:
+            errors.CommandFailed: something of it is still there.
+        """
         with lock.hold(self.engine.name):
             if self.engine.found():
-                self.engine.stop()
+                with contextlib.suppress(errors.CommandFailed, errors.CommandTimedOut):
+                    self.engine.stop()
                 self.engine.remove()
             self.engine.forget_manifests()
+            left = self.engine.left()
+        if left:
+            raise errors.CommandFailed(f"{self.engine.name}: still there: {', '.join(left)}", "inv vega.down again")
 
     def follow_logs(self, lines: int, *, follow: bool) -> None:
         """Become `docker logs` of the server."""
@@ -88,9 +99,13 @@ class Vega:
 
     def shell(self) -> None:
         """Become a shell in the server's workspace."""
+        server, _ = self.running()
+        if server.state != "running":
+            hint = "inv vega.logs shows what it said last; inv vega.restart starts it"
+            raise errors.NotRunning(f"{self.engine.name}: it is {server.state}", hint)
         terminal = ["--tty"] if sys.stdin.isatty() else []
         script = "command -v bash >/dev/null && exec bash; exec sh"
-        process.become(["docker", "exec", "--interactive", *terminal, self.running()[0].container, "sh", "-c", script])
+        process.become(["docker", "exec", "--interactive", *terminal, server.container, "sh", "-c", script])
 
     def probe(self) -> report.Told:
         """Return that the server runs its checkout as it is now.
@@ -123,27 +138,42 @@ class Vega:
         before = self.engine.found()
         refuse_taken_port(chosen, before)
         dist.recover(chosen.source.path)
+        dist.hide(self.project.work)
         swap: dist.Swap | None = None
         if build:
+            self._refuse_neighbours(chosen)
             with self.console.stage("build"):
                 swap, made, built = dist.build(self.project, chosen.source.path, self.console.note)
         else:
             made = live.read(chosen.source.path, self.project.source.repository)
             built = live.require_current(made)
         tag = image.choose(self.project, chosen)
-        found = image.build(self.engine.render(chosen, None, tag), self.project.image.timeout)
+        first = self.engine.render(chosen, None, tag)
+        self.engine.check(first)
+        found = image.build(first, self.project.image.timeout)
         made_of = live.describe(made, built, self.engine.name, found)
         wanted = replacement.Wanted(
             settings=chosen, manifest=made_of, rendered=self.engine.render(chosen, made_of, tag)
         )
         keep_state(chosen)
-        self.engine.place(made_of, tag.tag, chosen.source.path)
+        self.engine.place(made_of, tag.tag, chosen)
         old = self._as_wanted(before) if before else None
-        with self.console.stage(self.engine.name), Gap(chosen.url) as gap:
+        with (
+            self.console.stage(self.engine.name),
+            Gap(*((before.url,) if before and before.url else ()), chosen.url) as gap,
+        ):
             self.console.note("by Compose" if self.engine.compose else "by docker run")
             replacement.Replacement(engine=self.engine, old=old, new=wanted, swap=swap).make()
         self.engine.forget_manifests()
         return report.summary(chosen, made_of, gap.seconds if before else None)
+
+    def _refuse_neighbours(self, chosen: settings.Settings) -> None:
+        others = self.engine.neighbours(chosen.source.path)
+        if others:
+            raise errors.LockHeld(
+                f"{chosen.source.path}: {', '.join(others)} runs from it, and a build would change it under way",
+                "take that down, or give this one a checkout of its own: git worktree add",
+            )
 
     def _as_wanted(self, before: Server) -> replacement.Wanted | None:
         """Return what starts BEFORE again; None when what it takes is lost."""
@@ -167,9 +197,10 @@ def keep_state(chosen: settings.Settings) -> None:
 def refuse_taken_port(chosen: settings.Settings, before: Server | None) -> None:
     """Raise `errors.PortTaken` when something other than BEFORE listens where the server would."""
     port = int(chosen.port.value)
-    held = before.settings.port.value if before and before.settings and before.state == "running" else ""
-    if held == chosen.port.value:
-        return
+    if before and before.state in HOLDING and before.port == chosen.port.value:
+        everywhere = {"0.0.0.0", "::"}  # noqa: S104 -- compared, not bound
+        if before.address == chosen.bind.value or everywhere & {before.address, chosen.bind.value}:
+            return
     with socket.socket(socket.AF_INET6 if ":" in chosen.bind.value else socket.AF_INET) as attempt:
         attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -1,5 +1,6 @@
 """What one vega server is started with, and where each value came from."""
 
+import contextlib
 import os
 import pwd
 from collections.abc import Mapping
@@ -50,9 +51,14 @@ class Settings(pydantic.BaseModel):
     @property
     def url(self) -> str:
         """Where the server answers."""
-        host = f"[{self.bind.value}]" if ":" in self.bind.value else self.bind.value
-        reached = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104 -- compared, not bound
-        return f"http://{reached}:{self.port.value}"
+        return url(self.bind.value, self.port.value)
+
+
+def url(address: str, port: str) -> str:
+    """Return where a server answers that is published at PORT of ADDRESS."""
+    host = f"[{address}]" if ":" in address else address
+    reached = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104 -- compared, not bound
+    return f"http://{reached}:{port}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +86,8 @@ def person(environment: Mapping[str, str]) -> Person:
     uid, gid, home = os.getuid(), os.getgid(), Path.home()
     if uid == 0 and environment.get("SUDO_UID", "").isdigit() and environment.get("SUDO_GID", "").isdigit():
         uid, gid = int(environment["SUDO_UID"]), int(environment["SUDO_GID"])
-        home = Path(pwd.getpwuid(uid).pw_dir)
+        with contextlib.suppress(KeyError):  # a number that nobody has a name for
+            home = Path(pwd.getpwuid(uid).pw_dir)
     return Person(uid=uid, gid=gid, home=home)
 
 
@@ -176,4 +183,4 @@ def _folder(chosen: Chosen, start: Path, home: Path, *, needed: bool) -> Path:
 def _port(chosen: Chosen) -> Chosen:
     if not (chosen.value.isascii() and chosen.value.isdigit() and 1 <= int(chosen.value) <= 65_535):  # noqa: PLR2004
         raise errors.ConfigInvalid(f"{chosen.origin}: {chosen.value}: no port", "a port is 1 to 65535")
-    return chosen
+    return chosen.model_copy(update={"value": str(int(chosen.value))})

@@ -1,8 +1,9 @@
 """From the rendered Compose file to the `docker build` and `docker run` that make the same; pure."""
 
+import contextlib
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +12,18 @@ import yaml
 from selfdeploy import errors
 
 KEYS = frozenset(
-    {"build", "cap_drop", "command", "container_name", "environment", "healthcheck", "image", "labels", "network_mode"}
-    | {"pids_limit", "ports", "restart", "security_opt", "stop_grace_period", "user", "volumes", "working_dir"}
+    {"build", "cap_drop", "command", "container_name", "environment", "healthcheck", "image", "labels", "logging"}
+    | {
+        "network_mode",
+        "pids_limit",
+        "ports",
+        "restart",
+        "security_opt",
+        "stop_grace_period",
+        "user",
+        "volumes",
+        "working_dir",
+    }
 )
 FLAVOUR = "compose.vega.yml.j2"
 
@@ -43,7 +54,7 @@ def service(rendered: str) -> tuple[dict[str, Any], dict[str, str]]:
     Raises:
         errors.ConfigInvalid: it says something that `docker run` would not be told.
     """
-    data = _plain(yaml.safe_load(rendered))
+    data = _read(rendered)
     server: dict[str, Any] = data["services"]["server"]
     unknown = sorted(set(server) - KEYS)
     if unknown or set(data["services"]) != {"server"}:
@@ -54,6 +65,21 @@ def service(rendered: str) -> tuple[dict[str, Any], dict[str, str]]:
     return server, {name: volume["name"] for name, volume in data.get("volumes", {}).items()}
 
 
+def _read(rendered: str) -> dict[str, Any]:
+    data: dict[str, Any] = _plain(yaml.safe_load(rendered))
+    return data
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError, yaml.YAMLError) as exc:
+        raise errors.ConfigInvalid(
+            f"{FLAVOUR}: not as it is needed: {type(exc).__name__}: {exc}", "compare it with the one that comes with us"
+        ) from exc
+
+
 def _plain(value: Any) -> Any:  # noqa: ANN401 -- as YAML has it
     if isinstance(value, dict):
         return {key: _plain(inner) for key, inner in value.items()}
@@ -62,9 +88,14 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 -- as YAML has it
     return value.replace("$$", "$") if isinstance(value, str) else value  # what Compose does when it interpolates
 
 
+@_explained()
 def build(rendered: str) -> Build:
-    """Return the build that RENDERED describes."""
-    server, _ = service(rendered)
+    """Return the build that RENDERED describes; nothing else in it is read.
+
+    Raises:
+        errors.ConfigInvalid: it describes none.
+    """
+    server = _read(rendered)["services"]["server"]
     told = server["build"]
     return Build(
         context=told["context"],
@@ -75,8 +106,13 @@ def build(rendered: str) -> Build:
     )
 
 
+@_explained()
 def run(rendered: str) -> Run:
-    """Return the `docker run` that makes what Compose makes of RENDERED."""
+    """Return the `docker run` that makes what Compose makes of RENDERED.
+
+    Raises:
+        errors.ConfigInvalid: it lacks something, or says something that `docker run` would not be told.
+    """
     server, volumes = service(rendered)
     health = server["healthcheck"]
     options = {
@@ -91,6 +127,8 @@ def run(rendered: str) -> Run:
         "stop_timeout": _seconds(server["stop_grace_period"]),
         "envs": server["environment"],
         "labels": server["labels"],
+        "log_driver": server["logging"]["driver"],
+        "log_options": [f"{name}={value}" for name, value in server["logging"]["options"].items()],
         "publish": [(f"{_host(port['host_ip'])}:{port['published']}", port["target"]) for port in server["ports"]],
         "mounts": [_mount(mount, volumes) for mount in server["volumes"]],
         "health_cmd": health["test"],
