@@ -2,54 +2,24 @@
 
 import contextlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-import pydantic
 from python_on_whales.exceptions import DockerException
 
 from selfdeploy import config, errors, probe, render, tree
 from selfdeploy.environments import engine
 from selfdeploy.vega import live, mounts, translate
+from selfdeploy.vega.container import HOLDING, LABEL, Server, read, settings_of
 from selfdeploy.vega.image import Image
-from selfdeploy.vega.settings import Settings, url
+from selfdeploy.vega.settings import Settings
 from selfdeploy.witness import Answer, Replica, Round
-
-LABEL = f"{render.LABEL}.vega"
-HOLDING = ("running", "paused", "restarting")
-"""States in which a container has its port, and its files."""
 
 READ_ONLY = 91
 """The first exit code of the container that fills the volume when a folder cannot be written."""
 
 FILE = f"{mounts.MANIFEST}/sf-release-manifest.json"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Server:
-    """The server's container as the engine has it, whoever started it, and however."""
-
-    container: str
-    hostname: str
-    state: str
-    since: str
-    image: str
-    tag: str
-    release: str
-    settings: Settings | None
-    """None when another version of this program started it, and wrote them otherwise."""
-    by_compose: bool
-    address: str
-    port: str
-    """Where it is published; empty when it is not."""
-
-    @property
-    def url(self) -> str:
-        """Where it answers while it runs; empty when it is not published."""
-        return url(self.address, self.port) if self.port else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,28 +54,7 @@ class Engine(engine.Engine):
             errors.ContainerForeign: a container has its name and is none of ours.
         """
         data = self.inspect("container", self.name)
-        if data is None:
-            return None
-        labels = data["Config"]["Labels"] or {}
-        address, port = _published(data)
-        moment = "FinishedAt" if data["State"]["Status"] in ("exited", "dead") else "StartedAt"
-        if labels.get(LABEL) != self.name:
-            raise errors.ContainerForeign(
-                f"the container {self.name} is none of vega's", "remove it, or set vega.name in deploy.toml"
-            )
-        return Server(
-            container=data["Id"],
-            hostname=data["Config"]["Hostname"],
-            state=data["State"]["Status"],
-            since=data["State"][moment][:19] + "Z",
-            image=data["Image"],
-            tag=data["Config"]["Image"],
-            release=labels.get(f"{render.LABEL}.release", ""),
-            settings=_settings(labels),
-            by_compose="com.docker.compose.project" in labels,
-            address=address,
-            port=port,
-        )
+        return read(data, self.name) if data else None
 
     def place(self, made: live.Manifest, image: str, settings: Settings) -> str:
         """Return the volume that holds the manifest MADE, filled by a container of IMAGE that sees SETTINGS' folders.
@@ -252,7 +201,7 @@ class Engine(engine.Engine):
     def remembered(self) -> Settings | None:
         """Return the settings that a command which was killed has left; None when there are none."""
         data = self.inspect("volume", f"{self.name}-settings") or {}
-        return _settings(data.get("Labels") or {})
+        return settings_of(data.get("Labels") or {})
 
     def forget_manifests(self) -> None:
         """Remove the volumes of manifests that no container uses, and the settings kept aside."""
@@ -284,17 +233,3 @@ class Engine(engine.Engine):
             return ()
         digests = frozenset({server.image})
         return (Replica(name=self.name, instance=server.hostname, digests=digests, state=server.state),)
-
-
-def _published(data: Mapping[str, Any]) -> tuple[str, str]:
-    for told in (data["HostConfig"].get("PortBindings") or {}).values():
-        for binding in told or ():
-            return binding["HostIp"] or "0.0.0.0", binding["HostPort"]  # noqa: S104 -- as the engine has it
-    return "", ""
-
-
-def _settings(labels: Mapping[str, str]) -> Settings | None:
-    try:
-        return Settings.model_validate_json(labels.get(f"{LABEL}.settings", ""))
-    except pydantic.ValidationError:
-        return None

@@ -2,7 +2,8 @@
 
 from selfdeploy import config, errors, manifest, probe
 from selfdeploy.vega import bind, live
-from selfdeploy.vega.engine import Engine, Server
+from selfdeploy.vega.container import Server
+from selfdeploy.vega.engine import Engine
 from selfdeploy.vega.settings import Chosen, Settings
 
 Told = tuple[str, dict[str, object]]

@@ -12,7 +12,8 @@ from functools import cached_property
 from selfdeploy import config, deploy_toml, errors, process
 from selfdeploy.console import Console
 from selfdeploy.vega import bind, dist, image, live, lock, mounts, replacement, report, settings
-from selfdeploy.vega.engine import HOLDING, Engine, Server
+from selfdeploy.vega.container import HOLDING, Server
+from selfdeploy.vega.engine import Engine
 from selfdeploy.vega.gap import Gap
 
 

@@ -1,0 +1,81 @@
+"""The container of a vega server, as the engine has it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pydantic
+
+from selfdeploy import errors, render
+from selfdeploy.vega.settings import Settings, url
+
+LABEL = f"{render.LABEL}.vega"
+HOLDING = ("running", "paused", "restarting")
+"""States in which a container has its port, and its files."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """The server's container as the engine has it, whoever started it, and however."""
+
+    container: str
+    hostname: str
+    state: str
+    since: str
+    image: str
+    tag: str
+    release: str
+    settings: Settings | None
+    """None when another version of this program started it, and wrote them otherwise."""
+    by_compose: bool
+    address: str
+    port: str
+    """Where it is published; empty when it is not."""
+
+    @property
+    def url(self) -> str:
+        """Where it answers while it runs; empty when it is not published."""
+        return url(self.address, self.port) if self.port else ""
+
+
+def read(data: Mapping[str, Any], name: str) -> Server:
+    """Return the server NAME, whose container `docker inspect` describes with DATA.
+
+    Raises:
+        errors.ContainerForeign: it is none of ours.
+    """
+    labels = data["Config"]["Labels"] or {}
+    address, port = _published(data)
+    moment = "FinishedAt" if data["State"]["Status"] in ("exited", "dead") else "StartedAt"
+    if labels.get(LABEL) != name:
+        raise errors.ContainerForeign(
+            f"the container {name} is none of vega's", "remove it, or set vega.name in deploy.toml"
+        )
+    return Server(
+        container=data["Id"],
+        hostname=data["Config"]["Hostname"],
+        state=data["State"]["Status"],
+        since=data["State"][moment][:19] + "Z",
+        image=data["Image"],
+        tag=data["Config"]["Image"],
+        release=labels.get(f"{render.LABEL}.release", ""),
+        settings=settings_of(labels),
+        by_compose="com.docker.compose.project" in labels,
+        address=address,
+        port=port,
+    )
+
+
+def _published(data: Mapping[str, Any]) -> tuple[str, str]:
+    for told in (data["HostConfig"].get("PortBindings") or {}).values():
+        for binding in told or ():
+            return binding["HostIp"] or "0.0.0.0", binding["HostPort"]  # noqa: S104 -- as the engine has it
+    return "", ""
+
+
+def settings_of(labels: Mapping[str, str]) -> Settings | None:
+    """Return the settings that LABELS hold; None when they hold none that this version knows."""
+    try:
+        return Settings.model_validate_json(labels.get(f"{LABEL}.settings", ""))
+    except pydantic.ValidationError:
+        return None
