@@ -21,7 +21,7 @@ def encoded(login: Login) -> str:
 @pytest.fixture(scope="module")
 def remote(
     new_site: Callable[..., Site], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[engine.Engine, Site]]:
+) -> Iterator[tuple[engine.Engine, Site, registry.Registry]]:
     """A second host, and a site that has released to it through a registry with TLS and a login."""
     need([*engine.MISSING, *registry.MISSING])
     with (
@@ -45,15 +45,15 @@ def remote(
         try:
             done = site.inv("release")
             assert done.returncode == 0, done.stderr
-            yield host, site
+            yield host, site, store
         finally:
             shutil.rmtree(authority.parent)
 
 
 def test_a_release_reaches_another_host_and_changes_nothing_there_the_second_time(
-    remote: tuple[engine.Engine, Site],
+    remote: tuple[engine.Engine, Site, registry.Registry],
 ) -> None:
-    _, site = remote
+    _, site, _ = remote
     before = site.ids()
 
     again = site.inv("release")
@@ -65,9 +65,9 @@ def test_a_release_reaches_another_host_and_changes_nothing_there_the_second_tim
 
 
 def test_prod_comes_up_and_proves_itself_after_the_checkout_is_gone_and_the_host_restarted(
-    remote: tuple[engine.Engine, Site], tmp_path: Path
+    remote: tuple[engine.Engine, Site, registry.Registry], tmp_path: Path
 ) -> None:
-    host, site = remote
+    host, site, _ = remote
     clone = site.cloned(tmp_path / "clone")
     for folder in ("sf", ".selfdeploy", "dist"):
         shutil.rmtree(site.folder / folder)
@@ -82,8 +82,10 @@ def test_prod_comes_up_and_proves_itself_after_the_checkout_is_gone_and_the_host
     assert site.inspect("prod")["Id"] == before
 
 
-def test_what_such_a_host_could_not_reach_is_refused_with_the_reason(remote: tuple[engine.Engine, Site]) -> None:
-    _, site = remote
+def test_what_such_a_host_could_not_reach_is_refused_with_the_reason(
+    remote: tuple[engine.Engine, Site, registry.Registry],
+) -> None:
+    _, site, _ = remote
     text = (site.folder / "deploy.toml").read_text()
 
     (site.folder / "deploy.toml").write_text(text.replace(site.repository, "127.0.0.1:5000/sf"))
@@ -98,8 +100,10 @@ def test_what_such_a_host_could_not_reach_is_refused_with_the_reason(remote: tup
     assert "cannot be probed from here" in bind_refused.stderr
 
 
-def test_a_wrong_password_is_refused_and_not_told(remote: tuple[engine.Engine, Site], tmp_path: Path) -> None:
-    _, site = remote
+def test_a_wrong_password_is_refused_and_not_told(
+    remote: tuple[engine.Engine, Site, registry.Registry], tmp_path: Path
+) -> None:
+    _, site, _ = remote
     wrong = Login(user="ci", password="wrong-horse")
     name = site.repository.partition("/")[0]
     (tmp_path / "config.json").write_text(f'{{"auths": {{"{name}": {{"auth": "{encoded(wrong)}"}}}}}}')
@@ -111,3 +115,33 @@ def test_a_wrong_password_is_refused_and_not_told(remote: tuple[engine.Engine, S
     assert "docker login" in refused.stderr
     assert "wrong-horse" not in refused.stderr
     assert encoded(wrong) not in refused.stderr
+
+
+def test_a_registry_that_has_stopped_ends_each_stage_with_its_own_error(
+    remote: tuple[engine.Engine, Site, registry.Registry],
+) -> None:
+    _, site, store = remote
+    good = site.version("prod")["revision"]
+    site.commit("two")
+    assert site.inv("gates").returncode == 0
+
+    store.stop()
+    built = site.inv("build")
+    store.start()
+    assert site.inv("build").returncode == 0
+    assert site.inv("manifest").returncode == 0
+    store.stop()
+    rolled = site.inv("rollout", "-e", "test")
+    store.start()
+    assert site.inv("rollout", "-e", "test").returncode == 0
+    store.stop()
+    promoted = site.inv("promote", "-e", "prod")
+    between = site.version("prod")["revision"]
+    store.start()
+    finished = site.inv("release")
+
+    assert [done.returncode for done in (built, rolled, promoted)] == [30, 30, 30], promoted.stderr
+    assert store.name in promoted.stderr
+    assert between == good
+    assert finished.returncode == 0, finished.stderr
+    assert site.version("prod")["revision"] == site.revision

@@ -101,7 +101,7 @@ class Site:
         self.commit("one")
 
     def configure(
-        self, *, top: str = "", image: str = "", probes: str = "deadline = 12", test: str = "", prod: str = ""
+        self, *, top: str = "", image: str = "", probes: str = "deadline = 20", test: str = "", prod: str = ""
     ) -> None:
         """Write deploy.toml; TOP is added to it, the others to the tables that they name."""
         common = f'kind = "compose"\nbind = "{self.address}"\nengine = "{self.engine}"\n'
