@@ -77,7 +77,7 @@ class Compose:
             raise errors.LockHeld(f"{self.name}: held by {holder}", "wait until it is done, then run this again")
         if not self.engine.is_remote:
             fitness.refuse_full_disk(self.engine)
-            if self.url not in _published(self.containers()):
+            if address(self.settings.bind, self.settings.port) not in _published(self.containers()):
                 fitness.refuse_taken_port(self.name, self.settings.bind, self.settings.port)
 
     def containers(self) -> list[dict[str, Any]]:
