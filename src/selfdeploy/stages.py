@@ -111,7 +111,10 @@ class Glance:
         """Look whether it answers as the release."""
         if self.release is None:
             return plan.Missing(why="there is no release to run yet")
-        return rollout.glance(self.environment, self.release.manifest)
+        found = rollout.glance(self.environment, self.release.manifest)
+        if isinstance(found, plan.Missing):
+            return plan.Missing(why=f"{found.why}; {self.environment.continuity}")
+        return found
 
 
 @dataclass(kw_only=True)

@@ -34,6 +34,10 @@ class Environment(Protocol):
         """What deploy.toml calls it."""
 
     @property
+    def continuity(self) -> str:
+        """How a rollout goes for who uses it, as the plan says it."""
+
+    @property
     def url(self) -> str:
         """The public way to it."""
 

@@ -51,6 +51,11 @@ class Compose:
         return self.project.compose_project(self.name)
 
     @property
+    def continuity(self) -> str:
+        """How a rollout goes for who uses it."""
+        return "a rollout replaces the container: a moment without an answer"
+
+    @property
     def url(self) -> str:
         """The public way to it."""
         return self.settings.url.rstrip("/") or address(self.settings.bind, self.settings.port)
