@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from selfdeploy import (
@@ -171,9 +172,19 @@ class Assembly:
             raise errors.BuildFailed(f"{reference}: pushed, and not there", "inv registry.up")
         return f"{image.repository}-base@{found[0].digest}"
 
+    @property
+    def _dockerfile(self) -> Path:
+        return render.folder(self.project, "docker") / "Dockerfile.sf-server"
+
+    def _tag(self, gated: gates.GatedTree) -> str:
+        """Return the tag of GATED's image: an equal tree on another revision, base or Dockerfile makes another one."""
+        labels = inspection.labels(self.revision, gated.ship, gated.digest)
+        made_on = self.project.image.base or base.recipe("base", self.project.gates.node)
+        return inspection.tag(labels, self._dockerfile.read_bytes(), made_on, self.revision.epoch)
+
     def image(self, gated: gates.GatedTree) -> registry.Image | None:
         """Return the image of GATED that the registry has; None where there is none."""
-        return self.store.image(_tag(gated))
+        return self.store.image(self._tag(gated))
 
     def build(self, gated: gates.GatedTree) -> registry.Image:
         """Return the image of GATED, built and pushed.
@@ -184,19 +195,15 @@ class Assembly:
         """
         if tree.digest(gated.ship) != gated.digest:
             raise errors.TreeChanged(f"{gated.ship}: not what the gates left", "run them again: inv gates --fresh")
-        repository = self.project.image.repository
-        docker = Docker(
-            dockerfile=render.folder(self.project, "docker") / "Dockerfile.sf-server",
-            base=self.base(),
-            timeout=self.project.image.timeout,
-        )
+        reference = f"{self.project.image.repository}:{self._tag(gated)}"
+        docker = Docker(dockerfile=self._dockerfile, base=self.base(), timeout=self.project.image.timeout)
         labels = inspection.labels(self.revision, gated.ship, gated.digest) | {inspection.BASE: docker.base}
-        docker.push(gated.ship, f"{repository}:{_tag(gated)}", labels, self.revision.epoch)
+        docker.push(gated.ship, reference, labels, self.revision.epoch)
         if tree.digest(gated.ship) != gated.digest:
             raise errors.TreeChanged(f"{gated.ship}: changed while it was packed", "run it again: inv gates --fresh")
         found = self.image(gated)
         if found is None:
-            raise errors.BuildFailed(f"{repository}:{_tag(gated)}: pushed, and not there", "see the registry's log")
+            raise errors.BuildFailed(f"{reference}: pushed, and not there", "see the registry's log")
         self.check(gated, found)
         return found
 
@@ -212,7 +219,7 @@ class Assembly:
         if found is None or described is None:
             raise errors.ImageMismatch(f"{reference}: the registry has no such image", "push it there first")
         self.check(gated, found)
-        self.store.put_manifest(described[1], described[0].media_type, _tag(gated))
+        self.store.put_manifest(described[1], described[0].media_type, self._tag(gated))
         return found
 
     def digest(self, reference: str) -> str:
@@ -285,7 +292,3 @@ class Assembly:
             ),
             probes=manifest.PROBES,
         )
-
-
-def _tag(gated: gates.GatedTree) -> str:
-    return f"tree-{gated.digest.removeprefix('sha256:')}"

@@ -1,5 +1,6 @@
 """Whether an image in the registry is what it was asked to be: labels, command line, user and files."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,6 +28,12 @@ def labels(revision: source.Revision, ship: Path, digest: str) -> dict[str, str]
         f"{OCI}.version": str(package.get("version", "0")),
         TREE: digest,
     }
+
+
+def tag(expected: Mapping[str, str], dockerfile: bytes, base: str, epoch: int) -> str:
+    """Return the tag that names all an image is made from: labels (and so the tree), DOCKERFILE, BASE and EPOCH."""
+    parts = [sorted(expected.items()), hashlib.sha256(dockerfile).hexdigest(), base, epoch]
+    return f"image-{hashlib.sha256(json.dumps(parts).encode()).hexdigest()}"
 
 
 def read_labels(store: registry.Registry, child: registry.Child) -> dict[str, Any]:

@@ -73,6 +73,23 @@ def test_one_gated_tree_makes_one_digest(gated: Site) -> None:
     assert again.digest == before.digest
 
 
+def test_equal_trees_of_two_revisions_are_two_images(new_site: Callable[..., Site]) -> None:
+    site = new_site()
+    revisions = [site.answer_as_another_revision(), site.commit("the same again")]
+
+    for revision in revisions:
+        site.git("checkout", "--quiet", "--detach", revision)
+        assert site.inv("gates").returncode == 0
+        done = site.inv("build")
+        assert done.returncode == 0, done.stderr
+        image = store(site).image(done.stdout.strip().partition("@")[2])
+        assert image is not None
+        assert store(site).labels(image)["linux/amd64"][inspection.REVISION] == revision
+
+    trees = {json.loads(file.read_bytes())["tree"] for file in site.folder.glob(".selfdeploy/trees/*/receipt.json")}
+    assert len(trees) == 1
+
+
 def test_only_what_production_needs_is_in_the_image(gated: Site) -> None:
     names = {path.name for path in (ship(gated) / "node_modules").iterdir()}
 
