@@ -4,12 +4,14 @@ import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import pydantic
 
 from selfdeploy import errors
-from selfdeploy.config import FILE, Gate, Project
+from selfdeploy.config import FILE, Compose, Gate, Project
+
+KINDS = "the kinds are compose and kubernetes"
 
 
 def find(start: Path) -> Path:
@@ -44,7 +46,7 @@ def load(start: Path | None = None, *, source: str | None = None) -> Project:
 def parse(data: Mapping[str, Any], *, root: Path) -> Project:
     """Return the project that DATA, a parsed deploy.toml in ROOT, describes."""
     if "root" in data:
-        raise errors.ConfigInvalid(f"{FILE}: root: unknown key", _keys(Project, ()))
+        raise errors.ConfigInvalid(f"{FILE}: root: unknown key", _keys(()))
     try:
         project = Project.model_validate_json(pydantic.TypeAdapter(dict[str, Any]).dump_json(dict(data)))
     except pydantic.ValidationError as exc:
@@ -57,12 +59,16 @@ def parse(data: Mapping[str, Any], *, root: Path) -> Project:
 def _refusal(exc: pydantic.ValidationError) -> errors.ConfigInvalid:
     lines, hint = [], ""
     for problem in exc.errors(include_url=False, include_input=False):
-        where = problem["loc"]
-        text = _say(problem["msg"])
+        where, text = list(problem["loc"]), _say(problem["msg"])
         if problem["type"] == "extra_forbidden":
-            text, hint = "unknown key", _keys(Project, where[:-1])
+            text, hint = "unknown key", _keys(where[:-1])
         elif problem["type"] == "missing":
-            text, hint = "missing", _keys(Project, where[:-1])
+            text, hint = "missing", _keys(where[:-1])
+        elif problem["type"].startswith("union_tag"):
+            tag = problem["ctx"].get("tag")
+            where, text, hint = [*where, "kind"], f"{tag!r} is none" if tag else "missing", KINDS
+        if where[0] == "environments" and where[2:3] != ["kind"]:
+            del where[2:3]  # which kind of environment it was read as
         lines.append(f"{FILE}: {'.'.join(str(part) for part in where)}: {text}")
     return errors.ConfigInvalid("\n".join(lines), hint or "docs/configuration.md lists every key and its type")
 
@@ -73,19 +79,29 @@ def _say(message: str) -> str:
     return own if own != message else own[:1].lower() + own[1:]
 
 
-def _keys(model: type[pydantic.BaseModel], path: Sequence[int | str]) -> str:
+def _keys(path: Sequence[int | str]) -> str:
+    kind: Any = Project
     for part in path:
-        field = model.model_fields.get(str(part))
-        kinds = _models(field.annotation) if field else _models(model)
-        model = kinds[0] if kinds else model
-    known = [name for name, field in model.model_fields.items() if not field.exclude]
+        kind = _within(kind, part)
+    known = [field.alias or name for name, field in kind.model_fields.items() if not field.exclude]
     return f"the keys here are {', '.join(known)}"
+
+
+def _within(kind: Any, part: int | str) -> Any:  # noqa: ANN401 -- annotations are of any type
+    """Return the type of what PART leads to in a value of the type KIND."""
+    if get_origin(kind) is dict:
+        return get_args(kind)[1]
+    models = _models(kind)
+    if len(models) > 1:
+        return next(model for model in models if part in get_args(model.model_fields["kind"].annotation))
+    fields = models[0].model_fields.items()
+    return next(field.annotation for name, field in fields if part in {field.alias, name})
 
 
 def _models(kind: Any) -> list[type[pydantic.BaseModel]]:  # noqa: ANN401 -- annotations are of any type
     if isinstance(kind, type) and issubclass(kind, pydantic.BaseModel):
         return [kind]
-    return [model for inner in getattr(kind, "__args__", ()) for model in _models(inner)]
+    return [model for inner in get_args(kind) for model in _models(inner)]
 
 
 def _check_order(project: Project) -> None:
@@ -109,20 +125,25 @@ def _check_order(project: Project) -> None:
 
 
 def _check_apart(project: Project, name: str, others: Sequence[str]) -> None:
-    environment = project.environment(name)
+    mine = _places(project, name)
     for other in others:
-        if environment.engine != project.environment(other).engine:
-            continue
-        if project.compose_project(name) == project.compose_project(other):
-            raise errors.ConfigInvalid(
-                f"{FILE}: environments.{name}.project: {other} has the same",
-                "each one has a project of its own",
-            )
-        there = project.environment(other)
-        if (environment.bind, environment.port) == (there.bind, there.port):
-            raise errors.ConfigInvalid(
-                f"{FILE}: environments.{name}.port: {other} has the same", "each one has a port of its own"
-            )
+        for place, value in _places(project, other).items():
+            if mine.get(place) == value:
+                raise errors.ConfigInvalid(
+                    f"{FILE}: environments.{name}.{place}: {other} has the same", "each one has its own"
+                )
+
+
+def _places(project: Project, name: str) -> dict[str, tuple[object, ...]]:
+    """Return what only one environment can have, by the key that says it."""
+    environment = project.environment(name)
+    if isinstance(environment, Compose):
+        return {
+            "project": (environment.engine, project.compose_project(name)),
+            "port": (environment.engine, environment.bind, environment.port),
+        }
+    told: dict[str, tuple[object, ...]] = {"name": (*environment.cluster, environment.namespace, environment.name)}
+    return {**told, "ingress.host": (*environment.cluster, environment.ingress.host)} if environment.ingress else told
 
 
 def _check_gates(gates: Mapping[str, Gate]) -> None:

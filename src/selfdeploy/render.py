@@ -1,6 +1,7 @@
 """From a manifest and an environment to the files its runtime takes; pure, and equal input makes equal bytes."""
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,9 +10,10 @@ from typing import Any
 import jinja2
 
 from selfdeploy import config, errors
-from selfdeploy.manifest import Manifest
+from selfdeploy.manifest import PROBES, Manifest
 
 LABEL = "dev.selfdeploy"
+MANAGED_BY = "app.kubernetes.io/managed-by"
 HEALTHCHECK = (
     'fetch("http://127.0.0.1:4000/api/healthz",{redirect:"manual"})'
     ".then(r=>process.exit(r.status===200?0:1),()=>process.exit(1))"
@@ -26,9 +28,9 @@ def folder(project: config.Project, name: str) -> Path:
     raise FileNotFoundError(name)
 
 
-def manifest_volume(manifest: Manifest) -> str:
-    """Return the name of the volume that holds MANIFEST; its content names it."""
-    return f"sf-manifest-{manifest.release.removeprefix('sha256:')[:24]}"
+def manifest_name(manifest: Manifest, prefix: str = "sf") -> str:
+    """Return the name of what holds MANIFEST on a runtime, PREFIX in front; its content names it."""
+    return f"{prefix}-manifest-{manifest.release.removeprefix('sha256:')[:24]}"
 
 
 def labels(manifest: Manifest) -> dict[str, str]:
@@ -46,32 +48,8 @@ def _encode(value: object, **options: Any) -> str:  # noqa: ANN401 -- whatever j
     return re.sub("[^ -~]", lambda found: f"\\U{ord(found[0]):08x}", text)
 
 
-def compose(project: config.Project, name: str, manifest: Manifest) -> str:
-    """Return the Compose file that runs MANIFEST's release in the environment NAME."""
-    environment = project.environment(name)
-    engine = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folder(project, "templates")),
-        undefined=jinja2.StrictUndefined,
-        autoescape=False,  # noqa: S701 -- YAML, where every string passes tojson
-        keep_trailing_newline=True,
-    )
-    engine.policies["json.dumps_function"] = _encode
-    return engine.get_template("compose.yml.j2").render(
-        project=project.compose_project(name),
-        image=manifest.image.reference,
-        grace=f"{environment.grace:g}s",
-        variables=sorted(environment.variables.items()),
-        secrets=sorted(environment.secrets),
-        labels=sorted(labels(manifest).items()),
-        bind=environment.bind,
-        port=environment.port,
-        healthcheck=HEALTHCHECK,
-        manifest_volume=manifest_volume(manifest),
-    )
-
-
-def vega(project: config.Project, values: Mapping[str, object]) -> str:
-    """Return the Compose file of the vega server that VALUES describe; the project's own template wins."""
+def _fill(project: config.Project, template: str, values: Mapping[str, object]) -> str:
+    """Return TEMPLATE, the project's own or else the one that comes with us, with VALUES in it."""
     places = (project.root, Path(__file__).parent, Path(__file__).parents[2])
     engine = jinja2.Environment(
         loader=jinja2.FileSystemLoader(places),
@@ -80,8 +58,151 @@ def vega(project: config.Project, values: Mapping[str, object]) -> str:
         keep_trailing_newline=True,
     )
     engine.policies["json.dumps_function"] = _encode
-    engine.filters["quoted"] = lambda text: _encode(text.replace("$", "$$"))  # Compose reads $ as a variable
+    engine.filters["quoted"] = lambda text: _encode(text.replace("$", "$$"))  # Compose and the kubelet expand $
     try:
-        return engine.get_template("compose.vega.yml.j2").render(values, healthcheck=HEALTHCHECK)
+        return engine.get_template(template).render(values, healthcheck=HEALTHCHECK)
     except jinja2.TemplateError as exc:
-        raise errors.ConfigInvalid(f"compose.vega.yml.j2: {exc}", "compare it with the one that comes with us") from exc
+        raise errors.ConfigInvalid(f"{template}: {exc}", "compare it with the one that comes with us") from exc
+
+
+def compose(project: config.Project, name: str, manifest: Manifest) -> str:
+    """Return the Compose file that runs MANIFEST's release in the environment NAME."""
+    environment = project.compose(name)
+    values = {
+        "project": project.compose_project(name),
+        "image": manifest.image.reference,
+        "grace": f"{environment.grace:g}s",
+        "variables": sorted(environment.variables.items()),
+        "secrets": sorted(environment.secrets),
+        "labels": sorted(labels(manifest).items()),
+        "bind": environment.bind,
+        "port": environment.port,
+        "manifest_volume": manifest_name(manifest),
+    }
+    return _fill(project, "templates/compose.yml.j2", values)
+
+
+def vega(project: config.Project, values: Mapping[str, object]) -> str:
+    """Return the Compose file of the vega server that VALUES describe; the project's own template wins."""
+    return _fill(project, "compose.vega.yml.j2", values)
+
+
+def kubernetes(project: config.Project, name: str, manifest: Manifest) -> str:
+    """Return the objects that run MANIFEST's release in the environment NAME, as one YAML text of many documents."""
+    return "".join(f"---\n{text}" for text in objects(project, name, manifest).values())
+
+
+def objects(project: config.Project, name: str, manifest: Manifest) -> dict[str, str]:
+    """Return the same objects by the name of the file each is in, in the order in which they are applied."""
+    environment = project.kubernetes(name)
+    values = _common(environment) | _pod(environment, manifest)
+    told = {"service-account": values, "config-map": values}
+    for volume, settings in environment.storage.volumes.items():
+        if settings.claim is None:
+            claim = {"volume": settings, "claim": _claim(environment, volume)}
+            told[f"persistent-volume-claim-{volume}"] = values | claim
+    told |= {"network-policy": values, "service": values, "deployment": values}
+    if environment.replicas > 1:
+        told["pod-disruption-budget"] = values
+    for ingress, more in _ingresses(environment, manifest).items():
+        told[ingress] = values | more
+    return {
+        f"{file}.yml": _fill(project, f"templates/kubernetes/{_template(file)}.yml.j2", given)
+        for file, given in told.items()
+    }
+
+
+def selector(environment: config.Kubernetes) -> dict[str, str]:
+    """Return the labels that tell ENVIRONMENT's pods from others: the same for every release, for ever."""
+    return {"app.kubernetes.io/name": "sf", "app.kubernetes.io/instance": environment.name}
+
+
+def annotations(manifest: Manifest) -> dict[str, str]:
+    """Return what an object of a release says of it."""
+    return {
+        f"{LABEL}/revision": manifest.source.revision,
+        f"{LABEL}/release": manifest.release,
+        f"{LABEL}/digest": manifest.image.digest,
+    }
+
+
+def _common(environment: config.Kubernetes) -> dict[str, object]:
+    """Return what the objects that are the same for every release are made of."""
+    namespaces = (
+        {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}
+        for namespace in sorted(environment.network.namespaces)
+    )
+    addresses = ({"ipBlock": {"cidr": address}} for address in sorted(environment.network.addresses))
+    return {
+        "name": environment.name,
+        "namespace": environment.namespace,
+        "selector": selector(environment),
+        "labels": {**selector(environment), MANAGED_BY: "selfdeploy"},
+        "pull_secrets": sorted(environment.pull_secrets),
+        "peers": [*namespaces, *addresses],
+    }
+
+
+def _pod(environment: config.Kubernetes, manifest: Manifest) -> dict[str, object]:
+    """Return what the objects of MANIFEST's release are made of."""
+    drain = environment.drain if environment.rolls else 0
+    volumes = environment.storage.volumes.items()
+    return {
+        "annotations": annotations(manifest),
+        "release_labels": {
+            **selector(environment),
+            MANAGED_BY: "selfdeploy",
+            "app.kubernetes.io/version": manifest.source.revision,
+        },
+        "manifest_name": manifest_name(manifest, environment.name),
+        "manifest": manifest.bytes.decode(),
+        "image": manifest.image.reference,
+        "architectures": sorted({platform.split("/")[1] for platform in manifest.image.platforms}),
+        "replicas": environment.replicas,
+        "deadline": math.ceil(environment.deadline),
+        "rolls": environment.rolls,
+        "shares_node": environment.shares_node,
+        # What stops the pod first and the server after it share one period, and the server gets the whole grace.
+        "drain": drain,
+        "termination": drain + math.ceil(environment.grace),
+        "startup": environment.startup,
+        "variables": sorted(environment.variables.items()),
+        "secrets": sorted((name, secret.model_dump()) for name, secret in environment.secrets.items()),
+        "healthz": manifest.probes["healthz"],
+        "ready": manifest.probes["ready"],
+        "requests": environment.resources.requests,
+        "limits": environment.resources.limits,
+        "claims": [(volume, settings.claim or _claim(environment, volume)) for volume, settings in volumes],
+    }
+
+
+def _claim(environment: config.Kubernetes, volume: str) -> str:
+    return f"{environment.name}-{volume}"
+
+
+def _ingresses(environment: config.Kubernetes, manifest: Manifest) -> dict[str, dict[str, object]]:
+    """Return what the Ingress is made of, and the one without a login where there is a login."""
+    ingress = environment.ingress
+    if ingress is None:
+        return {}
+    told: dict[str, dict[str, object]] = {
+        "ingress": {
+            "ingress": ingress,
+            "ingress_name": environment.name,
+            "ingress_annotations": {**ingress.annotations, **ingress.guard},
+            "paths": [("/", "Prefix")],
+        }
+    }
+    if ingress.guard:
+        told["ingress-probes"] = {
+            "ingress": ingress,
+            "ingress_name": f"{environment.name}-probes",
+            "ingress_annotations": ingress.annotations,
+            "paths": [(path, "Exact") for path in sorted({manifest.probes[probe] for probe in PROBES})],
+        }
+    return told
+
+
+def _template(file: str) -> str:
+    """Return the template that FILE is made from: two of a kind have one."""
+    return next(kind for kind in ("persistent-volume-claim", "ingress", file) if file.startswith(kind))

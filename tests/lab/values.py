@@ -38,6 +38,10 @@ def an_environment(port: int, **keys: object) -> dict[str, object]:
     return {"kind": "compose", "port": port, **keys}
 
 
+def a_namespace(**keys: object) -> dict[str, object]:
+    return {"kind": "kubernetes", "context": "lab", "namespace": "sf-test", **keys}
+
+
 def a_version(made: manifest.Manifest, **told: object) -> Answer:
     """What a replica of MADE's release answers, but for what is TOLD otherwise."""
     value = {

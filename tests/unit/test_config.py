@@ -82,7 +82,10 @@ def test_a_wrong_config_is_refused_with_its_path(data: dict[str, Any], said: str
         ({"sauce": {}}, "the keys here are source, gates, image, probes, environments"),
         ({"source": {"pth": "x"}}, "the keys here are path, repository"),
         ({"gates": {"override": {"lint": {"command": ["x"], "ned": []}}}}, "command, needs, timeout, minimum_tests"),
-        ({"environments": {"url": an_environment(1, prt=2)}}, "the keys here are kind, project, engine"),
+        (
+            {"environments": {"url": an_environment(1, prt=2)}},
+            "the keys here are kind, after, variables, authority, grace, project, engine",
+        ),
         ({"environments": {"test": an_environment(1, secrets={"A": {"evn": "B"}})}}, "the keys here are env, file"),
     ],
 )

@@ -3,6 +3,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from pydantic.fields import FieldInfo
+
 from lab import golden
 from selfdeploy import config, errors, manifest
 
@@ -13,12 +15,20 @@ def rows(page: str, first: str) -> set[str]:
     return set(re.findall(rf"^\| {first} \|.*", (DOCS / page).read_text(), re.MULTILINE))
 
 
+def kinds(base: type[config.Value]) -> set[type[config.Value]]:
+    return {kind for child in base.__subclasses__() for kind in {child, *kinds(child)}}
+
+
+def default(field: FieldInfo) -> str:
+    if isinstance(field.default, config.Value):
+        return "below"
+    return "needed" if field.is_required() else f"`{field.default!r}`"
+
+
 def keys() -> Iterator[str]:
-    for kind in config.Value.__subclasses__():
+    for kind in kinds(config.Value) - {config.Common, config.Project}:
         for name, field in kind.model_fields.items():
-            default = "needed" if field.is_required() else f"`{field.default!r}`"
-            if kind is not config.Project:
-                yield f"| `{name}` | {field.description} | {default} |"
+            yield f"| `{field.alias or name}` | {field.description} | {default(field)} |"
 
 
 def test_the_docs_list_every_exit_code_and_no_other() -> None:

@@ -1,11 +1,12 @@
 from pathlib import Path
 from typing import Any
 
+import kubernetes_validate
 import pytest
 import yaml
 
 from lab import golden
-from lab.values import CHILD, INDEX, REVISION, a_manifest, a_project, an_environment
+from lab.values import CHILD, INDEX, REVISION, a_manifest, a_namespace, a_project, an_environment
 from selfdeploy import manifest, render
 
 HOSTILE = 'a"b: $x ${y}\n- {{ z }} </> \\ \x7f\x85\u2028 ü 😀'
@@ -107,8 +108,8 @@ def test_the_manifest_is_mounted_read_only_from_a_volume_that_its_content_names(
 
     mounts = [mount for mount in told["services"]["server"]["volumes"] if mount["source"] == "manifest"]
     assert mounts == [{"type": "volume", "source": "manifest", "target": "/run/selfdeploy", "read_only": True}]
-    assert told["volumes"]["manifest"] == {"name": render.manifest_volume(made), "external": True}
-    assert render.manifest_volume(made) != render.manifest_volume(other)
+    assert told["volumes"]["manifest"] == {"name": render.manifest_name(made), "external": True}
+    assert render.manifest_name(made) != render.manifest_name(other)
 
 
 def test_the_grace_is_what_the_config_says() -> None:
@@ -134,3 +135,18 @@ def test_a_template_that_asks_for_what_there_is_not_is_refused(tmp_path: Path) -
 def test_a_folder_that_nobody_has_is_named() -> None:
     with pytest.raises(FileNotFoundError, match="nothing-of-the-kind"):
         render.folder(a_project(), "nothing-of-the-kind")
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {},
+        {"replicas": 2, "strategy": "rolling", "pull_secrets": ["registry"], "network": {"addresses": ["10.0.0.0/8"]}},
+        {"ingress": {"host": "sf.example.test", "tls": "sf-tls", "guard": {"example.test/login": "yes"}}},
+    ],
+)
+def test_every_object_is_one_that_kubernetes_takes(keys: dict[str, object]) -> None:
+    text = render.kubernetes(a_project(environments={"test": a_namespace(**keys)}), "test", a_manifest())
+
+    for told in yaml.safe_load_all(text):
+        kubernetes_validate.validate(told, "1.34", strict=True)

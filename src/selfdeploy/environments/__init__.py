@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from selfdeploy import config
+from selfdeploy import config, errors
 from selfdeploy.environments import record
 from selfdeploy.manifest import Manifest
 from selfdeploy.provenance import Holder
@@ -90,7 +90,10 @@ def connect(project: config.Project, name: str) -> Environment:
     Raises:
         errors.ConfigInvalid: there is none.
     """
-    project.environment(name)
+    if isinstance(project.environment(name), config.Kubernetes):
+        raise errors.ConfigInvalid(
+            f"deploy.toml: environments.{name}.kind: kubernetes: this version renders it and does not run it"
+        )
     from selfdeploy.environments.compose import Compose  # noqa: PLC0415 -- python-on-whales loads where it is needed
 
     return Compose(project, name)

@@ -41,9 +41,9 @@ class Compose:
     _images: dict[str, frozenset[str]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
-    def settings(self) -> config.Environment:
+    def settings(self) -> config.Compose:
         """What deploy.toml says of it."""
-        return self.project.environment(self.name)
+        return self.project.compose(self.name)
 
     @property
     def compose_project(self) -> str:
@@ -242,7 +242,7 @@ class Compose:
             raise errors.CommandFailed(f"{self.name}: docker compose up: exit code {outcome.code}", said)
 
     def _place_manifest(self, manifest: Manifest) -> None:
-        volume = render.manifest_volume(manifest)
+        volume = render.manifest_name(manifest)
         self.engine.run("volume", "create", "--label", f"{render.LABEL}.release={manifest.release}", volume)
         argv = ["run", "--interactive", "--rm", *CONFINED, "--user", "0:0", "--volume", f"{volume}:/m"]
         argv += ["--entrypoint", "node", manifest.image.reference, "-e", WRITE, "/m/sf-release-manifest.json"]

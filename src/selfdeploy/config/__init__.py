@@ -1,26 +1,40 @@
 """deploy.toml as frozen values: every key checked by name, every default on its field."""
 
-import ipaddress
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 import pydantic
 
 from selfdeploy import errors
+from selfdeploy.config.compose import Compose
+from selfdeploy.config.environment import Common
+from selfdeploy.config.kubernetes import Kubernetes
+from selfdeploy.config.values import Name, Port, Seconds, Value, Variable
+
+__all__ = [
+    "FILE",
+    "REQUIRED",
+    "Common",
+    "Compose",
+    "Environment",
+    "Gate",
+    "Gates",
+    "Image",
+    "Kubernetes",
+    "Name",
+    "Port",
+    "Probes",
+    "Project",
+    "Seconds",
+    "Source",
+    "Value",
+    "Variable",
+    "Vega",
+]
 
 FILE = "deploy.toml"
-
-Name = Annotated[str, pydantic.Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")]
-Variable = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-Seconds = Annotated[float, pydantic.Field(gt=0, le=86_400)]
-Port = Annotated[int, pydantic.Field(ge=1, le=65_535)]
-
-
-class Value(pydantic.BaseModel):
-    """A frozen value that refuses keys it does not know."""
-
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", strict=True)
+Kind = TypeVar("Kind", bound=Common)
 
 
 class Source(Value):
@@ -106,57 +120,8 @@ class Probes(Value):
     rpc: bool = pydantic.Field(default=False, description="Also call `ping` on the RPC endpoint, from inside.")
 
 
-class Secret(Value):
-    """Where a secret's value is; exactly one of the two."""
-
-    env: Variable | None = pydantic.Field(None, description="The caller's environment variable that holds it.")
-    file: str | None = pydantic.Field(None, description="The file that holds it.")
-
-    @pydantic.model_validator(mode="after")
-    def _one(self) -> "Secret":
-        if (self.env is None) == (self.file is None):
-            raise ValueError("exactly one of 'env' and 'file' is needed")
-        return self
-
-
-RESERVED = ("HOME", "PATH", "SF_RELEASE_MANIFEST", "SF_WEB_PROJECT_CWD", "SF_WEB_HOST", "SF_WEB_PORT")
-"""What the contract says of the server's environment, and what runs the docker command."""
-
-
-class Environment(Value):
-    """One place the release is rolled out to."""
-
-    kind: Literal["compose"] = pydantic.Field(description="The runtime.")
-    project: Name | None = pydantic.Field(None, description="The Compose project; `sf-` and the name when left out.")
-    engine: str = pydantic.Field("", description="The engine's address; DOCKER_HOST or the local one when empty.")
-    bind: str = pydantic.Field("127.0.0.1", description="The address the port is published on.")
-    port: Port = pydantic.Field(description="The port that is published.")
-    url: str = pydantic.Field(
-        "", pattern=r"^(|https?://[^\s]+)$", description="The public way to it; bind and port when empty."
-    )
-    after: tuple[str, ...] | None = pydantic.Field(
-        None, description="The environments that have to prove a release first; all before it when left out."
-    )
-    variables: dict[Variable, str] = pydantic.Field({}, description="Environment variables of the server.")
-    secrets: dict[Variable, Secret] = pydantic.Field({}, description="Secret environment variables of the server.")
-    authority: Literal["any", "forgejo"] = pydantic.Field("any", description="Who may have built a release.")
-    grace: Seconds = pydantic.Field(15.0, description="Seconds between SIGTERM and SIGKILL.")
-
-    @pydantic.field_validator("bind")
-    @classmethod
-    def _address(cls, bind: str) -> str:
-        ipaddress.ip_address(bind)
-        return bind
-
-    @pydantic.model_validator(mode="after")
-    def _names(self) -> "Environment":
-        names = {*self.variables, *self.secrets}
-        taken = sorted(name for name in names if name in RESERVED or name.startswith(("DOCKER_", "COMPOSE_")))
-        if taken:
-            raise ValueError(f"{', '.join(taken)}: not to be set here; the server or the docker command has its own")
-        if twice := sorted(set(self.variables) & set(self.secrets)):
-            raise ValueError(f"{', '.join(twice)}: both a variable and a secret")
-        return self
+Environment = Annotated[Compose | Kubernetes, pydantic.Field(discriminator="kind")]
+"""One place the release is rolled out to."""
 
 
 class Vega(Value):
@@ -184,8 +149,8 @@ class Project(Value):
     probes: Probes = pydantic.Field(Probes(), description="How an environment is asked until it settles.")
     environments: dict[Name, Environment] = pydantic.Field(
         {
-            "test": Environment(kind="compose", port=4101),
-            "prod": Environment(kind="compose", port=4100),
+            "test": Compose(kind="compose", port=4101),
+            "prod": Compose(kind="compose", port=4100),
         },
         description="The environments, in order.",
     )
@@ -202,7 +167,7 @@ class Project(Value):
         """Where `inv manifest` writes the release manifest."""
         return self.root / "dist" / "sf-release-manifest.json"
 
-    def environment(self, name: str) -> Environment:
+    def environment(self, name: str) -> Compose | Kubernetes:
         """Return the environment called NAME, or say which there are."""
         if name not in self.environments:
             raise errors.ConfigInvalid(
@@ -219,10 +184,24 @@ class Project(Value):
         names = list(self.environments)
         return tuple(names[: names.index(name)])
 
+    def compose(self, name: str) -> Compose:
+        """Return the environment NAME, which is of kind `compose`."""
+        return _of(self.environment(name), Compose)
+
+    def kubernetes(self, name: str) -> Kubernetes:
+        """Return the environment NAME, which is of kind `kubernetes`."""
+        return _of(self.environment(name), Kubernetes)
+
     def compose_project(self, name: str) -> str:
         """Return the Compose project of the environment NAME."""
-        return self.environment(name).project or f"sf-{name}"
+        return self.compose(name).project or f"sf-{name}"
 
     def source_path(self) -> Path:
         """Return the folder of SF's checkout."""
         return (self.root / Path(self.source.path).expanduser()).resolve()
+
+
+def _of(environment: Common, kind: type[Kind]) -> Kind:
+    if not isinstance(environment, kind):
+        raise TypeError(f"an environment of kind {environment.kind}, taken for another")  # a bug, not an input
+    return environment
