@@ -18,7 +18,7 @@ from selfdeploy import (
     process,
     provenance,
     registry,
-    render,
+    shipped,
     source,
     tree,
 )
@@ -174,7 +174,7 @@ class Assembly:
 
     @property
     def _dockerfile(self) -> Path:
-        return render.folder(self.project, "docker") / "Dockerfile.sf-server"
+        return shipped.find(self.project, "docker/Dockerfile.sf-server")
 
     def _tag(self, gated: gates.GatedTree) -> str:
         """Return the tag of GATED's image: an equal tree on another revision, base or Dockerfile makes another one."""

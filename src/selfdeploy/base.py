@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from selfdeploy import config, errors, process, render
+from selfdeploy import config, errors, process, shipped
 
 SUITE = "bookworm"
 PACKAGES = {
@@ -58,7 +58,6 @@ def build(project: config.Project, kind: str, tag: str) -> None:
     Raises:
         errors.BuildFailed: mmdebstrap or the engine did not make it; the end of what it said is the hint.
     """
-    docker = render.folder(project, "docker")
     project.work.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=project.work, prefix="base-") as scratch:
         context = Path(scratch)
@@ -69,8 +68,8 @@ def build(project: config.Project, kind: str, tag: str) -> None:
             if kind == "base":
                 shutil.copy2(_node(project), context / "node")
             else:
-                shutil.copy2(docker / "registry.yml", context / "registry.yml")
-            file = docker / f"Dockerfile.{kind}"
+                shutil.copy2(shipped.find(project, "docker/registry.yml"), context / "registry.yml")
+            file = shipped.find(project, f"docker/Dockerfile.{kind}")
             buildx = not process.run(["docker", "buildx", "version"], timeout=20, check=False).code
             builder = ["buildx", "build", "--load"] if buildx else ["build"]
             process.run(["docker", *builder, "--quiet", "-f", str(file), "-t", tag, scratch], timeout=600)

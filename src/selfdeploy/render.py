@@ -4,12 +4,11 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import jinja2
 
-from selfdeploy import config, errors
+from selfdeploy import config, errors, shipped
 from selfdeploy.manifest import PROBES, Manifest
 
 LABEL = "dev.selfdeploy"
@@ -18,14 +17,6 @@ HEALTHCHECK = (
     'fetch("http://127.0.0.1:4000/api/healthz",{redirect:"manual"})'
     ".then(r=>process.exit(r.status===200?0:1),()=>process.exit(1))"
 )
-
-
-def folder(project: config.Project, name: str) -> Path:
-    """Return the folder NAME (`templates` or `docker`): the project's own, or else the one that comes with us."""
-    for place in (project.root / name, Path(__file__).parent / name, Path(__file__).parents[2] / name):
-        if place.is_dir():
-            return place
-    raise FileNotFoundError(name)
 
 
 def manifest_name(manifest: Manifest, prefix: str = "sf") -> str:
@@ -50,9 +41,8 @@ def _encode(value: object, **options: Any) -> str:  # noqa: ANN401 -- whatever j
 
 def _fill(project: config.Project, template: str, values: Mapping[str, object]) -> str:
     """Return TEMPLATE, the project's own or else the one that comes with us, with VALUES in it."""
-    places = (project.root, Path(__file__).parent, Path(__file__).parents[2])
     engine = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(places),
+        loader=jinja2.FileSystemLoader(shipped.places(project)),
         undefined=jinja2.StrictUndefined,
         autoescape=False,  # noqa: S701 -- YAML, where every string passes tojson or quoted
         keep_trailing_newline=True,

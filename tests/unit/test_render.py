@@ -132,11 +132,6 @@ def test_a_template_that_asks_for_what_there_is_not_is_refused(tmp_path: Path) -
         render.compose(a_project(tmp_path), "prod", a_manifest())
 
 
-def test_a_folder_that_nobody_has_is_named() -> None:
-    with pytest.raises(FileNotFoundError, match="nothing-of-the-kind"):
-        render.folder(a_project(), "nothing-of-the-kind")
-
-
 @pytest.mark.parametrize(
     "keys",
     [

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from python_on_whales.exceptions import DockerException
 
-from selfdeploy import config, errors, probe, render, tree
+from selfdeploy import config, errors, probe, render, shipped, tree
 from selfdeploy.environments import engine
 from selfdeploy.vega import live, mounts, translate
 from selfdeploy.vega.container import HOLDING, LABEL, Server, read, settings_of
@@ -111,7 +111,7 @@ class Engine(engine.Engine):
             "name": self.name,
             "image": image.tag,
             "base": image.base,
-            "context": str(render.folder(self.project, "docker")),
+            "context": str(shipped.find(self.project, "docker/Dockerfile.source-server").parent),
             "uid": settings.uid,
             "gid": settings.gid,
             "home": mounts.HOME,

@@ -7,7 +7,7 @@ from pathlib import Path
 import python_on_whales
 from python_on_whales.exceptions import DockerException
 
-from selfdeploy import base, config, errors, process, render
+from selfdeploy import base, config, errors, process, shipped
 from selfdeploy.vega import translate
 from selfdeploy.vega.settings import Settings
 
@@ -29,7 +29,7 @@ def choose(project: config.Project, settings: Settings) -> Image:
     reference = project.image.base
     if not reference:
         reference = base.provide(project, "base")
-    dockerfile = (render.folder(project, "docker") / "Dockerfile.source-server").read_bytes()
+    dockerfile = shipped.find(project, "docker/Dockerfile.source-server").read_bytes()
     parts = (hashlib.sha256(dockerfile).hexdigest(), reference, str(settings.uid), str(settings.gid))
     recipe = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
     return Image(tag=f"{project.vega.name}:{recipe}", base=reference)
