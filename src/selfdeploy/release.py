@@ -3,7 +3,7 @@
 import contextlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,8 @@ from selfdeploy import (
 )
 from selfdeploy.assembly import Assembly, Release
 from selfdeploy.console import Console
-from selfdeploy.environments import fitness
+from selfdeploy.environments import fitness, queue
+from selfdeploy.environments.queue import Queue
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Releasing:
 
     project: config.Project
     console: Console
+    queue: Queue = field(default_factory=Queue)
 
     @cached_property
     def assembly(self) -> Assembly:
@@ -102,6 +104,7 @@ class Releasing:
         reachable = [environments.connect(self.project, name) for name in names]
         for environment in reachable:
             environment.refuse_unfit()
+            self.queue.refuse_held(environment)
         self.ready_registry()
         self.assembly.store.may_push()
 
@@ -168,7 +171,12 @@ class Releasing:
         """Have NAMES run RELEASE, in order, the environments PROVED being proven first; under the locks of all."""
         proofs: list[rollout.Proof] = []
         with contextlib.ExitStack() as held:
-            common: dict[str, Any] = {"release": release, "held": held, "holder": provenance.read_holder()}
+            common: dict[str, Any] = {
+                "release": release,
+                "held": held,
+                "holder": provenance.read_holder(),
+                "queue": self.queue,
+            }
             before = [
                 stages.Prove(environment=environments.connect(self.project, name), proofs=proofs, **common)
                 for name in proved
@@ -187,7 +195,9 @@ class Releasing:
         Raises:
             errors.NotProven: an environment before it does not prove RELEASE, or nobody asked it to.
         """
-        environments.connect(self.project, name).refuse_unfit()
+        environment = environments.connect(self.project, name)
+        environment.refuse_unfit()
+        self.queue.refuse_held(environment)
         self._settle([name], release, older=older, proved=self.project.before(name) if promoting else ())
 
     def probe(self, name: str, wanted: str = "", revision: str = "") -> tuple[str, dict[str, object]]:
@@ -220,6 +230,10 @@ class Releasing:
         return "\n".join(lines), {**data, "environments": urls}
 
 
-def load(console: Console, *, source_path: str = "", start: Path | None = None) -> Releasing:
-    """Return what the project of START, or of this folder, releases; SOURCE_PATH takes the place of its source."""
-    return Releasing(deploy_toml.load(start, source=source_path or None), console)
+def load(console: Console, *, source_path: str = "", start: Path | None = None, wait: str = "") -> Releasing:
+    """Return what the project of START, or of this folder, releases; SOURCE_PATH takes the place of its source.
+
+    WAIT is how long one waits for who holds an environment, as `queue.parse` reads it.
+    """
+    project = deploy_toml.load(start, source=source_path or None)
+    return Releasing(project, console, queue.parse(wait, console.note))

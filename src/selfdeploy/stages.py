@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from selfdeploy import errors, plan, provenance, rollout
 from selfdeploy.assembly import Assembly, Release
 from selfdeploy.environments import Environment, Lock
+from selfdeploy.environments.queue import Queue
 
 
 @dataclass(kw_only=True)
@@ -125,6 +126,7 @@ class Prove:
     release: Release
     held: contextlib.ExitStack
     holder: provenance.Holder
+    queue: Queue = field(default_factory=Queue)
     proofs: list[rollout.Proof] = field(default_factory=list)
 
     @property
@@ -145,7 +147,7 @@ class Prove:
         """Return the environment's lock, held from now on; the engine gets the image first, which the lock runs."""
         image = self.release.manifest.image.reference
         self.environment.fetch(image)
-        return self.held.enter_context(self.environment.hold(image, self.holder))
+        return self.held.enter_context(self.queue.hold(self.environment, image, self.holder))
 
     def _proven(self) -> Sequence[rollout.Proof]:
         return [proof for proof in self.proofs if proof.environment == self.name]

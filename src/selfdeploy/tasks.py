@@ -26,6 +26,7 @@ HELP = {
     "revision": "The release of that revision instead of HEAD's.",
     "source": "SF's checkout; deploy.toml's source.path when left out.",
     "tail": "How many lines.",
+    "wait": "Wait for who holds the environment, so many seconds; an hour when none are given.",
     "workspace": "The repository at /workspace; SF's checkout when left out.",
     "workspaces": "The folder of repositories to switch to; the parent of SF's checkout when left out.",
     "to": "release: the environment to stop after; rollback: a release, digest or revision that it has proven.",
@@ -67,7 +68,8 @@ def command(function: Callable[..., None]) -> Any:  # noqa: ANN401 -- invoke's T
     more = [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=False) for n in ("json", "quiet")]
     run.__signature__ = inspect.Signature([context, *given[1:], *more])  # type: ignore[attr-defined]
     names = {parameter.name for parameter in (*given[1:], *more)}
-    return task(run, help={name: text for name, text in HELP.items() if name in names})
+    optional = [name for name in names if name == "wait"]
+    return task(run, help={name: text for name, text in HELP.items() if name in names}, optional=optional)
 
 
 @command
@@ -100,12 +102,18 @@ def manifest(show: Console, source: str = "", release: str = "", revision: str =
 
 @command
 def rollout(
-    show: Console, environment: str, source: str = "", release: str = "", revision: str = "", older: bool = False
+    show: Console,
+    environment: str,
+    source: str = "",
+    release: str = "",
+    revision: str = "",
+    older: bool = False,
+    wait: str = "",
 ) -> None:
     """Roll the release out to ENVIRONMENT, the first one; what comes after another takes inv promote."""
     from selfdeploy import release as releases
 
-    releasing = releases.load(show, source_path=source)
+    releasing = releases.load(show, source_path=source, wait=wait)
     wanted = releasing.require(release, revision)
     releasing.rollout(environment, wanted, older=older)
     show.result(*releasing.summary([environment], wanted))
@@ -113,12 +121,18 @@ def rollout(
 
 @command
 def promote(
-    show: Console, environment: str, source: str = "", release: str = "", revision: str = "", older: bool = False
+    show: Console,
+    environment: str,
+    source: str = "",
+    release: str = "",
+    revision: str = "",
+    older: bool = False,
+    wait: str = "",
 ) -> None:
     """Roll the release out to ENVIRONMENT, with the proof, made now, of every environment before it."""
     from selfdeploy import release as releases
 
-    releasing = releases.load(show, source_path=source)
+    releasing = releases.load(show, source_path=source, wait=wait)
     wanted = releasing.require(release, revision)
     releasing.rollout(environment, wanted, older=older, promoting=True)
     show.result(*releasing.summary([environment], wanted))
@@ -144,33 +158,41 @@ def plan(show: Console, source: str = "") -> None:
 
 @command
 def release(
-    show: Console, source: str = "", to: str = "", fresh: bool = False, image: str = "", older: bool = False
+    show: Console,
+    source: str = "",
+    to: str = "",
+    fresh: bool = False,
+    image: str = "",
+    older: bool = False,
+    wait: str = "",
 ) -> None:
     """Take HEAD of SF through gates, image and manifest to every environment, up to --to."""
     from selfdeploy import release as releases
 
-    releasing = releases.load(show, source_path=source)
+    releasing = releases.load(show, source_path=source, wait=wait)
     released = releasing.converge(to=to, fresh=fresh, foreign=image, older=older)
     show.result(*releasing.summary(releasing.names(to), released))
 
 
 @command
-def rollback(show: Console, environment: str, to: str = "") -> None:
+def rollback(show: Console, environment: str, to: str = "", wait: str = "") -> None:
     """Put ENVIRONMENT back to what it proved before."""
     from selfdeploy import deploy_toml, upkeep
+    from selfdeploy.environments import queue
 
     with show.stage(environment):
-        proven = upkeep.roll_back(deploy_toml.load(), environment, to)
+        proven = upkeep.roll_back(deploy_toml.load(), environment, to, queue.parse(wait, show.note))
     told = proven.model_dump(exclude={"manifest", "rendered"})
     show.result(f"{environment} runs {proven.revision} ({proven.digest}), proven", told)
 
 
 @command
-def unhold(show: Console, environment: str, digest: str) -> None:
+def unhold(show: Console, environment: str, digest: str, wait: str = "") -> None:
     """Free DIGEST, which failed in ENVIRONMENT, to be rolled out there again."""
     from selfdeploy import deploy_toml, upkeep
+    from selfdeploy.environments import queue
 
-    upkeep.unhold(deploy_toml.load(), environment, digest)
+    upkeep.unhold(deploy_toml.load(), environment, digest, queue.parse(wait, show.note))
     show.result(f"{environment}: {digest} is free", {"environment": environment, "digest": digest})
 
 
@@ -202,12 +224,13 @@ def logs(show: Console, environment: str, tail: int = 100, follow: bool = False)
 
 
 @command
-def down(show: Console, environment: str) -> None:
+def down(show: Console, environment: str, wait: str = "") -> None:
     """Stop and remove ENVIRONMENT's server; its volumes and its record stay."""
     from selfdeploy import deploy_toml, upkeep
+    from selfdeploy.environments import queue
 
     with show.stage(environment):
-        upkeep.take_down(deploy_toml.load(), environment)
+        upkeep.take_down(deploy_toml.load(), environment, queue.parse(wait, show.note))
 
 
 @command

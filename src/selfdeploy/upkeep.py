@@ -7,6 +7,7 @@ from typing import Any
 
 from selfdeploy import config, environments, errors, manifest, provenance, rollout, witness
 from selfdeploy.environments import Environment, Lock, record
+from selfdeploy.environments.queue import Queue
 from selfdeploy.witness import Replica
 
 
@@ -104,8 +105,8 @@ def read_history(project: config.Project, name: str) -> list[record.Attempt]:
 
 
 @contextlib.contextmanager
-def held(environment: Environment) -> Iterator[Lock]:
-    """Hold ENVIRONMENT with an image that it has, or had.
+def held(environment: Environment, queue: Queue) -> Iterator[Lock]:
+    """Hold ENVIRONMENT with an image that it has, or had; behind who holds it, as QUEUE says.
 
     Raises:
         errors.NothingToRollBack: nothing was ever released to it.
@@ -116,21 +117,21 @@ def held(environment: Environment) -> Iterator[Lock]:
         if not known.proven:
             raise errors.NothingToRollBack(f"{environment.name}: nothing has been released to it", "inv release")
         image = manifest.parse(known.proven[0].manifest.encode(), f"{environment.name}: record").image.reference
-    with environment.hold(image, provenance.read_holder()) as lock:
+    with queue.hold(environment, image, provenance.read_holder()) as lock:
         yield lock
 
 
-def roll_back(project: config.Project, name: str, to: str) -> record.Proven:
+def roll_back(project: config.Project, name: str, to: str, queue: Queue) -> record.Proven:
     """Put the environment NAME back to what it proved before, or to TO, and return that."""
     environment = environments.connect(project, name)
-    with held(environment) as lock:
+    with held(environment, queue) as lock:
         return rollout.restore(environment, lock, to, provenance.read_holder())
 
 
-def unhold(project: config.Project, name: str, digest: str) -> None:
+def unhold(project: config.Project, name: str, digest: str, queue: Queue) -> None:
     """Free DIGEST, which failed in the environment NAME, to be rolled out there again."""
     environment = environments.connect(project, name)
-    with held(environment) as lock:
+    with held(environment, queue) as lock:
         known = environment.read(lock)
         if digest not in known.holds:
             listed = ", ".join(known.holds) or "nothing"
@@ -138,9 +139,9 @@ def unhold(project: config.Project, name: str, digest: str) -> None:
         environment.write(lock, known.unhold(digest))
 
 
-def take_down(project: config.Project, name: str) -> None:
+def take_down(project: config.Project, name: str, queue: Queue) -> None:
     """Stop and remove the server of the environment NAME; its volumes and its record stay."""
     environment = environments.connect(project, name)
     if environment.replicas():
-        with held(environment) as lock:
+        with held(environment, queue) as lock:
             environment.down(lock)

@@ -18,8 +18,12 @@ class Lock(Protocol):
     def container(self) -> str:
         """What the runtime calls it: an id that is never another's."""
 
+    @property
+    def replaced(self) -> str:
+        """Who had it before and did not live to let go; empty when nobody had."""
+
     def check(self) -> None:
-        """Raise `errors.LockLost` when it is no longer held."""
+        """Raise `errors.LockLost` when it is no longer held, or not surely."""
 
 
 class Environment(Protocol):

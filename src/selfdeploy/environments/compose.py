@@ -74,12 +74,10 @@ class Compose:
         return f"{self.compose_project}-lock"
 
     def refuse_unfit(self) -> None:
-        """Raise what would keep a release from ending here: engine, reach, secrets, lock, disk or port."""
+        """Raise what would keep a release from ending here: engine, reach, secrets, disk or port."""
         fitness.refuse_out_of_reach(self.engine, self.project, self.url)
         self.engine.ping()
         self.secrets()
-        if holder := self.held_by():
-            raise errors.LockHeld(f"{self.name}: held by {holder}", "wait until it is done, then run this again")
         if not self.engine.is_remote:
             fitness.refuse_full_disk(self.engine)
             if address(self.settings.bind, self.settings.port) not in _published(self.containers()):

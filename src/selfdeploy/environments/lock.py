@@ -5,22 +5,73 @@ import secrets
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from selfdeploy import errors, process
 from selfdeploy.environments.engine import Engine
 from selfdeploy.provenance import Holder
 
-PATIENCE = 30
+PATIENCE = 30.0
 """Seconds without a heartbeat after which a lock frees itself: what a dead connection leaves is not held for ever."""
+
+SURE = 10.0
+"""Seconds that a lock is held for at least after a check of it, whatever happens to the connection."""
+
+STARTING = 120.0
+"""Seconds until a lock that does not come up is given up."""
+
+LEAVING = {"created": 15.0, "exited": 2.0, "dead": 2.0}
+"""Seconds that a lock which is not running is given, by its state, to come up or to go away by itself."""
 
 LABEL = "dev.selfdeploy"
 
-HOLD = f"""
-let t; const beat = () => {{ clearTimeout(t); t = setTimeout(() => process.exit(0), {PATIENCE * 1000}); }};
-beat(); process.stdin.on("data", beat).on("end", () => process.exit(0)); process.stdout.write("held\\n");
+HOLD = """
+const [patience] = process.argv.slice(1).map(Number);
+let t; const beat = () => { clearTimeout(t); t = setTimeout(() => process.exit(0), patience * 1000); };
+beat(); process.stdin.on("data", (told) => { beat(); process.stdout.write(told); });
+process.stdin.on("end", () => process.exit(0)); process.stdout.write("held\\n");
 """
+"""Holds for PATIENCE seconds from each line that it reads, and says that line again."""
+
+
+def clock() -> float:
+    """Return seconds that go on also while the machine sleeps, and that nobody can set."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+@dataclass(kw_only=True)
+class Heart:
+    """The heartbeat of a lock; `heard` is when the last one was sent that the lock is known to have felt."""
+
+    child: process.Child
+    heard: float = field(default_factory=clock)
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def start(self) -> None:
+        """Begin to beat, and to listen."""
+        for work in (self._beat, self._listen):
+            threading.Thread(target=work, daemon=True).start()
+
+    def stop(self) -> None:
+        """Let the lock go."""
+        self._stop.set()
+        if self.child.stdin:
+            with contextlib.suppress(OSError):
+                self.child.stdin.close()
+
+    def _beat(self) -> None:
+        while self.child.stdin and not self._stop.wait(PATIENCE / 6):
+            try:
+                self.child.stdin.write(b"%.3f\n" % clock())
+                self.child.stdin.flush()
+            except (OSError, ValueError):
+                return
+
+    def _listen(self) -> None:
+        for line in self.child.stdout or ():
+            with contextlib.suppress(ValueError):
+                self.heard = max(self.heard, float(line))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,12 +79,19 @@ class ContainerLock:
     """The environment, held by this process until it lets go or dies."""
 
     container: str
-    holder: process.Child
+    heart: Heart
+    replaced: str = ""
 
     def check(self) -> None:
-        """Raise `errors.LockLost` when it is no longer held."""
-        if self.holder.poll() is not None:
+        """Raise `errors.LockLost` unless it is held, and goes on to be for `SURE` seconds."""
+        silent = clock() - self.heart.heard
+        if self.heart.child.poll() is not None:
             raise errors.LockLost(f"{self.container}: the lock went away", "run the command again")
+        if silent > PATIENCE - SURE:
+            raise errors.LockLost(
+                f"{self.container}: the lock has not answered for {silent:.0f} s: somebody else may hold it by now",
+                "run the command again; inv status shows who holds it",
+            )
 
 
 def describe(container: dict[str, Any]) -> str:
@@ -64,52 +122,52 @@ def hold(engine: Engine, name: str, image: str, record: str, holder: Holder) -> 
     argv += ["--user", "0:0", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--pids-limit", "64"]
     argv += ["--label", f"{LABEL}.who={holder.who}", "--label", f"{LABEL}.run={holder.run}"]
     argv += ["--label", f"{LABEL}.token={secrets.token_hex(8)}", "--volume", f"{record}:/record"]
-    child = _take(engine, name, [*argv, "--entrypoint", "node", image, "-e", HOLD])
-    stop = threading.Event()
-    beat = threading.Thread(target=_beat, args=(child, stop), daemon=True)
-    beat.start()
+    heart, replaced = _take(engine, name, [*argv, "--entrypoint", "node", image, "-e", HOLD, f"{PATIENCE:g}"])
+    heart.start()
     try:
         found = engine.inspect("container", name) or {}
-        yield ContainerLock(container=str(found.get("Id", name)), holder=child)
+        yield ContainerLock(container=str(found.get("Id", name)), heart=heart, replaced=replaced)
     finally:
-        stop.set()
-        beat.join()
-        if child.stdin:
-            with contextlib.suppress(OSError):
-                child.stdin.close()
-        process.end(child, patience=10)
+        heart.stop()
+        process.end(heart.child, patience=10)
 
 
-def _take(engine: Engine, name: str, argv: list[str]) -> process.Child:
-    ends = time.monotonic() + 15
-    stale = dict[str, float]()
+def _take(engine: Engine, name: str, argv: list[str]) -> tuple[Heart, str]:
+    """Return the lock NAME, taken, and who had left it behind; empty when nobody had."""
+    ends = time.monotonic() + 45
+    stale, replaced = dict[str, float](), ""
     while True:
-        child = process.start(engine.argv(*argv), timeout=86_400, stdin=process.PIPE)
-        if child.stdout and child.stdout.readline() == b"held\n":
-            return child
-        said = child.communicate()[1].decode(errors="replace").strip()
-        if "is already in use" not in said and "is being removed" not in said:
+        heart = Heart(child=process.start(engine.argv(*argv), timeout=86_400, stdin=process.PIPE))
+        said = _await(heart.child)
+        if said is None:
+            return heart, replaced
+        if not any(text in said for text in ("is already in use", "is being removed", "No such container")):
             raise errors.EngineUnreachable(f"{engine.name}: no lock could be made: {said[-500:]}", "inv status")
         other = engine.inspect("container", name) or {}
         status = other.get("State", {}).get("Status")
         if status == "running":
             raise errors.LockHeld(
                 f"{engine.name}: held by {describe(other)}",
-                "wait until it is done; the lock frees itself when its holder ends",
+                "wait until it is done, or queue behind it: --wait; the lock frees itself when its holder ends",
             )
         # What never ran, or has ended and was not removed, holds nothing; it is given a moment to come up or go away.
         first = stale.setdefault(str(other.get("Id")), time.monotonic())
-        if status in ("created", "exited", "dead") and time.monotonic() > first + 5:
+        if status in LEAVING and time.monotonic() > first + LEAVING[status]:
             engine.run("rm", str(other["Id"]), check=False)
+            replaced = describe(other)
         if time.monotonic() > ends:
             raise errors.LockHeld(f"{engine.name}: {name} is {status}, and stays", f"docker rm --force {name}")
         time.sleep(0.1)
 
 
-def _beat(child: process.Child, stop: threading.Event) -> None:
-    while not stop.wait(PATIENCE / 6) and child.stdin:
-        try:
-            child.stdin.write(b"\n")
-            child.stdin.flush()
-        except OSError:
-            return
+def _await(child: process.Child) -> str | None:
+    """Return None once the lock that CHILD starts is held, or what was said instead."""
+    late = threading.Timer(STARTING, process.end, [child])
+    late.daemon = True
+    late.start()
+    try:
+        if child.stdout and child.stdout.readline() == b"held\n":
+            return None
+        return child.communicate()[1].decode(errors="replace").strip()
+    finally:
+        late.cancel()
