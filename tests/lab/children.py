@@ -82,3 +82,14 @@ def free_port(address: str = "127.0.0.1") -> int:
         probe.bind((address, 0))
         port: int = probe.getsockname()[1]
     return port
+
+
+def is_free(port: int, address: str = "127.0.0.1") -> bool:
+    """Say whether nobody listens on the TCP port PORT of ADDRESS."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,149 @@
+"""A real Kubernetes for the tests: the one that SELFDEPLOY_TEST_KUBECONFIG names, or else the lab's own."""
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lab import children
+from lab.needed import need
+
+HERE = Path(__file__).parent
+HOME = Path(os.environ.get("CLUSTER_HOME", Path.home() / ".cache" / "selfdeploy-cluster"))
+KUBECONFIG, INGRESS = "SELFDEPLOY_TEST_KUBECONFIG", "SELFDEPLOY_TEST_INGRESS"
+REGISTRY_PORTS = range(5010, 5030)
+"""The ports of this host's loopback that the cluster pulls from; see README.md beside this file."""
+
+TOOLS = ("dpkg-query", "flock", "ip", "nsenter", "openssl")
+BUILT = (HOME / "bin" / ".traefik").exists()
+MISSING = [
+    *(tool for tool in TOOLS if not shutil.which(tool)),
+    *([] if BUILT or shutil.which("go") else ["go, which compiles Kubernetes"]),
+    *([] if os.geteuid() == 0 else ["root"]),
+]
+"""What the lab's own cluster needs and is not here."""
+
+BUILDING = 3600.0
+"""Seconds for the cluster to come up, with all of Kubernetes compiled on a machine that has other things to do."""
+
+PERSON = 1000
+"""Whom the server runs as."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """A cluster that the tests may do anything to, in namespaces that they make and remove.
+
+    `ingress` is where Traefik listens on this host, `host:port`; which Ingress is meant goes by the Host header.
+    """
+
+    kubeconfig: Path
+    context: str
+    ingress: str
+    command: tuple[str, ...]
+
+    def kubectl(self, *argv: str, given: bytes = b"", timeout: float = 120.0) -> str:
+        """Run the kubectl command on this cluster, as its administrator, and return what it printed."""
+        named = [f"--kubeconfig={self.kubeconfig}", f"--context={self.context}"]
+        return children.run([*self.command, *named, *argv], given=given, timeout=timeout).decode()
+
+    def get(self, *argv: str) -> dict[str, Any]:
+        """Return what `kubectl get` with ARGV says, as data."""
+        told: dict[str, Any] = json.loads(self.kubectl("get", "--output=json", *argv))
+        return told
+
+    def apply(self, *objects: Mapping[str, Any]) -> None:
+        """Have the cluster hold OBJECTS."""
+        whole = {"apiVersion": "v1", "kind": "List", "items": objects}
+        self.kubectl("apply", "--filename=-", given=json.dumps(whole).encode())
+
+    @contextlib.contextmanager
+    def namespace(self, *, labels: Mapping[str, str] | None = None) -> Iterator[str]:
+        """Return a namespace of this process's own, which takes only what passes `restricted`, until the block ends."""
+        name = f"sf-{os.getpid()}-{secrets.token_hex(3)}"
+        marked = {"pod-security.kubernetes.io/enforce": "restricted", **(labels or {})}
+        self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": marked}})
+        try:
+            yield name
+        finally:
+            self.kubectl("delete", "namespace", name, "--wait=false")
+
+    @contextlib.contextmanager
+    def volumes(self, namespace: str, *claims: str, access: str = "ReadWriteMany", size: str = "5Gi") -> Iterator[None]:
+        """Have a volume for each of CLAIMS in NAMESPACE, until the block ends, unless the cluster makes its own."""
+        if self._makes_volumes():
+            yield
+            return
+        folder = children.new_folder("volumes", Path("/var/tmp"))  # noqa: S108 -- a disk, and new_folder's is its own
+        folder.chmod(0o755)
+        names = {claim: f"{namespace}-{claim}" for claim in claims}
+        for claim, name in names.items():
+            (folder / claim).mkdir()
+            os.chown(folder / claim, PERSON, PERSON)
+            self.apply(_volume(name, folder / claim, namespace, claim, access, size))
+        try:
+            yield
+        finally:
+            self.kubectl("delete", "persistentvolume", *names.values(), "--wait=false")
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _makes_volumes(self) -> bool:
+        default = "storageclass.kubernetes.io/is-default-class"
+        classes = self.get("storageclass")["items"]
+        return any((item["metadata"].get("annotations") or {}).get(default) == "true" for item in classes)
+
+
+def _volume(name: str, folder: Path, namespace: str, claim: str, access: str, size: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": name},
+        "spec": {
+            "capacity": {"storage": size},
+            "accessModes": [access],
+            "persistentVolumeReclaimPolicy": "Retain",
+            "storageClassName": "",
+            "claimRef": {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": namespace, "name": claim},
+            "hostPath": {"path": str(folder), "type": "Directory"},
+        },
+    }
+
+
+def provide() -> Cluster:
+    """Return a cluster that runs; skip the test where there can be none, fail it where everything is required."""
+    if named := os.environ.get(KUBECONFIG):
+        return _connect(Path(named), os.environ.get(INGRESS, "127.0.0.1:80"))
+    need(MISSING)
+    told = children.run([str(HERE / "up")], timeout=BUILDING).decode().split()
+    return _connect(Path(told[-1]), f"127.0.0.1:{os.environ.get('CLUSTER_INGRESS_PORT', '18000')}")
+
+
+def _connect(kubeconfig: Path, ingress: str) -> Cluster:
+    ours = HOME / "bin" / "kubectl"
+    command = (str(ours) if ours.exists() else "kubectl",)
+    context = children.run([*command, f"--kubeconfig={kubeconfig}", "config", "current-context"]).decode().strip()
+    cluster = Cluster(kubeconfig=kubeconfig, context=context, ingress=ingress, command=command)
+    cluster.kubectl("get", "--raw=/readyz")
+    return cluster
+
+
+@contextlib.contextmanager
+def registry_port() -> Iterator[int]:
+    """Return a port that the cluster pulls from and nobody listens on; no other test gets it until the block ends."""
+    for port in REGISTRY_PORTS:
+        with Path(tempfile.gettempdir(), f"lab-registry-port-{port}").open("w") as held:
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            if children.is_free(port):
+                yield port
+                return
+    raise children.LabError(f"every port of {REGISTRY_PORTS} is taken")
