@@ -63,6 +63,12 @@ class FileUnusable(SelfdeployError):
     exit_code = 17
 
 
+class FileDiffers(SelfdeployError):
+    """A file that `inv init` would write is there, and is another; it was left as it is, and the others written."""
+
+    exit_code = 18
+
+
 class GateFailed(SelfdeployError):
     """A gate ran and did not pass, or passed without running a test."""
 

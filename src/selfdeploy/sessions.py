@@ -29,7 +29,7 @@ def node_folder(environment: Path) -> Path:
     return folder
 
 
-@nox.session(name="gates")
+@nox.session(name="gates", venv_backend="uv|virtualenv")
 def run_gates(session: nox.Session) -> None:
     """Run SF's gates on its HEAD, with the pinned Node: all, or the ones named and what they need."""
     parser = argparse.ArgumentParser(prog="nox -s gates --")

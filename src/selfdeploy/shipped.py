@@ -4,10 +4,13 @@ from pathlib import Path
 
 from selfdeploy import config
 
+PACKAGE = Path(__file__).parent, Path(__file__).parents[2]
+"""Where our own are: in the installed package, or else in a checkout of ours."""
+
 
 def places(project: config.Project) -> tuple[Path, ...]:
-    """Return where such a file is looked for, in order: the project, the installed package, a checkout of ours."""
-    return project.root, Path(__file__).parent, Path(__file__).parents[2]
+    """Return where such a file is looked for, in order: the project first."""
+    return project.root, *PACKAGE
 
 
 def find(project: config.Project, name: str) -> Path:
@@ -15,7 +18,16 @@ def find(project: config.Project, name: str) -> Path:
 
     File by file: a project with a `docker/` folder of its own goes on getting the files that it lacks there.
     """
-    for place in places(project):
-        if (place / name).is_file():
-            return place / name
+    return _first(places(project), name)
+
+
+def own(name: str) -> Path:
+    """Return the file NAME that comes with us, whatever a project has."""
+    return _first(PACKAGE, name)
+
+
+def _first(folders: tuple[Path, ...], name: str) -> Path:
+    for folder in folders:
+        if (folder / name).is_file():
+            return folder / name
     raise FileNotFoundError(name)

@@ -86,6 +86,16 @@ def read(checkout: Path, repository: str = "") -> Revision:
     )
 
 
+def refuse_below(folder: Path) -> None:
+    """Raise `errors.SourceUnusable` unless FOLDER is the top of a git work tree."""
+    told = _git(folder, "rev-parse", "--show-toplevel", check=False)
+    if told.code:
+        raise errors.SourceUnusable(f"{folder}: {told.complaint}", "go to the top of SF's checkout, or git init")
+    top = Path(told.text)
+    if top.resolve() != folder.resolve():
+        raise errors.SourceUnusable(f"{folder}: not the top of its git checkout", f"cd {top}")
+
+
 def _origin(checkout: Path) -> str:
     return name_repository(_git(checkout, "config", "--get", "remote.origin.url", check=False).text)
 

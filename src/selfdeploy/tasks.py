@@ -4,9 +4,10 @@ import functools
 import inspect
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from invoke import Collection, Context, Exit, task
+from invoke import Collection, Context, Exit, Program, task
 
 from selfdeploy import console, errors, vega_tasks
 from selfdeploy.console import Console
@@ -42,7 +43,9 @@ def command(function: Callable[..., None]) -> Any:  # noqa: ANN401 -- invoke's T
 
     @functools.wraps(function)
     def run(_: Context, *args: Any, json: bool = False, quiet: bool = False, **flags: Any) -> None:  # noqa: ANN401
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        for name in (signal.SIGTERM, signal.SIGHUP):  # a runner that cancels a job takes its terminal away
+            if signal.getsignal(name) is not signal.SIG_IGN:  # nohup's
+                signal.signal(name, signal.default_int_handler)
         shown = console.choose(json=json, quiet=quiet)
         code = 0
         try:
@@ -254,12 +257,24 @@ def base(show: Console) -> None:
     show.result(found, {"base": found})
 
 
+@command
+def init(show: Console) -> None:
+    """Write what this repository, which holds SF, lacks to be released; what is there stays."""
+    from selfdeploy import layout, source
+
+    source.refuse_below(Path.cwd())
+    files = layout.write(Path.cwd())
+    show.result("\n".join(map(str, files)), [{"file": file.name, "state": file.state} for file in files])
+    layout.refuse_others(files)
+
+
 namespace = Collection(
     base,
     build,
     down,
     gates,
     history,
+    init,
     logs,
     manifest,
     plan,
@@ -278,3 +293,10 @@ _vega = Collection("vega")
 for _function in vega_tasks.FUNCTIONS:
     _vega.add_task(command(_function))
 namespace.add_collection(_vega)
+
+
+def main() -> None:
+    """Run as a command of its own, for where there is no tasks.py yet: `selfdeploy init`."""
+    from importlib import metadata
+
+    Program(namespace=namespace, name="selfdeploy", binary="selfdeploy", version=metadata.version("selfdeploy")).run()

@@ -1,0 +1,3 @@
+"""The commands: `inv --list`."""
+
+from selfdeploy.tasks import namespace as namespace
