@@ -17,6 +17,7 @@ from selfdeploy import (
     plan,
     probe,
     provenance,
+    report,
     rollout,
     source,
     stages,
@@ -125,24 +126,29 @@ class Releasing:
         plan.converge(wanted, self.console)
         return self.record_here(self.require())
 
-    def build(self, foreign: str = "") -> str:
+    def build(self, foreign: str = "", *, fresh: bool = False) -> str:
         """Return the image of the gated tree: found, built and pushed, or FOREIGN, which somebody else built.
+
+        With FRESH, that another gated tree of the revision has a release on record does not count.
 
         Raises:
             errors.GatesIncomplete, errors.TreeChanged: there is no gated tree to build it from.
         """
         source.refuse_dirty(self.assembly.revision)
         self.ready_registry()
-        stage = stages.Image(assembly=self.assembly, foreign=foreign)
+        stage = stages.Image(assembly=self.assembly, foreign=foreign, fresh=fresh)
         plan.converge([stage], self.console)
         return f"{self.project.image.repository}@{stage.digest}"
 
-    def manifest(self, name: str = "", revision: str = "") -> Release:
-        """Return the release, on record and its manifest written to dist/: of HEAD, or of what `choose` finds."""
+    def manifest(self, name: str = "", revision: str = "", *, fresh: bool = False) -> Release:
+        """Return the release, on record and its manifest written to dist/: of HEAD, or of what `choose` finds.
+
+        With FRESH, HEAD's is put on record anew, of the gated tree that is here.
+        """
         self.ready_registry()
         if not name and not revision:
             source.refuse_dirty(self.assembly.revision)
-            plan.converge([stages.Manifest(assembly=self.assembly)], self.console)
+            plan.converge([stages.Manifest(assembly=self.assembly, fresh=fresh)], self.console)
         return self.record_here(self.require(name, revision))
 
     def record_here(self, release: Release) -> Release:
@@ -217,6 +223,10 @@ class Releasing:
         with self.console.stage(name):
             probe.until_settled(release.manifest, self.project.probes, lambda: environment.ask(release.manifest), name)
         return self.summary([name], release)
+
+    def report(self) -> report.Report:
+        """Return the release at hand, and what answers in every environment; what cannot be asked is part of it."""
+        return report.make(self.project, self.assembly.revision.commit, self.assembly.recorded_here, self.console.note)
 
     def summary(self, names: Sequence[str], release: Release) -> tuple[str, dict[str, object]]:
         """Return what a person wants to know at the end, and the same as data: what runs where, and what is next."""

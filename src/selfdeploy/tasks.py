@@ -17,7 +17,7 @@ HELP = {
     "build": "Build what the server runs first, with all that is uncommitted.",
     "environment": "The environment; a name from deploy.toml.",
     "follow": "Go on with what comes, until interrupted.",
-    "fresh": "Run the gates although they have passed.",
+    "fresh": "Whatever is on record, run the gates anew, or take what they left here.",
     "image": "An image that somebody else built: REPOSITORY@sha256:...",
     "json": "Print events and the result as JSON lines.",
     "port": "The port that the server is published on.",
@@ -86,20 +86,20 @@ def gates(show: Console, source: str = "", fresh: bool = False) -> None:
 
 
 @command
-def build(show: Console, source: str = "", image: str = "") -> None:
+def build(show: Console, source: str = "", image: str = "", fresh: bool = False) -> None:
     """Build and push the image of the gated tree, or check one that somebody else built."""
     from selfdeploy import release
 
-    built = release.load(show, source_path=source).build(image)
+    built = release.load(show, source_path=source).build(image, fresh=fresh)
     show.result(built, {"image": built})
 
 
 @command
-def manifest(show: Console, source: str = "", release: str = "", revision: str = "") -> None:
+def manifest(show: Console, source: str = "", release: str = "", revision: str = "", fresh: bool = False) -> None:
     """Write dist/sf-release-manifest.json and its record in the registry; or fetch the one of another release."""
     from selfdeploy import release as releases
 
-    found = releases.load(show, source_path=source).manifest(release, revision)
+    found = releases.load(show, source_path=source).manifest(release, revision, fresh=fresh)
     show.result(found.manifest.release, {"release": found.manifest.release, "image": found.manifest.image.reference})
 
 
@@ -210,6 +210,15 @@ def status(show: Console) -> None:
 
 
 @command
+def report(show: Console, source: str = "") -> None:
+    """Say which release this is, and what answers in every environment and for how long; changes nothing."""
+    from selfdeploy import release
+
+    told = release.load(show, source_path=source).report()
+    show.result(str(told), told.as_data())
+
+
+@command
 def history(show: Console, environment: str) -> None:
     """List the attempts on ENVIRONMENT and how each ended, newest first."""
     from selfdeploy import deploy_toml, upkeep
@@ -281,6 +290,7 @@ namespace = Collection(
     probe,
     promote,
     release,
+    report,
     rollback,
     rollout,
     status,

@@ -1,6 +1,7 @@
 """Living with a release: what each environment runs and remembers, rolling back, letting go."""
 
 import contextlib
+import datetime
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,7 +31,7 @@ class Status:
         """Return it as `inv status` prints it."""
         lines = [f"{self.name}  {self.url}"]
         if self.error:
-            return "\n".join([*lines, f"  error    {self.error}"])
+            return "\n".join([*lines, *(f"  {line}" for line in self.describe_trouble())])
         if self.proven:
             lines.append(f"  proven   {self.proven.revision} at {self.proven.at}")
             lines += [f"           release {self.proven.release}", f"           image   {self.proven.digest}"]
@@ -39,12 +40,17 @@ class Status:
         lines += [f"  replica  {replica.name} is {replica.state}" for replica in self.replicas]
         lines += [] if self.replicas else ["  replica  none"]
         lines += [f"  answers  {way}: {told}" for way, told in self.answers.items()]
-        lines += [f"  differs  {line}" for line in self.differs]
-        lines += [f"  on hold  {digest}: {why}" for digest, why in self.holds.items()]
+        return "\n".join([*lines, *(f"  {line}" for line in self.describe_trouble())])
+
+    def describe_trouble(self) -> list[str]:
+        """Return a line for all that is not as it should be: what differs, is on hold, was cut off, or is locked."""
+        lines = [f"error    {self.error}"] if self.error else []
+        lines += [f"differs  {line}" for line in self.differs]
+        lines += [f"on hold  {digest}: {why}" for digest, why in self.holds.items()]
         if self.cut_off and not self.holder:
-            lines.append(f"  cut off  {self.cut_off.revision}, begun {self.cut_off.began} by {self.cut_off.who}")
-        lines += [f"  locked   by {self.holder}"] if self.holder else []
-        return "\n".join(lines)
+            lines.append(f"cut off  {self.cut_off.revision}, begun {self.cut_off.began} by {self.cut_off.who}")
+        lines += [f"locked   by {self.holder}"] if self.holder else []
+        return lines
 
     def as_data(self) -> dict[str, object]:
         """Return it as JSON data."""
@@ -87,10 +93,27 @@ def read_status(project: config.Project, name: str) -> Status:
     return Status(
         **common,
         replicas=seen.before,
-        answers={way: witness.describe(wanted, answers) for way, answers in seen.answers.items()},
+        answers={way: _describe(wanted, answers) for way, answers in seen.answers.items()},
         differs=witness.compare(wanted, seen, rpc=project.probes.rpc),
         proven=known.proven[0],
     )
+
+
+def _describe(wanted: manifest.Manifest, answers: Mapping[str, witness.Answer]) -> str:
+    """Return what ANSWERS say, and for how long the process that gave them has run."""
+    told, at = witness.describe(wanted, answers), witness.started(answers)
+    if at is None:
+        return told
+    seconds = (datetime.datetime.now(datetime.UTC) - at).total_seconds()
+    return f"{told}, up {describe_time(seconds)}"
+
+
+def describe_time(seconds: float) -> str:
+    """Return SECONDS in the largest unit that leaves one or more."""
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size:.0f} {unit}"
+    return f"{max(0, seconds):.0f} s"
 
 
 def read_history(project: config.Project, name: str) -> list[record.Attempt]:

@@ -1,5 +1,6 @@
 """The three witnesses of which build runs: the process, the manifest beside it and the runtime; compared, and pure."""
 
+import datetime
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -87,6 +88,17 @@ def describe(manifest: Manifest, answers: Mapping[str, Answer]) -> str:
     revision = str((told or {}).get("revision", "no revision"))[:40]
     states = [f"{name} {answers[name].status or 'nothing'}" for name in sorted(manifest.probes) if name in answers]
     return ", ".join([revision, *states])
+
+
+def started(answers: Mapping[str, Answer]) -> datetime.datetime | None:
+    """Return since when the process that gave ANSWERS runs, as it says itself; None where it says nothing of use."""
+    version = answers.get("version")
+    told = _read_object(version) if version and version.status == OK else None
+    try:
+        at = datetime.datetime.fromisoformat(str((told or {}).get("startedAt")))
+    except ValueError:
+        return None
+    return at if at.tzinfo else None
 
 
 def _compare_probes(manifest: Manifest, answers: Mapping[str, Answer]) -> list[str]:

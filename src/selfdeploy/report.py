@@ -1,0 +1,89 @@
+"""What a run leaves behind: the release at hand, and what answers where and for how long; never an error."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from selfdeploy import config, errors, provenance, upkeep
+from selfdeploy.assembly import Release
+from selfdeploy.upkeep import Status
+
+PATIENCE = 120.0
+"""Seconds that a command of this very run, which was cancelled, has to let go of an environment."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """The revision at hand, the release of it, and the state of every environment."""
+
+    revision: str
+    release: Release | None
+    missing: str
+    environments: Sequence[Status]
+
+    def __str__(self) -> str:
+        """Return it as `inv report` prints it."""
+        lines = [f"revision  {self.revision}"]
+        if self.release is None:
+            lines.append(f"release   none: {self.missing}")
+        else:
+            told = self.release.manifest
+            lines += [f"release   {told.release}", f"image     {told.image.reference}"]
+        for status in self.environments:
+            lines.append(f"{status.name:<9} {status.url}  {self._verdict(status)}")
+            lines += [f"          {way}: {told}" for way, told in status.answers.items()]
+            lines += [f"          {line}" for line in status.describe_trouble()]
+        return "\n".join(lines)
+
+    def as_data(self) -> dict[str, object]:
+        """Return it as JSON data."""
+        told = self.release.manifest if self.release else None
+        return {
+            "revision": self.revision,
+            "release": told.release if told else None,
+            "image": told.image.reference if told else None,
+            "environments": [{**status.as_data(), "verdict": self._verdict(status)} for status in self.environments],
+        }
+
+    def _verdict(self, status: Status) -> str:
+        """Return in a few words whether the environment of STATUS runs the release."""
+        if status.error:
+            return "unknown"
+        if status.proven is None:
+            return "has proven nothing yet"
+        proven = f"{status.proven.revision[:12]}, proven at {status.proven.at}"
+        if status.differs:
+            return f"does not answer as {proven}"
+        same = self.release and self.release.manifest.release == status.proven.release
+        return f"runs {'this release' if same else 'another'}: {proven}"
+
+
+def make(
+    project: config.Project, revision: str, find: Callable[[], Release | None], tell: Callable[[str], None]
+) -> Report:
+    """Return the report on PROJECT; FIND looks for the release of REVISION, TELL hears what is waited for."""
+    try:
+        release, missing = find(), f"the registry has no record of {revision}"
+    except errors.SelfdeployError as exc:
+        release, missing = None, exc.message.splitlines()[0]
+    return Report(
+        revision=revision,
+        release=release,
+        missing=missing,
+        environments=[_read(project, name, tell) for name in project.environments],
+    )
+
+
+def _read(project: config.Project, name: str, tell: Callable[[str], None]) -> Status:
+    """Return the state of the environment NAME, once no cancelled command of this very run holds it any more."""
+    run = provenance.read_holder().run
+    ends = time.monotonic() + PATIENCE
+    told = False
+    while True:
+        status = upkeep.read_status(project, name)
+        if not run or f"({run})" not in status.holder or time.monotonic() > ends:
+            return status
+        if not told:
+            tell(f"{name}: waiting for the step that was cancelled to end")
+        told = True
+        time.sleep(1)
