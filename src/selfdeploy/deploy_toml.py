@@ -83,7 +83,7 @@ def _keys(path: Sequence[int | str]) -> str:
     kind: Any = Project
     for part in path:
         kind = _within(kind, part)
-    known = [field.alias or name for name, field in kind.model_fields.items() if not field.exclude]
+    known = [field.alias or name for name, field in _models(kind)[0].model_fields.items() if not field.exclude]
     return f"the keys here are {', '.join(known)}"
 
 

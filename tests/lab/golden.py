@@ -8,6 +8,7 @@ from selfdeploy import manifest, render
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "tests" / "unit" / "golden" / "compose.yml"
+KUBERNETES = ROOT / "tests" / "unit" / "golden" / "kubernetes.yml"
 SCHEMA = ROOT / "docs" / "release-manifest.schema.json"
 RENEW = "renew it when that is what was meant: PYTHONPATH=tests .venv/bin/python -m lab.golden"
 
@@ -19,6 +20,12 @@ def compose() -> str:
     return render.compose(values.a_project(environments={"test": test}), "test", values.a_manifest())
 
 
+def kubernetes() -> str:
+    """Return the objects of an environment with one of everything."""
+    project = values.a_project(environments={"test": values.a_namespace_with_everything()})
+    return render.kubernetes(project, "test", values.a_manifest())
+
+
 def schema() -> str:
     """Return the JSON Schema of the release manifest."""
     return json.dumps(manifest.schema(), indent=2, sort_keys=True) + "\n"
@@ -26,4 +33,5 @@ def schema() -> str:
 
 if __name__ == "__main__":
     COMPOSE.write_text(compose())
+    KUBERNETES.write_text(kubernetes())
     SCHEMA.write_text(schema())

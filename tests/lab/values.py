@@ -42,6 +42,36 @@ def a_namespace(**keys: object) -> dict[str, object]:
     return {"kind": "kubernetes", "context": "lab", "namespace": "sf-test", **keys}
 
 
+def a_namespace_with_everything() -> dict[str, object]:
+    """A namespace whose every key is given, but for those that exclude another."""
+    return a_namespace(
+        replicas=2,
+        strategy="rolling",
+        kubeconfig="~/.kube/lab",
+        kubectl=["k3s", "kubectl"],
+        name="sf-one",
+        url="https://sf.example.test/",
+        variables={"SF_GREETING": 'say "$(HOME)" \\ 😀'},
+        secrets={"SF_AUTH_TOKEN": {"name": "sf-auth", "key": "token"}},
+        pull_secrets=["registry"],
+        ingress={
+            "host": "sf.example.test",
+            "class": "traefik",
+            "tls": "sf-tls",
+            "annotations": {"traefik.ingress.kubernetes.io/router.entrypoints": "websecure"},
+            "guard": {"traefik.ingress.kubernetes.io/router.middlewares": "sf-test-login@kubernetescrd"},
+        },
+        network={"namespaces": ["traefik"], "addresses": ["192.168.7.0/24"]},
+        storage={
+            "home": {"size": "1Gi", "class": "nfs", "access": "ReadWriteMany"},
+            "workspace": {"claim": "repositories", "access": "ReadWriteMany"},
+        },
+        resources={"requests": {"cpu": "250m", "memory": "512Mi"}, "limits": {"cpu": "1", "memory": "2Gi"}},
+        grace=20.5,
+        drain=7,
+    )
+
+
 def a_version(made: manifest.Manifest, **told: object) -> Answer:
     """What a replica of MADE's release answers, but for what is TOLD otherwise."""
     value = {

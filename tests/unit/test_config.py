@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from lab.values import a_project, an_environment
+from lab.values import a_namespace, a_project, an_environment
 from selfdeploy import config, deploy_toml, errors
 
 
@@ -66,6 +66,54 @@ def test_the_shipped_config_is_the_default() -> None:
             "environments.prod.after[0]: 'test' comes later",
         ),
         ({"environments": {"test": an_environment(1, after=["test"])}}, "'test' comes later"),
+        ({"environments": {"test": {"port": 1}}}, "environments.test.kind: missing"),
+        ({"environments": {"test": {"kind": 3}}}, "environments.test.kind: '3' is none"),
+        ({"environments": {"test": 3}}, "environments.test: "),
+        ({"environments": {"test": {"kind": "kubernetes", "namespace": "n"}}}, "environments.test.context: missing"),
+        ({"environments": {"test": {"kind": "kubernetes", "context": "c"}}}, "environments.test.namespace: missing"),
+        ({"environments": {"test": a_namespace(context="")}}, "environments.test.context: "),
+        ({"environments": {"test": a_namespace(context="--all")}}, "environments.test.context: "),
+        ({"environments": {"test": a_namespace(kubectl=[])}}, "environments.test.kubectl: "),
+        ({"environments": {"test": a_namespace(namespace="Prod")}}, "environments.test.namespace: "),
+        ({"environments": {"test": a_namespace(name="4sf")}}, "environments.test.name: "),
+        ({"environments": {"test": a_namespace(port=1)}}, "environments.test.port: unknown key"),
+        ({"environments": {"test": a_namespace(variables={"SF_WEB_PORT": "1"})}}, "SF_WEB_PORT: not to be set here"),
+        ({"environments": {"test": a_namespace(secrets={"A": {"name": "s"}})}}, "test.secrets.A.key: missing"),
+        ({"environments": {"test": a_namespace(secrets={"A": {"env": "B"}})}}, "test.secrets.A.env: unknown key"),
+        (
+            {"environments": {"test": a_namespace(variables={"A": "x"}, secrets={"A": {"name": "s", "key": "k"}})}},
+            "environments.test: A: both a variable and a secret",
+        ),
+        ({"environments": {"test": a_namespace(network={"addresses": ["10.0.0.1/8"]})}}, "test.network.addresses: "),
+        ({"environments": {"test": a_namespace(ingress={"host": "*"})}}, "environments.test.ingress.host: "),
+        (
+            {
+                "environments": {
+                    "test": a_namespace(ingress={"host": "h", "annotations": {"a": ""}, "guard": {"a": ""}})
+                }
+            },
+            "environments.test.ingress: a: both in 'annotations' and in 'guard'",
+        ),
+        (
+            {"environments": {"test": a_namespace(storage={"home": {"claim": "c", "size": "1Gi"}})}},
+            "environments.test.storage.home: a claim that is there already",
+        ),
+        (
+            {"environments": {"test": a_namespace(storage={"home": {"claim": "c", "class": "nfs"}})}},
+            "environments.test.storage.home: a claim that is there already",
+        ),
+        (
+            {"environments": {"test": a_namespace(replicas=2, storage={"home": {"access": "ReadWriteOncePod"}})}},
+            "environments.test: storage.home.access: one pod mounts it",
+        ),
+        (
+            {
+                "environments": {
+                    "test": a_namespace(strategy="rolling", storage={"home": {"access": "ReadWriteOncePod"}})
+                }
+            },
+            "environments.test: storage.home.access: one pod mounts it",
+        ),
     ],
 )
 def test_a_wrong_config_is_refused_with_its_path(data: dict[str, Any], said: str) -> None:
@@ -87,6 +135,12 @@ def test_a_wrong_config_is_refused_with_its_path(data: dict[str, Any], said: str
             "the keys here are kind, after, variables, authority, grace, project, engine",
         ),
         ({"environments": {"test": an_environment(1, secrets={"A": {"evn": "B"}})}}, "the keys here are env, file"),
+        ({"environments": {"a": a_namespace(secrets={"A": {"evn": "B"}})}}, "the keys here are name, key"),
+        ({"environments": {"a": a_namespace(prt=1)}}, "grace, context, kubeconfig, kubectl, namespace, name, replicas"),
+        ({"environments": {"storage": a_namespace(storage={"home": {"sze": ""}})}}, "are claim, size, class, access"),
+        ({"environments": {"a": a_namespace(ingress={})}}, "the keys here are host, class, tls, annotations, guard"),
+        ({"environments": {"a": {"kind": "nomad"}}}, "the kinds are compose and kubernetes"),
+        ({"environments": {"a": {}}}, "the kinds are compose and kubernetes"),
     ],
 )
 def test_an_unknown_key_is_answered_with_those_there_are(data: dict[str, Any], known: str) -> None:
@@ -113,6 +167,12 @@ def test_every_wrong_key_is_named_at_once() -> None:
         (an_environment(1, project="sf"), an_environment(2, project="sf"), "environments.prod.project: test has"),
         (an_environment(1, project="sf-prod"), an_environment(2), "environments.prod.project: test has the same"),
         (an_environment(1), an_environment(1), "environments.prod.port: test has the same"),
+        (a_namespace(), a_namespace(), "environments.prod.name: test has the same"),
+        (
+            a_namespace(ingress={"host": "h"}),
+            a_namespace(namespace="sf-prod", ingress={"host": "h"}),
+            "environments.prod.ingress.host: test has the same",
+        ),
     ],
 )
 def test_two_environments_that_would_be_one_are_refused(
@@ -130,6 +190,11 @@ def test_two_environments_that_would_be_one_are_refused(
         (an_environment(1), an_environment(1, engine="ssh://elsewhere")),
         (an_environment(1, project="sf"), an_environment(1, project="sf", engine="ssh://elsewhere")),
         (an_environment(1), an_environment(1, bind="192.168.0.2")),
+        (an_environment(1), a_namespace()),
+        (a_namespace(), a_namespace(name="sf-two")),
+        (a_namespace(), a_namespace(context="elsewhere")),
+        (a_namespace(), a_namespace(kubeconfig="elsewhere")),
+        (a_namespace(ingress={"host": "h"}), a_namespace(context="elsewhere", ingress={"host": "h"})),
     ],
 )
 def test_the_same_port_or_project_in_another_place_is_fine(test: dict[str, object], prod: dict[str, object]) -> None:
@@ -208,3 +273,25 @@ def test_a_file_that_is_no_toml_is_refused(tmp_path: Path, content: bytes) -> No
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(errors.ConfigInvalid, match=r"no deploy\.toml here or above"):
         deploy_toml.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("keys", "url"),
+    [
+        ({}, ""),
+        ({"ingress": {"host": "h.test"}}, "http://h.test"),
+        ({"ingress": {"host": "h.test", "tls": "t"}}, "https://h.test"),
+        ({"ingress": {"host": "h.test"}, "url": "https://other.test/"}, "https://other.test"),
+    ],
+)
+def test_the_public_way_to_a_namespace_is_its_url_or_else_its_ingress(keys: dict[str, object], url: str) -> None:
+    assert a_project(environments={"test": a_namespace(**keys)}).kubernetes("test").public_url == url
+
+
+def test_an_environment_is_never_taken_for_one_of_another_kind() -> None:
+    project = a_project(environments={"test": an_environment(1), "prod": a_namespace()})
+
+    with pytest.raises(TypeError, match="of kind kubernetes"):
+        project.compose("prod")
+    with pytest.raises(TypeError, match="of kind compose"):
+        project.kubernetes("test")

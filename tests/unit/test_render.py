@@ -1,12 +1,11 @@
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate
 import pytest
 import yaml
 
 from lab import golden
-from lab.values import CHILD, INDEX, REVISION, a_manifest, a_namespace, a_project, an_environment
+from lab.values import CHILD, INDEX, REVISION, a_manifest, a_project, an_environment
 from selfdeploy import manifest, render
 
 HOSTILE = 'a"b: $x ${y}\n- {{ z }} </> \\ \x7f\x85\u2028 ü 😀'
@@ -130,18 +129,3 @@ def test_a_template_that_asks_for_what_there_is_not_is_refused(tmp_path: Path) -
 
     with pytest.raises(Exception, match="'prject' is undefined"):
         render.compose(a_project(tmp_path), "prod", a_manifest())
-
-
-@pytest.mark.parametrize(
-    "keys",
-    [
-        {},
-        {"replicas": 2, "strategy": "rolling", "pull_secrets": ["registry"], "network": {"addresses": ["10.0.0.0/8"]}},
-        {"ingress": {"host": "sf.example.test", "tls": "sf-tls", "guard": {"example.test/login": "yes"}}},
-    ],
-)
-def test_every_object_is_one_that_kubernetes_takes(keys: dict[str, object]) -> None:
-    text = render.kubernetes(a_project(environments={"test": a_namespace(**keys)}), "test", a_manifest())
-
-    for told in yaml.safe_load_all(text):
-        kubernetes_validate.validate(told, "1.34", strict=True)
