@@ -103,15 +103,10 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+def built(application: Site, ship: Path) -> Built:
     """What the real gates build."""
     need(MISSING)
-    site = Site(folder=tmp_path_factory.mktemp("application"))
-    site.lay_out()
-    done = site.nox()
-    assert done.returncode == 0, done.stderr
-    ship = site.folder / ".selfdeploy" / "trees" / site.revision / "ship"
-    return Built(revision=site.revision, ship=ship, node=site.folder / ".nox" / "gates" / "node" / "node")
+    return Built(revision=application.revision, ship=ship, node=application.folder / ".nox" / "gates" / "node" / "node")
 
 
 @pytest.fixture

@@ -275,6 +275,8 @@ port = {self.ports[1]}
             self.docker("rm", "--force", f"{project}-server-1", f"{project}-lock")
             self.docker("network", "rm", f"{project}_default")
             self.docker("volume", "rm", f"{project}-record", f"{project}_home", f"{project}_workspace")
-        releases = self.docker("volume", "ls", "--quiet", "--filter", "name=sf-manifest-").stdout.split()
-        if releases:
-            self.docker("volume", "rm", *releases)  # those in use stay
+        for environment in ("t", "p"):
+            ours = f"label=dev.selfdeploy.project={self.name}-{environment}"
+            releases = self.docker("volume", "ls", "--quiet", "--filter", ours).stdout.split()
+            if releases:
+                self.docker("volume", "rm", *releases)

@@ -228,6 +228,7 @@ def test_a_layer_that_is_no_whole_tar_is_refused(data: bytes, what: str) -> None
         (ONE, "application/vnd.oci.image.layer.v1.tar+zstd", "zstd' is not read"),
         (ONE, "text/html", "is not read"),
     ],
+    ids=["no gzip", "cut short", "wrong checksum", "more behind it", "zstd", "no layer"],
 )
 def test_a_layer_that_cannot_be_unpacked_is_refused(stored: bytes, media_type: str, what: str) -> None:
     with pytest.raises(errors.RegistryInvalid, match=what):

@@ -241,7 +241,8 @@ class Compose:
 
     def _place_manifest(self, manifest: Manifest) -> None:
         volume = render.manifest_name(manifest)
-        self.engine.run("volume", "create", "--label", f"{render.LABEL}.release={manifest.release}", volume)
+        labels = {f"{render.LABEL}.release": manifest.release, f"{render.LABEL}.project": self.compose_project}
+        self.engine.run("volume", "create", *(f"--label={name}={value}" for name, value in labels.items()), volume)
         argv = ["run", "--interactive", "--rm", *CONFINED, "--user", "0:0", "--volume", f"{volume}:/m"]
         argv += ["--entrypoint", "node", manifest.image.reference, "-e", WRITE, "/m/sf-release-manifest.json"]
         if self.engine.run(*argv, *_measure(manifest.bytes), stdin=manifest.bytes).stdout != manifest.bytes:

@@ -1,0 +1,120 @@
+"""What tests of several kinds start from; made once in a run, however many workers it has."""
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from lab import children, shared
+from lab.needed import need_engine
+from lab.site import ROOT, Done, Site
+from selfdeploy import base, config
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        shared.begin()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput"):
+        return
+    if shared.made("whole"):
+        _read_application().close()
+    if repository := shared.made("repository"):
+        _remove_registry(repository.partition("/")[0])
+    shared.end()
+
+
+def _remove_registry(host: str) -> None:
+    name = f"selfdeploy-registry-{host.rpartition(':')[2]}"
+    subprocess.run(["docker", "rm", "--force", "--volumes", name], capture_output=True, check=False)
+    subprocess.run(["docker", "volume", "rm", "--force", name], capture_output=True, check=False)
+    pushed = children.run(["docker", "images", "--quiet", "--filter", f"reference={host}/*"]).decode().split()
+    if pushed:
+        subprocess.run(["docker", "rmi", "--force", *set(pushed)], capture_output=True, check=False)
+
+
+def _choose_repository() -> str:
+    return shared.once("chosen", lambda: f"127.0.0.1:{children.free_port()}/sf")
+
+
+@pytest.fixture(scope="session")
+def repository() -> str:
+    """A repository that is not the person's own, at a port of this machine where a release starts the registry."""
+    need_engine()
+
+    def prepare() -> str:
+        for kind in ("base", "registry"):  # the slow part of any first release
+            base.provide(config.Project(root=ROOT), kind)
+        return _choose_repository()
+
+    return shared.once("repository", prepare)
+
+
+def _read_application() -> Site:
+    name, repository, ports = json.loads(shared.made("application"))
+    return Site(folder=shared.folder() / "site", name=name, repository=repository, ports=tuple(ports))
+
+
+@pytest.fixture(scope="session")
+def application() -> Site:
+    """A site whose revision went through the application's real gates, without an engine; not for changing."""
+
+    def make() -> str:
+        site = Site(folder=shared.folder() / "site", repository=_choose_repository())
+        site.folder.mkdir()
+        site.lay_out()
+        done = site.nox()
+        assert done.returncode == 0, done.stderr
+        return json.dumps([site.name, site.repository, site.ports])
+
+    shared.once("application", make)
+    return _read_application()
+
+
+@pytest.fixture(scope="session")
+def ship(application: Site) -> Path:
+    """What the real gates built of the application."""
+    return application.folder / ".selfdeploy" / "trees" / application.revision / "ship"
+
+
+@pytest.fixture(scope="session")
+def whole(application: Site, repository: str) -> tuple[Site, Done]:
+    """The application site after its whole release, and how that went; not for changing."""
+    assert application.repository == repository
+
+    def make() -> str:
+        done = application.inv("release")
+        return json.dumps([done.returncode, done.stdout, done.stderr])
+
+    code, stdout, stderr = json.loads(shared.once("whole", make))
+    return application, Done("release", code, stdout, stderr)
+
+
+@pytest.fixture(scope="module")
+def new_site(ship: Path, repository: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Site]]:
+    """Make a site whose gates take seconds, for what is tested is not them."""
+    made: list[Site] = []
+
+    def make(**settings: object) -> Site:
+        given = {"repository": repository, **settings}
+        site = Site(folder=tmp_path_factory.mktemp("site"), ship=ship, **given)  # type: ignore[arg-type]
+        made.append(site)
+        site.lay_out()
+        return site
+
+    yield make
+    for site in made:
+        site.close()
+
+
+@pytest.fixture(scope="module")
+def site(new_site: Callable[..., Site]) -> Site:
+    """A site that has released its first revision to test and prod."""
+    made = new_site()
+    done = made.inv("release")
+    assert done.returncode == 0, done.stderr
+    return made
