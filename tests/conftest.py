@@ -12,6 +12,15 @@ from lab.needed import need_engine
 from lab.site import ROOT, Done, Site
 from selfdeploy import base, config
 
+ORDER = ("integration", "cluster", "unit")
+"""What takes longest comes first; the cluster is compiled meanwhile, and what is short fills the gaps at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    kinds = {kind: place for place, kind in enumerate(ORDER)}
+    folder = len(Path(__file__).parent.parts)
+    items.sort(key=lambda item: kinds.get(item.path.parts[folder], 0))
+
 
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
