@@ -52,23 +52,28 @@ class Console:
         self._quiet, self._workflow = quiet, workflow
         self._charset = stderr.encoding or "utf-8"
         self._running = ""
+        self._took, self._since = dict[str, float](), dict[str, float]()
         self._mutex = threading.Lock()
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Show that the stage NAME is under way, how it ended, and after how many seconds."""
-        if self._quiet:
-            yield
-            return
-        began, ok = time.monotonic(), False
-        self._running = name
+        self._since[name], ok = time.monotonic(), False
+        self._running = "" if self._quiet else name
         try:
-            self._stage_began(name)
+            if not self._quiet:
+                self._stage_began(name)
             yield
             ok = True
         finally:
             self._running = ""
-            self._stage_ended(name, time.monotonic() - began, ok=ok)
+            self._took[name] = time.monotonic() - self._since.pop(name)
+            if not self._quiet:
+                self._stage_ended(name, self._took[name], ok=ok)
+
+    def took(self) -> dict[str, float]:
+        """Return how many seconds each stage took, those under way so far."""
+        return self._took | {name: time.monotonic() - began for name, began in self._since.items()}
 
     def note(self, text: str) -> None:
         """Show TEXT, one line of progress."""

@@ -141,6 +141,12 @@ class RegistryInvalid(SelfdeployError):
     exit_code = 38
 
 
+class ImageGone(SelfdeployError):
+    """The image of a release is not where it has to be, in the registry or on the runtime, or not whole."""
+
+    exit_code = 39
+
+
 class EngineUnreachable(SelfdeployError):
     """The Docker engine does not answer."""
 

@@ -4,8 +4,8 @@ import getpass
 import json
 import os
 import socket
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from selfdeploy import errors
@@ -22,10 +22,14 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class Holder:
-    """Who holds an environment or tries a release, and the address of the CI run it is part of, if any."""
+    """Who holds an environment or tries a release, and the address of the CI run it is part of, if any.
+
+    `took` tells at any time how many seconds each stage has taken so far.
+    """
 
     who: str
     run: str = ""
+    took: Callable[[], Mapping[str, float]] = field(default=dict, compare=False)
 
 
 def read_run(environment: Mapping[str, str] = os.environ) -> Run | None:
@@ -41,14 +45,14 @@ def read_run(environment: Mapping[str, str] = os.environ) -> Run | None:
     return None
 
 
-def read_holder(environment: Mapping[str, str] = os.environ) -> Holder:
-    """Return who runs this process."""
+def read_holder(environment: Mapping[str, str] = os.environ, took: Callable[[], Mapping[str, float]] = dict) -> Holder:
+    """Return who runs this process; TOOK tells how long its stages take."""
     run = read_run(environment)
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a user id without a name, as CI containers have them
         user = str(os.getuid())
-    return Holder(who=f"{user}@{socket.gethostname()}", run=run.url if run else "")
+    return Holder(who=f"{user}@{socket.gethostname()}", run=run.url if run else "", took=took)
 
 
 def encode(at: str, holder: Holder, run: Run | None, **facts: object) -> bytes:

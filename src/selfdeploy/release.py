@@ -1,6 +1,7 @@
 """A release: plan its stages, or converge on them; whole, or up to one of them."""
 
 import contextlib
+import functools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,9 +16,10 @@ from selfdeploy import (
     environments,
     errors,
     plan,
-    probe,
+    protection,
     provenance,
     report,
+    retention,
     rollout,
     source,
     stages,
@@ -177,10 +179,11 @@ class Releasing:
         """Have NAMES run RELEASE, in order, the environments PROVED being proven first; under the locks of all."""
         proofs: list[rollout.Proof] = []
         with contextlib.ExitStack() as held:
+            protect = functools.partial(protection.protect, self.assembly.store, release.manifest.image)
             common: dict[str, Any] = {
                 "release": release,
                 "held": held,
-                "holder": provenance.read_holder(),
+                "holder": provenance.read_holder(took=self.console.took),
                 "queue": self.queue,
             }
             before = [
@@ -189,11 +192,16 @@ class Releasing:
             ]
             wanted = [
                 stages.Settle(
-                    environment=environments.connect(self.project, name), proofs=proofs, older=older, **common
+                    environment=environments.connect(self.project, name),
+                    proofs=proofs,
+                    older=older,
+                    protect=protect,
+                    **common,
                 )
                 for name in names
             ]
             plan.converge([*before, *wanted], self.console)
+            retention.prune(self.project, {proof.environment: proof.lock for proof in proofs}, self.console.note)
 
     def rollout(self, name: str, release: Release, *, older: bool = False, promoting: bool = False) -> None:
         """Roll RELEASE out to NAME; when PROMOTING, with the proof, made now, of every environment before it.
@@ -221,7 +229,7 @@ class Releasing:
         release = self.require(wanted, revision)
         environment = environments.connect(self.project, name)
         with self.console.stage(name):
-            probe.until_settled(release.manifest, self.project.probes, lambda: environment.ask(release.manifest), name)
+            rollout.probe_release(environment, release.manifest)
         return self.summary([name], release)
 
     def report(self) -> report.Report:

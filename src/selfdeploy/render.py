@@ -19,9 +19,9 @@ HEALTHCHECK = (
 )
 
 
-def manifest_name(manifest: Manifest, prefix: str = "sf") -> str:
-    """Return the name of what holds MANIFEST on a runtime, PREFIX in front; its content names it."""
-    return f"{prefix}-manifest-{manifest.release.removeprefix('sha256:')[:24]}"
+def manifest_name(release: str, prefix: str = "sf") -> str:
+    """Return the name of what holds the manifest of RELEASE, an id, on a runtime, PREFIX in front."""
+    return f"{prefix}-manifest-{release.removeprefix('sha256:')[:24]}"
 
 
 def labels(manifest: Manifest) -> dict[str, str]:
@@ -67,7 +67,7 @@ def compose(project: config.Project, name: str, manifest: Manifest) -> str:
         "labels": sorted(labels(manifest).items()),
         "bind": environment.bind,
         "port": environment.port,
-        "manifest_volume": manifest_name(manifest),
+        "manifest_volume": manifest_name(manifest.release),
     }
     return _fill(project, "templates/compose.yml.j2", values)
 
@@ -144,7 +144,7 @@ def _pod(environment: config.Kubernetes, manifest: Manifest) -> dict[str, object
             MANAGED_BY: "selfdeploy",
             "app.kubernetes.io/version": manifest.source.revision,
         },
-        "manifest_name": manifest_name(manifest, environment.name),
+        "manifest_name": manifest_name(manifest.release, environment.name),
         "manifest": manifest.bytes.decode(),
         "image": manifest.image.reference,
         "architectures": sorted({platform.split("/")[1] for platform in manifest.image.platforms}),

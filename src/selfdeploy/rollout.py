@@ -62,11 +62,7 @@ def admit(
                 f"inv promote -e {environment.name} asks {name} first",
             )
         proof.lock.check()
-    if wanted.image.digest in known.holds:
-        raise errors.OnHold(
-            f"{environment.name}: {wanted.image.digest} is on hold: {known.holds[wanted.image.digest]}",
-            f"release a newer revision, or inv unhold -e {environment.name} -d {wanted.image.digest}",
-        )
+    refuse_on_hold(environment, known, wanted.image.digest)
     settings = environment.project.environment(environment.name)
     if settings.authority == "forgejo" and provenance.authority(release.evidence) != "forgejo":
         raise errors.AuthorityRefused(
@@ -74,6 +70,42 @@ def admit(
         )
     if known.proven and not older:
         _refuse_older(environment, wanted.source.revision, known.proven[0].revision)
+
+
+def refuse_on_hold(environment: Environment, known: record.Record, digest: str) -> None:
+    """Raise `errors.OnHold` when KNOWN, the record of ENVIRONMENT, has DIGEST on hold."""
+    if digest in known.holds:
+        raise errors.OnHold(
+            f"{environment.name}: {digest} is on hold: {known.holds[digest]}",
+            f"release a newer revision, or inv unhold -e {environment.name} -d {digest}",
+        )
+
+
+def held_anyway(known: record.Record, replicas: Sequence[witness.Replica]) -> list[str]:
+    """Return a line for each of REPLICAS that runs what KNOWN has on hold: this tool would not have rolled it in."""
+    return [
+        f"{replica.name}: runs {digest}, which is on hold here, and which inv release did not roll in: {reason}"
+        for replica in replicas
+        for digest, reason in known.holds.items()
+        if digest in replica.digests
+    ]
+
+
+def probe_release(environment: Environment, release: manifest.Manifest) -> None:
+    """Ask ENVIRONMENT, without its lock, until it has settled on RELEASE.
+
+    Raises:
+        errors.OnHold: a replica runs what is on hold there.
+        errors.NotProven: it runs something else, or does not settle.
+    """
+    known = environment.read()
+    if wrong := held_anyway(known, environment.replicas()):
+        last = f" --to {known.proven[0].revision[:12]}" if known.proven else ""
+        raise errors.OnHold(
+            "\n".join(f"{environment.name}: {line}" for line in wrong),
+            f"stop what rolled it in, then inv rollback -e {environment.name}{last}",
+        )
+    probe.until_settled(release, environment.project.probes, lambda: environment.ask(release), environment.name)
 
 
 def _refuse_older(environment: Environment, wanted: str, running: str) -> None:
@@ -106,12 +138,12 @@ def glance(environment: Environment, release: manifest.Manifest) -> plan.Found |
 def find(environment: Environment, lock: Lock, release: manifest.Manifest) -> Proof | str:
     """Return the proof that ENVIRONMENT runs RELEASE as deploy.toml has it now, or why there is none."""
     known = environment.read(lock)
+    if known.cut_off:
+        return f"takes over the attempt at {known.cut_off.revision[:12]}, {known.cut_off.origin}, that was cut off"
     if not known.proven:
         return "has proven nothing yet"
     if known.proven[0].release != release.release:
         return f"last proved {known.proven[0].revision[:12]}"
-    if known.attempts and known.attempts[0].ending == record.UNDER_WAY:
-        return "an attempt was cut off"
     if not environment.is_applied(environment.render(release)):
         return "what runs is not what deploy.toml describes"
     try:
@@ -146,23 +178,32 @@ def settle(
         environment.apply(lock, wanted, target.rendered, recreate=again)
         proof = prove(environment, lock, wanted)
     except FAILURES as exc:
-        raise _put_back(environment, lock, known, target, exc) from exc
-    environment.write(lock, known.prove(target, now()).end("proven", now()))
+        raise _put_back(environment, lock, known, target, exc, holder) from exc
+    environment.write(lock, known.prove(target, now()).end("proven", now(), holder.took()))
     return proof
 
 
 def _begin(
     environment: Environment, lock: Lock, known: record.Record, target: record.Proven, holder: provenance.Holder
 ) -> record.Record:
-    known = known.begin(record.Attempt.of(target, holder.who, holder.run, now()))
+    known = known.begin(record.Attempt.of(target, holder, now()))
     environment.write(lock, known)
     return known
 
 
 def _put_back(
-    environment: Environment, lock: Lock, known: record.Record, failed: record.Proven, why: errors.SelfdeployError
+    environment: Environment,
+    lock: Lock,
+    known: record.Record,
+    failed: record.Proven,
+    why: errors.SelfdeployError,
+    holder: provenance.Holder,
 ) -> errors.SelfdeployError:
     """Put back what ENVIRONMENT last proved, and return the error that says how FAILED, and that, ended."""
+
+    def end(ending: str) -> None:
+        environment.write(lock, known.end(ending, now(), holder.took()))
+
     detail = f"\n{why.hint}" if isinstance(why, errors.CommandFailed | errors.CommandTimedOut) and why.hint else ""
     told = f"{why.message}{detail}\n{_keep_evidence(environment, known, why.message + detail)}"
     # What has been proven here before is not at fault now: its settings are, or what is around it.
@@ -172,11 +213,11 @@ def _put_back(
         environment.write(lock, known)
     if not known.proven:
         environment.down(lock)
-        environment.write(lock, known.end("down", now()))
+        end("down")
         return errors.WentDown(f"{told}\n{environment.name} is down: it had proven nothing before", "mend and release")
     last = known.proven[0]
     if last.is_same(failed):
-        environment.write(lock, known.end("not proven", now()))
+        end("not proven")
         return errors.NotProven(
             f"{told}\n{environment.name} runs what it last proved, made anew, and it does not prove itself",
             f"mend what is around it, then inv release; or inv rollback -e {environment.name}",
@@ -186,9 +227,9 @@ def _put_back(
     except errors.LockLost:
         raise
     except errors.SelfdeployError as exc:
-        environment.write(lock, known.end("put back, not proven", now()))
+        end("put back, not proven")
         return errors.PutBackUnproven(f"{told}\nput back {last.digest}, but: {exc.message}", exc.hint)
-    environment.write(lock, known.end("put back, proven", now()))
+    end("put back, proven")
     return errors.PutBack(f"{told}\n{environment.name} runs {last.revision} again, proven", "mend it and release again")
 
 
@@ -225,6 +266,7 @@ def restore(environment: Environment, lock: Lock, name: str, holder: provenance.
     Raises:
         errors.NothingToRollBack: it has proven no such release.
         errors.OnHold: that one has failed here since.
+        errors.ImageGone: nobody has its image any more.
         errors.PutBack, errors.PutBackUnproven, errors.NotProven: it does not prove itself, and how that ended.
     """
     known = environment.read(lock)
@@ -234,13 +276,26 @@ def restore(environment: Environment, lock: Lock, name: str, holder: provenance.
             f"{environment.name}: {proven.digest} is on hold: {known.holds[proven.digest]}",
             f"name another with --to, or inv unhold -e {environment.name} -d {proven.digest}",
         )
+    _fetch(environment, proven)
     known = _begin(environment, lock, known, proven, holder)
     try:
         _bring_back(environment, lock, proven)
     except FAILURES as exc:
-        raise _put_back(environment, lock, known, proven, exc) from exc
-    environment.write(lock, known.prove(proven, now()).end("rolled back, proven", now()))
+        raise _put_back(environment, lock, known, proven, exc, holder) from exc
+    environment.write(lock, known.prove(proven, now()).end("rolled back, proven", now(), holder.took()))
     return proven
+
+
+def _fetch(environment: Environment, proven: record.Proven) -> None:
+    """Have ENVIRONMENT hold the image of PROVEN before anything is changed there."""
+    reference = manifest.parse(proven.manifest.encode(), f"{environment.name}: record").image.reference
+    try:
+        environment.fetch(reference)
+    except errors.CommandFailed as exc:
+        raise errors.ImageGone(
+            f"{environment.name}: {reference}: neither the runtime nor the registry has it: {exc.hint or exc.message}",
+            f"name another with --to; inv history -e {environment.name} lists them",
+        ) from exc
 
 
 def _choose(environment: Environment, known: record.Record, name: str) -> record.Proven:

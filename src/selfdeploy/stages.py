@@ -1,7 +1,7 @@
 """The stages of a release, each of which finds its result in reality or makes it."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from selfdeploy import errors, plan, provenance, rollout
@@ -137,7 +137,9 @@ class Prove:
     def find(self) -> plan.Found | plan.Missing:
         """Prove it; what is not proven is an error here, for nothing is to be changed."""
         if not self._proven():
-            self.proofs.append(rollout.prove(self.environment, self.take_lock(), self.release.manifest))
+            lock, wanted = self.take_lock(), self.release.manifest
+            rollout.refuse_on_hold(self.environment, self.environment.read(lock), wanted.image.digest)
+            self.proofs.append(rollout.prove(self.environment, lock, wanted))
         return self._found()
 
     def make(self) -> None:
@@ -161,6 +163,7 @@ class Prove:
 class Settle(Prove):
     """As `Prove`, and what does not run the release yet is made to; PROOFS are those of what comes before it."""
 
+    protect: Callable[[], None]
     older: bool = False
     lock: Lock | None = field(default=None, init=False)
 
@@ -179,5 +182,7 @@ class Settle(Prove):
         """Roll the release out, or put back what ran."""
         if self.lock is None:
             raise errors.LockLost(f"{self.name}: not held", "inv release")
+        if self.proofs:  # a promotion: what it brings to the next one must not go away
+            self.protect()
         made = rollout.settle(self.environment, self.lock, self.release, self.proofs, self.holder, older=self.older)
         self.proofs.append(made)

@@ -184,9 +184,9 @@ def rollback(show: Console, environment: str, to: str = "", wait: str = "") -> N
     from selfdeploy.environments import queue
 
     with show.stage(environment):
-        proven = upkeep.roll_back(deploy_toml.load(), environment, to, queue.parse(wait, show.note))
-    told = proven.model_dump(exclude={"manifest", "rendered"})
-    show.result(f"{environment} runs {proven.revision} ({proven.digest}), proven", told)
+        proven, known = upkeep.roll_back(deploy_toml.load(), environment, to, queue.parse(wait, show.note), show.took)
+    told = proven.model_dump(exclude={"manifest", "rendered"}) | {"warning": known}
+    show.result(f"{environment} runs {proven.revision} ({proven.digest}), proven\n{known}".strip(), told)
 
 
 @command

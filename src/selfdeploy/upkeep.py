@@ -2,11 +2,11 @@
 
 import contextlib
 import datetime
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from selfdeploy import config, environments, errors, manifest, provenance, rollout, witness
+from selfdeploy import config, environments, errors, manifest, protection, provenance, rollout, witness
 from selfdeploy.environments import Environment, Lock, record
 from selfdeploy.environments.queue import Queue
 from selfdeploy.witness import Replica
@@ -48,7 +48,7 @@ class Status:
         lines += [f"differs  {line}" for line in self.differs]
         lines += [f"on hold  {digest}: {why}" for digest, why in self.holds.items()]
         if self.cut_off and not self.holder:
-            lines.append(f"cut off  {self.cut_off.revision}, begun {self.cut_off.began} by {self.cut_off.who}")
+            lines.append(f"cut off  {self.cut_off.revision}, {self.cut_off.origin}")
         lines += [f"locked   by {self.holder}"] if self.holder else []
         return lines
 
@@ -76,16 +76,16 @@ def read_status(project: config.Project, name: str) -> Status:
     environment = environments.connect(project, name)
     try:
         known, holder = environment.read(), environment.held_by()
-        last = known.attempts[0] if known.attempts else None
         common: dict[str, Any] = {
             "name": name,
             "url": environment.url,
             "holds": known.holds,
             "holder": holder,
-            "cut_off": last if last and last.ending == record.UNDER_WAY else None,
+            "cut_off": known.cut_off,
         }
         if not known.proven:
-            return Status(**common, replicas=environment.replicas())
+            replicas = environment.replicas()
+            return Status(**common, replicas=replicas, differs=rollout.held_anyway(known, replicas))
         wanted = manifest.parse(known.proven[0].manifest.encode(), f"{name}: record")
         seen = environment.ask(wanted)
     except errors.SelfdeployError as exc:
@@ -94,7 +94,10 @@ def read_status(project: config.Project, name: str) -> Status:
         **common,
         replicas=seen.before,
         answers={way: _describe(wanted, answers) for way, answers in seen.answers.items()},
-        differs=witness.compare(wanted, seen, rpc=project.probes.rpc),
+        differs=[
+            *rollout.held_anyway(known, seen.before),
+            *witness.compare(wanted, seen, rpc=project.probes.rpc),
+        ],
         proven=known.proven[0],
     )
 
@@ -144,11 +147,15 @@ def held(environment: Environment, queue: Queue) -> Iterator[Lock]:
         yield lock
 
 
-def roll_back(project: config.Project, name: str, to: str, queue: Queue) -> record.Proven:
-    """Put the environment NAME back to what it proved before, or to TO, and return that."""
+def roll_back(
+    project: config.Project, name: str, to: str, queue: Queue, took: Callable[[], Mapping[str, float]] = dict
+) -> tuple[record.Proven, str]:
+    """Put the environment NAME back to what it proved before, or to TO; return that, and what to know about it."""
     environment = environments.connect(project, name)
     with held(environment, queue) as lock:
-        return rollout.restore(environment, lock, to, provenance.read_holder())
+        proven = rollout.restore(environment, lock, to, provenance.read_holder(took=took))
+    image = manifest.parse(proven.manifest.encode(), f"{name}: record").image
+    return proven, protection.warn(image, insecure=project.image.insecure)
 
 
 def unhold(project: config.Project, name: str, digest: str, queue: Queue) -> None:

@@ -1,6 +1,8 @@
+from dataclasses import replace
+
 import pytest
 
-from lab.values import CHILD, INDEX, REVISION, a_manifest, a_proven, an_attempt
+from lab.values import CHILD, HOLDER, INDEX, REVISION, a_manifest, a_proven, an_attempt
 from selfdeploy import errors, manifest
 from selfdeploy.environments import record
 
@@ -104,11 +106,11 @@ def test_a_proven_release_holds_all_that_brings_it_back() -> None:
 
 
 def test_an_attempt_tells_when_how_what_and_who() -> None:
-    attempt = record.Attempt.of(a_proven(), "ci@builder", "", "2024-01-01")
-    in_run = record.Attempt.of(a_proven(), "ci@builder", "https://forgejo.lan/7", "2024-01-01")
+    attempt = record.Attempt.of(a_proven(), replace(HOLDER, run=""), "2024-01-01")
+    in_run = record.Attempt.of(a_proven(), replace(HOLDER, took=lambda: {"gates": 61.04, "test": 3.0}), "2024-01-01")
 
     assert str(attempt) == f"2024-01-01  under way              {'a' * 12}  sha256:{'1' * 12}  ci@builder"
-    assert str(in_run) == f"{attempt} https://forgejo.lan/7"
+    assert str(in_run) == f"{attempt} {HOLDER.run}  gates 61 s  test 3 s"
 
 
 @pytest.mark.parametrize(

@@ -107,8 +107,8 @@ def test_the_manifest_is_mounted_read_only_from_a_volume_that_its_content_names(
 
     mounts = [mount for mount in told["services"]["server"]["volumes"] if mount["source"] == "manifest"]
     assert mounts == [{"type": "volume", "source": "manifest", "target": "/run/selfdeploy", "read_only": True}]
-    assert told["volumes"]["manifest"] == {"name": render.manifest_name(made), "external": True}
-    assert render.manifest_name(made) != render.manifest_name(other)
+    assert told["volumes"]["manifest"] == {"name": render.manifest_name(made.release), "external": True}
+    assert render.manifest_name(made.release) != render.manifest_name(other.release)
 
 
 def test_the_grace_is_what_the_config_says() -> None:

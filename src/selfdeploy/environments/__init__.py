@@ -1,6 +1,6 @@
 """Where a release runs: what every kind of environment can do, and the one that deploy.toml names."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -83,6 +83,12 @@ class Environment(Protocol):
 
     def any_image(self) -> str:
         """Return an image that the runtime holds and that can hold the lock; empty when there is none."""
+
+    def forget(self, releases: Mapping[str, str]) -> Sequence[str]:
+        """Have the runtime drop what it holds of RELEASES, each with its image's digest, and return what it dropped.
+
+        What anything uses stays; nothing is deleted from a registry.
+        """
 
     def down(self, lock: Lock) -> None:
         """Stop and remove what runs; volumes and the record stay."""

@@ -15,7 +15,7 @@ from python_on_whales.exceptions import DockerException
 
 from selfdeploy import config, errors, probe, process, render, tree
 from selfdeploy.environments import Lock as Held
-from selfdeploy.environments import engine, fitness, lock, record
+from selfdeploy.environments import engine, fitness, images, lock, record
 from selfdeploy.manifest import Manifest
 from selfdeploy.provenance import Holder
 from selfdeploy.witness import Answer, Replica, Round
@@ -143,10 +143,16 @@ class Compose:
         """Return an image that the engine holds and that can hold the lock; empty when there is none."""
         volume = self.engine.inspect("volume", self._record) or {}
         told = str((volume.get("Labels") or {}).get(f"{render.LABEL}.image", ""))
-        for image in (*(container["Image"] for container in self.containers()), told):
+        repository = self.project.image.repository
+        others = (f"{repository}@{digest}" for digest in images.digests(self.engine, repository))
+        for image in (*(container["Image"] for container in self.containers()), told, *others):
             if image and self.engine.inspect("image", image):
                 return str(image)
         return ""
+
+    def forget(self, releases: Mapping[str, str]) -> list[str]:
+        """Have the engine drop the images and the manifests of RELEASES that no container uses."""
+        return images.forget(self.engine, self.project.image.repository, releases)
 
     def hold(self, image: str, holder: Holder) -> AbstractContextManager[Held]:
         """Hold the environment for HOLDER; IMAGE is one that the engine has, or gets by its digest."""
@@ -240,7 +246,7 @@ class Compose:
             raise errors.CommandFailed(f"{self.name}: docker compose up: exit code {outcome.code}", said)
 
     def _place_manifest(self, manifest: Manifest) -> None:
-        volume = render.manifest_name(manifest)
+        volume = render.manifest_name(manifest.release)
         labels = {f"{render.LABEL}.release": manifest.release, f"{render.LABEL}.project": self.compose_project}
         self.engine.run("volume", "create", *(f"--label={name}={value}" for name, value in labels.items()), volume)
         argv = ["run", "--interactive", "--rm", *CONFINED, "--user", "0:0", "--volume", f"{volume}:/m"]

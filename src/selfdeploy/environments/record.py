@@ -1,9 +1,15 @@
 """What an environment remembers of itself: what it has proven, what is on hold, and the last attempts."""
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 import pydantic
 
 from selfdeploy import errors
 from selfdeploy.manifest import Manifest
+
+if TYPE_CHECKING:
+    from selfdeploy.provenance import Holder
 
 ATTEMPTS = 100
 PROVEN = 10
@@ -64,12 +70,20 @@ class Attempt(Value):
     began: str
     ended: str = ""
     ending: str = UNDER_WAY
+    seconds: dict[str, float] = {}
+    """How long each stage took, as far as the attempt's process came to say; the environment's own is the last."""
 
     @classmethod
-    def of(cls, target: Proven, who: str, run: str, began: str) -> "Attempt":
-        """Return the attempt of WHO, in the CI run RUN, to have TARGET run."""
+    def of(cls, target: Proven, holder: "Holder", began: str) -> "Attempt":
+        """Return the attempt of HOLDER to have TARGET run."""
         return cls(
-            release=target.release, digest=target.digest, revision=target.revision, who=who, run=run, began=began
+            release=target.release,
+            digest=target.digest,
+            revision=target.revision,
+            who=holder.who,
+            run=holder.run,
+            began=began,
+            seconds=rounded(holder.took()),
         )
 
     @property
@@ -80,7 +94,13 @@ class Attempt(Value):
     def __str__(self) -> str:
         """Return it as `inv history` prints it."""
         run = f" {self.run}" if self.run else ""
-        return f"{self.began}  {self.ending:<22} {self.revision[:12]}  {self.digest[:19]}  {self.who}{run}"
+        took = "".join(f"  {name} {seconds:g} s" for name, seconds in self.seconds.items())
+        return f"{self.began}  {self.ending:<22} {self.revision[:12]}  {self.digest[:19]}  {self.who}{run}{took}"
+
+    @property
+    def origin(self) -> str:
+        """Who began it, when, and in which run."""
+        return f"begun {self.began} by {self.who}{f' ({self.run})' if self.run else ''}"
 
 
 class Record(Value):
@@ -94,9 +114,16 @@ class Record(Value):
         """Return the record with ATTEMPT under way."""
         return self.model_copy(update={"attempts": (attempt, *self.attempts)[:ATTEMPTS]})
 
-    def end(self, ending: str, at: str) -> "Record":
-        """Return the record with its newest attempt ended as ENDING."""
-        ended = self.attempts[0].model_copy(update={"ending": ending, "ended": at})
+    @property
+    def cut_off(self) -> Attempt | None:
+        """The newest attempt, when nobody has ended it."""
+        return self.attempts[0] if self.attempts and self.attempts[0].ending == UNDER_WAY else None
+
+    def end(self, ending: str, at: str, seconds: Mapping[str, float] | None = None) -> "Record":
+        """Return the record with its newest attempt ended as ENDING, its stages having taken SECONDS."""
+        last = self.attempts[0]
+        took = last.seconds if seconds is None else rounded(seconds)
+        ended = last.model_copy(update={"ending": ending, "ended": at, "seconds": took})
         return self.model_copy(update={"attempts": (ended, *self.attempts[1:])})
 
     def prove(self, proven: Proven, at: str) -> "Record":
@@ -111,6 +138,11 @@ class Record(Value):
     def unhold(self, digest: str) -> "Record":
         """Return the record with DIGEST free again."""
         return self.model_copy(update={"holds": {d: r for d, r in self.holds.items() if d != digest}})
+
+
+def rounded(seconds: Mapping[str, float]) -> dict[str, float]:
+    """Return SECONDS, by stage, to a tenth."""
+    return {name: round(value, 1) for name, value in seconds.items()}
 
 
 def parse(data: bytes, where: str) -> Record:

@@ -113,6 +113,21 @@ class Registry:
             raise errors.RegistryInvalid(f"{self._named(digest)}: an index where an image has to be", "push it again")
         return self._parsed(artifact.Single, *found)
 
+    def absent(self, digest: str) -> list[str]:
+        """Return the digests of those parts of the image DIGEST that the registry has not got."""
+        found = self.manifest(digest)
+        if found is None:
+            return [digest]
+        absent = []
+        for entry in self._entries(*found):
+            child = found if entry.digest == digest else self.manifest(entry.digest)
+            if child is None:
+                absent.append(entry.digest)
+                continue
+            single = self._parsed(artifact.Single, *child)
+            absent += [part.digest for part in (single.config, *single.layers) if not self._has_blob(part.digest)]
+        return absent
+
     def labels(self, image: Image) -> Mapping[str, Mapping[str, str]]:
         """Return the labels of IMAGE by platform."""
         labels: dict[str, Mapping[str, str]] = {}
@@ -145,9 +160,8 @@ class Registry:
     def put_blob(self, data: bytes) -> None:
         """Store DATA."""
         digest = sha256(data)
-        with self._transport.exchange("HEAD", self._path(f"blobs/{digest}")) as answer:
-            if answer.status == HTTPStatus.OK:
-                return
+        if self._has_blob(digest):
+            return
         url = self._begin_upload()
         url += ("&" if "?" in url else "?") + f"digest={digest}"
         kind = {"Content-Type": "application/octet-stream"}
@@ -180,6 +194,10 @@ class Registry:
         data = artifact.encode_record(record)
         self.put_manifest(data, artifact.SINGLE[0], f"record-{sha256(data).removeprefix('sha256:')}")
         self.put_manifest(data, artifact.SINGLE[0], tag)
+
+    def _has_blob(self, digest: str) -> bool:
+        with self._transport.exchange("HEAD", self._path(f"blobs/{digest}")) as answer:
+            return answer.status == HTTPStatus.OK
 
     def _entries(self, top: Descriptor, data: bytes) -> list[artifact.Listed]:
         if top.media_type in artifact.SINGLE:

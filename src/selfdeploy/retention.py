@@ -1,0 +1,42 @@
+"""What a runtime may forget: all that an environment has tried, but for what it runs and what came before that."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from selfdeploy import config, environments, errors
+from selfdeploy.environments import Lock, record
+
+KEPT = 2
+"""The present release, and the one that a rollback brings back."""
+
+
+def kept(known: record.Record) -> tuple[record.Proven, ...]:
+    """Return what is kept of KNOWN: the releases that it proved last, of as many digests as `KEPT`."""
+    digests = list(dict.fromkeys(proven.digest for proven in known.proven))[:KEPT]
+    return tuple(proven for proven in known.proven if proven.digest in digests)
+
+
+def unwanted(known: record.Record, others: Iterable[record.Record]) -> dict[str, str]:
+    """Return the releases that KNOWN has tried and neither it nor OTHERS keep, each with its image's digest."""
+    tried = {proven.release: proven.digest for proven in known.proven}
+    tried |= {attempt.release: attempt.digest for attempt in known.attempts}
+    names = {name for attempt in known.attempts[:1] for name in (attempt.release, attempt.digest)}
+    for each in (known, *others):
+        names |= {name for proven in kept(each) for name in (proven.release, proven.digest)}
+    return {release: digest for release, digest in tried.items() if not names & {release, digest}}
+
+
+def prune(project: config.Project, locks: Mapping[str, Lock], tell: Callable[[str], None]) -> None:
+    """Have the runtimes of the environments that LOCKS holds forget what no environment of PROJECT needs any more.
+
+    What anything else uses stays, and so does all that is in a registry. What cannot be forgotten now is TOLD, and
+    is tried again after the next release.
+    """
+    try:
+        found = {name: environments.connect(project, name) for name in project.environments}
+        known = {name: environment.read(locks.get(name)) for name, environment in found.items()}
+        for name in locks:
+            others = [value for other, value in known.items() if other != name]
+            for forgotten in found[name].forget(unwanted(known[name], others)):
+                tell(f"{name}: {forgotten} is not kept any more")
+    except errors.SelfdeployError as exc:
+        tell(f"what is not needed any more stays for now: {exc.message}")
