@@ -87,7 +87,7 @@ def test_the_least_is_these_objects() -> None:
 
     assert list(told) == [
         ("ServiceAccount", "sf"),
-        ("ConfigMap", render.manifest_name(a_manifest())),
+        ("ConfigMap", render.manifest_name(a_manifest().release)),
         ("PersistentVolumeClaim", "sf-home"),
         ("PersistentVolumeClaim", "sf-workspace"),
         ("NetworkPolicy", "sf"),
@@ -151,7 +151,7 @@ def test_the_manifest_is_in_a_config_map_that_nobody_changes_and_its_content_nam
 
     assert told["immutable"] is True
     assert told["data"]["sf-release-manifest.json"].encode() == made.bytes
-    assert told["metadata"]["name"] == render.manifest_name(made)
+    assert told["metadata"]["name"] == render.manifest_name(made.release)
     assert told["metadata"]["name"] != different["metadata"]["name"]
     assert {"name": "manifest", "configMap": {"name": told["metadata"]["name"]}} in pod(made)["volumes"]
     assert {"name": "manifest", "mountPath": "/run/selfdeploy", "readOnly": True} in server(made)["volumeMounts"]
