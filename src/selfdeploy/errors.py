@@ -69,6 +69,12 @@ class FileDiffers(SelfdeployError):
     exit_code = 18
 
 
+class FolderForeign(SelfdeployError):
+    """The folder that `inv render` would fill holds what it did not write; nothing was written."""
+
+    exit_code = 19
+
+
 class GateFailed(SelfdeployError):
     """A gate ran and did not pass, or passed without running a test."""
 

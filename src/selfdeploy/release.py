@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from selfdeploy import (
+    bundle,
     config,
     deploy_toml,
     embedded,
@@ -231,6 +232,13 @@ class Releasing:
         with self.console.stage(name):
             rollout.probe_release(environment, release.manifest)
         return self.summary([name], release)
+
+    def render(self, name: str, folder: Path, wanted: str = "", revision: str = "") -> list[str]:
+        """Write the files that run in NAME what `choose` finds of the others to FOLDER, and return their names."""
+        self.project.environment(name)
+        content = bundle.files(self.project, name, self.require(wanted, revision).manifest)
+        bundle.write(folder, content)
+        return list(content)
 
     def report(self) -> report.Report:
         """Return the release at hand, and what answers in every environment; what cannot be asked is part of it."""

@@ -20,6 +20,7 @@ HELP = {
     "fresh": "Whatever is on record, run the gates anew, or take what they left here.",
     "image": "An image that somebody else built: REPOSITORY@sha256:...",
     "json": "Print events and the result as JSON lines.",
+    "output": "The folder; it holds nothing else, and is made when it is not there.",
     "port": "The port that the server is published on.",
     "older": "Take a revision that is older than the one that runs.",
     "quiet": "Print the result only.",
@@ -178,6 +179,17 @@ def release(
 
 
 @command
+def render(
+    show: Console, environment: str, output: str, source: str = "", release: str = "", revision: str = ""
+) -> None:
+    """Write the files that run the release in ENVIRONMENT to the folder OUTPUT, for who applies them by other means."""
+    from selfdeploy import release as releases
+
+    written = releases.load(show, source_path=source).render(environment, Path(output), release, revision)
+    show.result("\n".join(written), {"folder": output, "files": written})
+
+
+@command
 def rollback(show: Console, environment: str, to: str = "", wait: str = "") -> None:
     """Put ENVIRONMENT back to what it proved before."""
     from selfdeploy import deploy_toml, upkeep
@@ -290,6 +302,7 @@ namespace = Collection(
     probe,
     promote,
     release,
+    render,
     report,
     rollback,
     rollout,
