@@ -102,6 +102,23 @@ def objects(project: config.Project, name: str, manifest: Manifest) -> dict[str,
     }
 
 
+def rights(project: config.Project, name: str) -> str:
+    """Return the least that a CI job needs in the environment NAME: an account, its Role, and what binds them."""
+    environment = project.kubernetes(name)
+    made = [_claim(environment, volume) for volume, told in environment.storage.volumes.items() if told.claim is None]
+    values = {
+        "account": f"{environment.name}-deploy",
+        "name": environment.name,
+        "namespace": environment.namespace,
+        "lock": f"{environment.name}-lock",
+        "routes": [environment.name, f"{environment.name}-probes"],
+        "made_claims": made,
+        "service_port": f"{environment.name}:http",
+    }
+    files = ("service-account", "role", "role-binding")
+    return "".join(f"---\n{_fill(project, f'templates/kubernetes/rights/{file}.yml.j2', values)}" for file in files)
+
+
 def selector(environment: config.Kubernetes) -> dict[str, str]:
     """Return the labels that tell ENVIRONMENT's pods from others: the same for every release, for ever."""
     return {"app.kubernetes.io/name": "sf", "app.kubernetes.io/instance": environment.name}

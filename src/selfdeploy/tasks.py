@@ -289,6 +289,15 @@ def init(show: Console) -> None:
     layout.refuse_others(files)
 
 
+@command
+def kubernetes_role(show: Console, environment: str) -> None:
+    """Print the least Role that a CI job needs in ENVIRONMENT, with an account that has it: for kubectl apply."""
+    from selfdeploy import deploy_toml, render
+
+    project = deploy_toml.load()
+    show.result(render.rights(project, environment).removesuffix("\n"))
+
+
 namespace = Collection(
     base,
     build,
@@ -312,6 +321,9 @@ namespace = Collection(
 _registry = Collection("registry")
 _registry.add_task(registry_up, name="up")
 namespace.add_collection(_registry)
+_kubernetes = Collection("kubernetes")
+_kubernetes.add_task(kubernetes_role, name="role")
+namespace.add_collection(_kubernetes)
 _vega = Collection("vega")
 for _function in vega_tasks.FUNCTIONS:
     _vega.add_task(command(_function))

@@ -291,7 +291,7 @@ def test_the_public_way_to_a_namespace_is_its_url_or_else_its_ingress(keys: dict
 def test_an_environment_is_never_taken_for_one_of_another_kind() -> None:
     project = a_project(environments={"test": an_environment(1), "prod": a_namespace()})
 
-    with pytest.raises(TypeError, match="of kind kubernetes"):
+    with pytest.raises(errors.ConfigInvalid, match=r"environments\.prod\.kind: kubernetes; this is for compose only"):
         project.compose("prod")
-    with pytest.raises(TypeError, match="of kind compose"):
+    with pytest.raises(errors.ConfigInvalid, match=r"environments\.test\.kind: compose; this is for kubernetes only"):
         project.kubernetes("test")

@@ -186,11 +186,20 @@ class Project(Value):
 
     def compose(self, name: str) -> Compose:
         """Return the environment NAME, which is of kind `compose`."""
-        return _of(self.environment(name), Compose)
+        return self._of(name, Compose)
 
     def kubernetes(self, name: str) -> Kubernetes:
         """Return the environment NAME, which is of kind `kubernetes`."""
-        return _of(self.environment(name), Kubernetes)
+        return self._of(name, Kubernetes)
+
+    def _of(self, name: str, kind: type[Kind]) -> Kind:
+        environment = self.environment(name)
+        if not isinstance(environment, kind):
+            raise errors.ConfigInvalid(
+                f"{FILE}: environments.{name}.kind: {environment.kind}; this is for {kind.__name__.lower()} only",
+                "name another environment",
+            )
+        return environment
 
     def compose_project(self, name: str) -> str:
         """Return the Compose project of the environment NAME."""
@@ -199,9 +208,3 @@ class Project(Value):
     def source_path(self) -> Path:
         """Return the folder of SF's checkout."""
         return (self.root / Path(self.source.path).expanduser()).resolve()
-
-
-def _of(environment: Common, kind: type[Kind]) -> Kind:
-    if not isinstance(environment, kind):
-        raise TypeError(f"an environment of kind {environment.kind}, taken for another")  # a bug, not an input
-    return environment
