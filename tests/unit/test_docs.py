@@ -1,12 +1,16 @@
 import json
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import kubernetes_validate
+import yaml
 from pydantic.fields import FieldInfo
 
 from lab import golden
-from selfdeploy import config, errors, manifest
+from lab.values import a_manifest
+from selfdeploy import config, deploy_toml, errors, manifest, render
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -87,3 +91,13 @@ def test_the_schema_takes_no_tag_for_a_digest_and_no_short_revision() -> None:
     assert parts["Image"]["properties"]["digest"]["pattern"] == digest
     assert {told["pattern"] for told in parts["Platform"]["properties"].values()} == {digest}
     assert {parts["Source"]["properties"][name]["pattern"] for name in ("revision", "tree")} == {commit}
+
+
+def test_the_example_of_a_namespace_is_one_that_can_be_rendered() -> None:
+    (example,) = re.findall(r"```toml\n(.*?)```", (DOCS / "kubernetes.md").read_text(), re.DOTALL)
+
+    project = deploy_toml.parse(tomllib.loads(example), root=DOCS)
+
+    for told in yaml.safe_load_all(render.kubernetes(project, "prod", a_manifest())):
+        kubernetes_validate.validate(told, "1.34", strict=True)
+    assert project.kubernetes("prod").rolls
