@@ -17,9 +17,10 @@ class Found:
 
 @dataclass(frozen=True, kw_only=True)
 class Missing:
-    """Reality lacks the stage's result."""
+    """Reality lacks the stage's result; DIFF is what making it would change, where that can be told."""
 
     why: str
+    diff: str = ""
 
 
 class Lookup(Protocol):
@@ -52,21 +53,28 @@ class Reporter(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One line of the plan: a stage, whether reality already has its result, and why."""
+    """One line of the plan: a stage, whether reality already has its result, and why; below it, what would change."""
 
     stage: str
     found: bool
     why: str
+    diff: str = ""
 
     def __str__(self) -> str:
         """Return the line as `inv plan` prints it."""
-        return f"{self.stage:<10} {'found' if self.found else 'missing':<8} {self.why}"
+        told = f"{self.stage:<10} {'found' if self.found else 'missing':<8} {self.why}"
+        return "\n".join([told, *(f"    {line}" for line in self.diff.splitlines())])
 
 
 def look(stages: Iterable[Lookup]) -> list[Line]:
     """Return a line a stage: what reality has of it. What comes after a missing stage is still looked for."""
-    found = [(stage.name, stage.find()) for stage in stages]
-    return [Line(stage=name, found=isinstance(result, Found), why=result.why) for name, result in found]
+    return [_line(stage.name, stage.find()) for stage in stages]
+
+
+def _line(name: str, result: Found | Missing) -> Line:
+    if isinstance(result, Found):
+        return Line(stage=name, found=True, why=result.why)
+    return Line(stage=name, found=False, why=result.why, diff=result.diff)
 
 
 def converge(stages: Iterable[Stage], reporter: Reporter) -> None:

@@ -127,12 +127,14 @@ def glance(environment: Environment, release: manifest.Manifest) -> plan.Found |
         known = environment.read()
         if release.image.digest in known.holds:
             return plan.Missing(why=f"on hold: {known.holds[release.image.digest]}")
+        rendered = environment.render(release)
         wrong = witness.compare(release, environment.ask(release), rpc=environment.project.probes.rpc)
-        if not wrong and not environment.is_applied(environment.render(release)):
+        if not wrong and not environment.is_applied(rendered):
             wrong = ["what runs is not what deploy.toml describes"]
+        diff = environment.difference(rendered) if wrong else ""
     except errors.SelfdeployError as exc:
         return plan.Missing(why=exc.message)
-    return plan.Missing(why=wrong[0]) if wrong else plan.Found(why="answers as this release")
+    return plan.Missing(why=wrong[0], diff=diff) if wrong else plan.Found(why="answers as this release")
 
 
 def find(environment: Environment, lock: Lock, release: manifest.Manifest) -> Proof | str:

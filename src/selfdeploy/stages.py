@@ -114,7 +114,7 @@ class Glance:
             return plan.Missing(why="there is no release to run yet")
         found = rollout.glance(self.environment, self.release.manifest)
         if isinstance(found, plan.Missing):
-            return plan.Missing(why=f"{found.why}; {self.environment.continuity}")
+            return plan.Missing(why=f"{found.why}; {self.environment.continuity}", diff=found.diff)
         return found
 
 

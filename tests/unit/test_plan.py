@@ -33,7 +33,7 @@ class Stage:
     def find(self) -> plan.Found | plan.Missing:
         if self.name in self.site.there:
             return plan.Found(why=f"{self.name} is there")
-        return plan.Missing(why=f"no {self.name}")
+        return plan.Missing(why=f"no {self.name}", diff=f"+ {self.name}")
 
     def make(self) -> None:
         self.site.did.append(f"make {self.name}")
@@ -92,9 +92,9 @@ def test_looking_tells_of_every_stage_and_makes_nothing() -> None:
 
     lines = plan.look([Stage("image", site), Stage("test", site)])
 
-    assert [(line.stage, line.found, line.why) for line in lines] == [
-        ("image", False, "no image"),
-        ("test", True, "test is there"),
+    assert [(line.stage, line.found, line.why, line.diff) for line in lines] == [
+        ("image", False, "no image", "+ image"),
+        ("test", True, "test is there", ""),
     ]
     assert site.did == []
 
@@ -102,3 +102,9 @@ def test_looking_tells_of_every_stage_and_makes_nothing() -> None:
 def test_a_line_reads_as_a_column_each() -> None:
     assert str(plan.Line(stage="test", found=True, why="it is")) == "test       found    it is"
     assert str(plan.Line(stage="prod", found=False, why="not yet")) == "prod       missing  not yet"
+
+
+def test_what_would_change_stands_below_its_line() -> None:
+    line = plan.Line(stage="prod", found=False, why="last proved abc", diff="--- a\n+++ b")
+
+    assert str(line).splitlines()[1:] == ["    --- a", "    +++ b"]

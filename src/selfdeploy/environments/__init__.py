@@ -69,6 +69,9 @@ class Environment(Protocol):
     def is_applied(self, rendered: str) -> bool:
         """Say whether what runs is what `apply` would make of RENDERED, so that it would change nothing."""
 
+    def difference(self, rendered: str) -> str:
+        """Return, as a diff, what `apply` of RENDERED would change; empty where the runtime cannot tell."""
+
     def apply(self, lock: Lock, manifest: Manifest, rendered: str, *, recreate: bool = False) -> None:
         """Have the runtime run RENDERED, the release of MANIFEST; anew in any case when RECREATE."""
 

@@ -232,6 +232,10 @@ class Compose:
         wanted = told.text.split()[-1:] if not told.code else []
         return wanted == [(containers[0]["Config"]["Labels"] or {}).get("com.docker.compose.config-hash")]
 
+    def difference(self, rendered: str) -> str:  # noqa: ARG002 -- Compose compares hashes
+        """Return nothing: an engine knows what runs, and not what it was rendered from."""
+        return ""
+
     def apply(self, lock: Held, manifest: Manifest, rendered: str, *, recreate: bool = False) -> None:
         """Have Compose run RENDERED, the release of MANIFEST; in a new container in any case when RECREATE."""
         self._place_manifest(manifest)
