@@ -48,7 +48,11 @@ def parse(data: Mapping[str, Any], *, root: Path) -> Project:
     if "root" in data:
         raise errors.ConfigInvalid(f"{FILE}: root: unknown key", _keys(()))
     try:
-        project = Project.model_validate_json(pydantic.TypeAdapter(dict[str, Any]).dump_json(dict(data)))
+        told = pydantic.TypeAdapter(dict[str, Any]).dump_json(dict(data))
+    except ValueError as exc:
+        raise errors.ConfigInvalid(f"{FILE}: {exc}", "mend the file; nothing was done") from exc
+    try:
+        project = Project.model_validate_json(told)
     except pydantic.ValidationError as exc:
         raise _refusal(exc) from exc
     _check_order(project)

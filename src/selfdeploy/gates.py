@@ -97,7 +97,7 @@ def find(project: config.Project, revision: source.Revision) -> GatedTree | erro
         unproven = [name for name, gate in project.gates.all.items() if not _is_proven(place, name, gate, receipt)]
     except FileNotFoundError:
         return _incomplete(f"the gates have not passed on {revision.commit}")
-    except (ValueError, TypeError, KeyError, AttributeError, OSError):
+    except (ValueError, TypeError, KeyError, AttributeError, OSError, RecursionError):
         return _incomplete(f"{place.receipt}: damaged")
     if unproven:
         return _incomplete(f"not passed on {revision.commit}, or its log is not the receipt's: {', '.join(unproven)}")
@@ -262,7 +262,8 @@ def raise_failure(project: config.Project, revision: source.Revision) -> None:
     """Raise what made the gates of REVISION fail in another process; return when it left no word."""
     try:
         data = json.loads(room(project, revision).failure.read_bytes())
-    except (FileNotFoundError, ValueError):
+        kind, message, hint = (str(data[name]) for name in ("error", "message", "hint"))
+    except (FileNotFoundError, ValueError, TypeError, KeyError, RecursionError):
         return
-    kind = getattr(errors, str(data.get("error")), errors.GateFailed)
-    raise kind(data["message"], data["hint"])
+    kinds = {known.__name__: known for known in errors.SelfdeployError.__subclasses__()}
+    raise kinds.get(kind, errors.GateFailed)(message or "the gates did not pass", hint)

@@ -75,7 +75,10 @@ def read(checkout: Path, repository: str = "") -> Revision:
     commit = _git(checkout, "rev-parse", "--verify", "HEAD^{commit}").text
     prefix = _git(checkout, "rev-parse", "--show-prefix").text.rstrip("/")
     tree = _git(checkout, "rev-parse", f"HEAD:{prefix}" if prefix else "HEAD^{tree}").text
-    epoch = int(_git(checkout, "show", "-s", "--format=%ct", "HEAD").text)
+    told = _git(checkout, "show", "-s", "--format=%ct", "HEAD").text
+    if not re.fullmatch("[0-9]{1,12}", told) or not all(re.fullmatch("[0-9a-f]{40}", one) for one in (commit, tree)):
+        raise errors.SourceUnusable(f"{checkout}: git tells no commit of it", "git fsck; a commit is 40 digits here")
+    epoch = int(told)
     return Revision(
         checkout=checkout,
         commit=commit,

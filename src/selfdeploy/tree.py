@@ -9,7 +9,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from selfdeploy import errors
 
@@ -72,23 +72,39 @@ def digest(root: Path) -> str:
     return f"sha256:{total.hexdigest()}"
 
 
+def _read_object(file: Path) -> dict[str, Any]:
+    try:
+        told = json.loads(file.read_bytes())
+    except (FileNotFoundError, ValueError, RecursionError) as exc:
+        raise errors.SourceUnusable(f"{file.name}: missing or no JSON", "name SF's checkout: --source") from exc
+    if not isinstance(told, dict):
+        raise errors.SourceUnusable(f"{file.name}: no JSON object", "name SF's checkout: --source")
+    return told
+
+
 def production_packages(export: Path) -> list[str]:
     """Return the folders below EXPORT's node_modules that production needs, as package-lock.json tells them.
 
     A linked workspace package ships as the folder it links to. Source: npm's package-lock.json, lockfileVersion 3.
     """
-    try:
-        packages = json.loads((export / "package-lock.json").read_bytes())["packages"]
-    except FileNotFoundError:
+    if not (export / "package-lock.json").exists():
         return []
-    except (ValueError, KeyError) as exc:
-        raise errors.SourceUnusable("package-lock.json: no 'packages' in it", "make it with npm 7 or newer") from exc
+    packages = _read_object(export / "package-lock.json").get("packages")
+    if not isinstance(packages, dict) or not all(isinstance(package, dict) for package in packages.values()):
+        raise errors.SourceUnusable("package-lock.json: no 'packages' in it", "make it with npm 7 or newer")
     found: list[str] = []
     for name, package in packages.items():
+        if ".." in Path(name).parts or "\0" in f"{name}{package.get('resolved')}":
+            raise errors.SourceUnusable(f"package-lock.json: {name!a}: no package's folder", "npm install makes it")
         if not name.startswith("node_modules/") or package.get("dev") or package.get("devOptional"):
             continue
         if package.get("link"):
-            found.append(package["resolved"])
+            linked = str(package.get("resolved", ""))
+            if not linked or ".." in Path(linked).parts or not (export / linked).exists():
+                raise errors.SourceUnusable(
+                    f"package-lock.json: {name}: links to {linked!a}, which is not in the package", "vendor it"
+                )
+            found.append(linked)
         if os.path.lexists(export / name):
             found.append(name)
     return found
@@ -104,11 +120,10 @@ def stage(export: Path, ship: Path, *, include: Sequence[str] = (), epoch: int =
     """
     shutil.rmtree(ship, ignore_errors=True)
     ship.mkdir(parents=True)
-    try:
-        package = json.loads((export / "package.json").read_bytes())
-    except (FileNotFoundError, ValueError) as exc:
-        raise errors.SourceUnusable("package.json: missing or no JSON", "name SF's checkout: --source") from exc
-    for path in _chosen(export, include or ("package.json", *package.get("files", ())), demanded=bool(include)):
+    files = _read_object(export / "package.json").get("files", [])
+    if not isinstance(files, list) or not all(isinstance(pattern, str) for pattern in files):
+        raise errors.SourceUnusable("package.json: files: no list of patterns", "see npm's package.json")
+    for path in _chosen(export, include or ("package.json", *files), demanded=bool(include)):
         _copy(path, ship / path.relative_to(export))
     for name in production_packages(export):
         _copy(export / name, ship / name, top_only=True)

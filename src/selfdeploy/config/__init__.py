@@ -207,4 +207,14 @@ class Project(Value):
 
     def source_path(self) -> Path:
         """Return the folder of SF's checkout."""
-        return (self.root / Path(self.source.path).expanduser()).resolve()
+        return self.place(self.source.path, "source.path").resolve()
+
+    def place(self, path: str, key: str) -> Path:
+        """Return the PATH that KEY of deploy.toml names: below the file's folder, or a home folder for ~."""
+        try:
+            found = Path(path.replace("\0", "")).expanduser()
+        except RuntimeError:
+            found = None
+        if found is None or "\0" in path:
+            raise errors.ConfigInvalid(f"{FILE}: {key}: {path!a}: no such place", "name a folder of this machine")
+        return self.root / found

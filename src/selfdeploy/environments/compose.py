@@ -2,20 +2,19 @@
 
 import contextlib
 import hashlib
-import json
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from python_on_whales.exceptions import DockerException
 
 from selfdeploy import config, errors, probe, process, render, tree
 from selfdeploy.environments import Lock as Held
-from selfdeploy.environments import engine, fitness, images, lock, record
+from selfdeploy.environments import containers, engine, fitness, images, lock, record
+from selfdeploy.environments.containers import Container
 from selfdeploy.manifest import Manifest
 from selfdeploy.provenance import Holder
 from selfdeploy.witness import Answer, Replica, Round
@@ -83,31 +82,23 @@ class Compose:
             if address(self.settings.bind, self.settings.port) not in _published(self.containers()):
                 fitness.refuse_taken_port(self.name, self.settings.bind, self.settings.port)
 
-    def containers(self) -> list[dict[str, Any]]:
+    def containers(self) -> tuple[Container, ...]:
         """Return the environment's containers, running or not, as the engine describes them."""
         argv = ["container", "ls", "--all", "--quiet", "--no-trunc"]
         argv += ["--filter", f"label=com.docker.compose.project={self.compose_project}"]
         ids = self.engine.run(*argv, "--filter", "label=com.docker.compose.service=server", timeout=30).text.split()
         if not ids:
-            return []
+            return ()
         # One that went away in between is left out of the answer, and is why the exit code does not count.
         told = self.engine.run("container", "inspect", *ids, timeout=30, check=False).stdout
-        return list(json.loads(told or b"[]"))
+        return containers.parse(told, self.name)
 
     def replicas(self) -> tuple[Replica, ...]:
         """Return what the engine runs here, each with every digest the engine knows its image by."""
         return self._replicas(self.containers())
 
-    def _replicas(self, containers: Sequence[Mapping[str, Any]]) -> tuple[Replica, ...]:
-        return tuple(
-            Replica(
-                name=container["Name"].lstrip("/"),
-                instance=container["Config"]["Hostname"],
-                digests=self._digests(container["Image"]),
-                state=container["State"]["Status"],
-            )
-            for container in containers
-        )
+    def _replicas(self, found: Sequence[Container]) -> tuple[Replica, ...]:
+        return tuple(container.replica(self._digests(container.image)) for container in found)
 
     def _digests(self, image: str) -> frozenset[str]:
         """Return the digests that the engine knows IMAGE, an id, by; an id names the same bytes for ever."""
@@ -120,8 +111,8 @@ class Compose:
     def ask(self, manifest: Manifest) -> Round:
         """Ask every replica from inside, and the public way, once."""
         settings = self.project.probes
-        containers = self.containers()
-        before = self._replicas(containers)
+        found = self.containers()
+        before = self._replicas(found)
         answers: dict[str, dict[str, Answer]] = {}
         for replica in before:
             argv = ["exec", replica.name, "node", "-e", probe.SCRIPT, probe.question(manifest, settings)]
@@ -130,7 +121,7 @@ class Compose:
             except errors.CommandTimedOut:
                 told = b""
             answers[replica.name] = probe.read_answers(told[: 8 * probe.LIMIT])
-        for url in {self.settings.url.rstrip("/")} if self.settings.url else _published(containers):
+        for url in {self.settings.url.rstrip("/")} if self.settings.url else _published(found):
             answers[url] = probe.get_all(url, manifest.probes, settings.timeout)
         return Round(before=before, after=self.replicas(), answers=answers)
 
@@ -145,7 +136,7 @@ class Compose:
         told = str((volume.get("Labels") or {}).get(f"{render.LABEL}.image", ""))
         repository = self.project.image.repository
         others = (f"{repository}@{digest}" for digest in images.digests(self.engine, repository))
-        for image in (*(container["Image"] for container in self.containers()), told, *others):
+        for image in (*(container.image for container in self.containers()), told, *others):
             if image and self.engine.inspect("image", image):
                 return str(image)
         return ""
@@ -204,15 +195,15 @@ class Compose:
         for name, secret in self.settings.secrets.items():
             place = f"{secret.env} is not set" if secret.env else f"{secret.file} cannot be read"
             try:
-                found = os.environ[secret.env] if secret.env else self._secret_file(secret.file or "").read_text()
+                found = os.environ[secret.env] if secret.env else self._secret_file(name, secret.file or "").read_text()
             except (KeyError, OSError, UnicodeDecodeError) as exc:
                 where = f"deploy.toml: environments.{self.name}.secrets.{name}"
                 raise errors.ConfigInvalid(f"{where}: {place}", "provide it, or name another place") from exc
             values[name] = found.rstrip("\n")
         return values
 
-    def _secret_file(self, file: str) -> Path:
-        return self.project.root / Path(file).expanduser()
+    def _secret_file(self, name: str, file: str) -> Path:
+        return self.project.place(file, f"environments.{self.name}.secrets.{name}.file")
 
     def _compose(self, rendered: str, *argv: str, timeout: float) -> process.Outcome:
         with contextlib.suppress(OSError):  # for people to read; Compose does not
@@ -225,12 +216,12 @@ class Compose:
 
     def is_applied(self, rendered: str) -> bool:
         """Say whether the container that runs is what Compose would make of RENDERED and the present secrets."""
-        containers = self.containers()
-        if len(containers) != 1:
+        found = self.containers()
+        if len(found) != 1:
             return False
         told = self._compose(rendered, "config", "--hash", "server", timeout=60)
         wanted = told.text.split()[-1:] if not told.code else []
-        return wanted == [(containers[0]["Config"]["Labels"] or {}).get("com.docker.compose.config-hash")]
+        return wanted == [found[0].labels.get("com.docker.compose.config-hash")]
 
     def difference(self, rendered: str) -> str:  # noqa: ARG002 -- Compose compares hashes
         """Return nothing: an engine knows what runs, and not what it was rendered from."""
@@ -262,7 +253,7 @@ class Compose:
         """Return the last LINES lines that each replica wrote; with FOLLOW, pass on what comes until interrupted."""
         told = []
         for container in self.containers():
-            argv = ["logs", "--tail", str(lines), container["Name"].lstrip("/")]
+            argv = ["logs", "--tail", str(lines), container.name.lstrip("/")]
             if follow:
                 self.engine.follow(*argv[:1], "--follow", *argv[1:])
             else:
@@ -284,15 +275,9 @@ def _measure(data: bytes) -> tuple[str, str]:
     return str(len(data)), hashlib.sha256(data).hexdigest()
 
 
-def _published(containers: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the addresses that the CONTAINERS which run are published at; those of what runs, not of deploy.toml."""
-    bindings = [
-        binding
-        for container in containers
-        if container["State"]["Running"]
-        for binding in (container["HostConfig"]["PortBindings"] or {}).get("4000/tcp", ())
-    ]
-    return [address(binding["HostIp"], int(binding["HostPort"])) for binding in bindings]
+def _published(found: Sequence[Container]) -> list[str]:
+    """Return the addresses that the containers FOUND are published at; those of what runs, not of deploy.toml."""
+    return [address(*one) for container in found for one in container.published]
 
 
 def address(bind: str, port: int) -> str:

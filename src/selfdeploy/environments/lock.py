@@ -6,9 +6,10 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from selfdeploy import errors, process
+from selfdeploy.environments import containers
+from selfdeploy.environments.containers import Container
 from selfdeploy.environments.engine import Engine
 from selfdeploy.provenance import Holder
 
@@ -94,18 +95,23 @@ class ContainerLock:
             )
 
 
-def describe(container: dict[str, Any]) -> str:
-    """Return who holds the lock that CONTAINER, as the engine inspects it, is; since when; in which run."""
-    labels = container.get("Config", {}).get("Labels") or {}
-    since = str(container.get("Created", "?"))[:19]
-    run = labels.get(f"{LABEL}.run", "")
-    return f"{labels.get(f'{LABEL}.who', 'somebody')} since {since}Z{f' ({run})' if run else ''}"
+def describe(container: Container) -> str:
+    """Return who holds the lock that CONTAINER is, since when, and in which run."""
+    run = container.labels.get(f"{LABEL}.run", "")
+    who = container.labels.get(f"{LABEL}.who", "somebody")
+    return f"{who} since {container.created[:19]}Z{f' ({run})' if run else ''}"
+
+
+def find(engine: Engine, name: str) -> Container | None:
+    """Return the container NAME; None where there is none."""
+    told = engine.run("container", "inspect", name, timeout=30, check=False)
+    return next(iter(containers.parse(told.stdout, engine.name)), None)
 
 
 def held_by(engine: Engine, name: str) -> str:
     """Return who holds the lock NAME; empty when nobody does."""
-    found = engine.inspect("container", name)
-    return describe(found) if found and found.get("State", {}).get("Status") == "running" else ""
+    found = find(engine, name)
+    return describe(found) if found and found.state.status == "running" else ""
 
 
 @contextlib.contextmanager
@@ -125,8 +131,8 @@ def hold(engine: Engine, name: str, image: str, record: str, holder: Holder) -> 
     heart, replaced = _take(engine, name, [*argv, "--entrypoint", "node", image, "-e", HOLD, f"{PATIENCE:g}"])
     heart.start()
     try:
-        found = engine.inspect("container", name) or {}
-        yield ContainerLock(container=str(found.get("Id", name)), heart=heart, replaced=replaced)
+        found = find(engine, name)
+        yield ContainerLock(container=found.id if found else name, heart=heart, replaced=replaced)
     finally:
         heart.stop()
         process.end(heart.child, patience=10)
@@ -143,17 +149,17 @@ def _take(engine: Engine, name: str, argv: list[str]) -> tuple[Heart, str]:
             return heart, replaced
         if not any(text in said for text in ("is already in use", "is being removed", "No such container")):
             raise errors.EngineUnreachable(f"{engine.name}: no lock could be made: {said[-500:]}", "inv status")
-        other = engine.inspect("container", name) or {}
-        status = other.get("State", {}).get("Status")
-        if status == "running":
+        other = find(engine, name)
+        status = other.state.status if other else "gone"
+        if other and status == "running":
             raise errors.LockHeld(
                 f"{engine.name}: held by {describe(other)}",
                 "wait until it is done, or queue behind it: --wait; the lock frees itself when its holder ends",
             )
         # What never ran, or has ended and was not removed, holds nothing; it is given a moment to come up or go away.
-        first = stale.setdefault(str(other.get("Id")), time.monotonic())
-        if status in LEAVING and time.monotonic() > first + LEAVING[status]:
-            engine.run("rm", str(other["Id"]), check=False)
+        first = stale.setdefault(other.id if other else "", time.monotonic())
+        if other and status in LEAVING and time.monotonic() > first + LEAVING[status]:
+            engine.run("rm", other.id, check=False)
             replaced = describe(other)
         if time.monotonic() > ends:
             raise errors.LockHeld(f"{engine.name}: {name} is {status}, and stays", f"docker rm --force {name}")

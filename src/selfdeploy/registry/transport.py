@@ -20,10 +20,10 @@ PORTS = {"http": 80, "https": 443}
 
 def is_loopback(host: str) -> bool:
     """Say whether HOST, with or without a port, is this machine's loopback."""
-    name = urlsplit(f"//{host}").hostname or ""
-    if name == "localhost":
-        return True
     try:
+        name = urlsplit(f"//{host}").hostname or ""
+        if name == "localhost":
+            return True
         return ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False

@@ -1,0 +1,86 @@
+"""Containers as the engine describes them (`docker container inspect`), held to the shape that is read of them."""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+import pydantic
+from pydantic.alias_generators import to_pascal
+
+from selfdeploy import errors
+from selfdeploy.witness import Replica
+
+SERVER = "4000/tcp"
+"""The port that the server listens on in its container."""
+
+Number = Annotated[str, pydantic.Field(pattern=r"^[0-9]{1,5}$")]
+
+
+class _Told(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(frozen=True, strict=True, alias_generator=to_pascal, populate_by_name=True)
+
+
+class _Config(_Told):
+    hostname: str = ""
+    labels: Mapping[str, str] | None = None
+
+
+class _State(_Told):
+    status: str = ""
+    running: bool = False
+
+
+class _Binding(_Told):
+    host_ip: str
+    host_port: Number
+
+
+class _HostConfig(_Told):
+    port_bindings: Mapping[str, tuple[_Binding, ...] | None] | None = None
+
+
+class Container(_Told):
+    """One container, running or not."""
+
+    id: str
+    name: str
+    image: str
+    created: str = "?"
+    config: _Config = _Config()
+    state: _State = _State()
+    host_config: _HostConfig = _HostConfig()
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Its labels."""
+        return self.config.labels or {}
+
+    def replica(self, digests: frozenset[str]) -> Replica:
+        """Return it as one running server, its image being known by DIGESTS."""
+        return Replica(
+            name=self.name.lstrip("/"), instance=self.config.hostname, digests=digests, state=self.state.status
+        )
+
+    @property
+    def published(self) -> list[tuple[str, int]]:
+        """The addresses and ports of the host that lead to its server; none when it does not run."""
+        bindings = (self.host_config.port_bindings or {}).get(SERVER) or ()
+        return [(one.host_ip, int(one.host_port)) for one in bindings if self.state.running]
+
+
+_LIST = pydantic.TypeAdapter(tuple[Container, ...])
+
+
+def parse(data: bytes, where: str) -> tuple[Container, ...]:
+    """Return the containers that DATA, what the engine printed, describes.
+
+    Raises:
+        errors.CommandFailed: it has another shape; WHERE names the environment.
+    """
+    try:
+        return _LIST.validate_json(data.strip() or b"[]")
+    except pydantic.ValidationError as exc:
+        first = exc.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise errors.CommandFailed(
+            f"{where}: docker container inspect: {place}: {first['msg']}", "is that a Docker engine? docker version"
+        ) from exc

@@ -1,0 +1,48 @@
+"""Kill releases, and go on from the tally of those killed before: `nox -s chaos`."""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from chaos import trial, world
+from chaos.tally import Tally
+from lab.site import ROOT
+
+
+def main() -> int:
+    """Kill until the tally has as many as are asked for; 0 when all that has to hold did, in every trial of it."""
+    parser = argparse.ArgumentParser(prog="nox -s chaos --", description=__doc__)
+    parser.add_argument("--kills", type=int, default=200, help="how many there shall be in the tally; 200")
+    parser.add_argument("--seed", type=int, default=1, help="what chance is drawn from; 1")
+    parser.add_argument("--number", type=int, help="try that one again, and leave the tally alone")
+    parser.add_argument("--tally", type=Path, default=ROOT / ".selfdeploy" / "chaos.jsonl", help="the file")
+    parser.add_argument("--ship", type=Path, help="what the gates built of the application; made when left out")
+    given = parser.parse_args()
+    tally = Tally(given.tally)
+    with tempfile.TemporaryDirectory(prefix="chaos-") as scratch:
+        ship = given.ship or Path()
+        if given.ship:
+            return _run(given, tally, ship, Path(scratch))
+        with world.built() as made:
+            return _run(given, tally, made, Path(scratch))
+
+
+def _run(given: argparse.Namespace, tally: Tally, ship: Path, folder: Path) -> int:
+    with world.begin(ship, folder) as here:
+        if given.number is not None:
+            outcome = trial.run(here, given.seed, given.number)
+            print("\n".join([outcome.instant, *outcome.wrong]))
+            return 1 if outcome.wrong else 0
+        while sum(outcome.killed for outcome in tally.read(here.runtime)) < given.kills:
+            number = max((o.number for o in tally.read(here.runtime) if o.seed == given.seed), default=-1) + 1
+            outcome = trial.run(here, given.seed, number)
+            tally.add(outcome)
+            what = "; ".join(outcome.wrong) or ("held" if outcome.killed else "held; it had ended before")
+            print(f"{outcome.instant}: {what} ({outcome.seconds:g} s)", file=sys.stderr, flush=True)
+        print(tally.describe(here.runtime))
+    return 1 if any(outcome.wrong for outcome in tally.read(here.runtime)) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,174 @@
+"""What has to hold after a release was killed, and after the next one: each check returns what does not."""
+
+import json
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from chaos.world import ROUNDS, World
+from lab import children
+from lab.site import Done, Site
+from selfdeploy import errors, manifest
+
+AT_ONCE = 5.0
+"""Seconds within which all processes of a release that was killed are gone."""
+
+
+def no_process(site: Site, seconds: float = AT_ONCE) -> list[str]:
+    """No process of SITE is left after SECONDS."""
+    try:
+        children.wait_until(lambda: not site.processes(), "the end of all processes", seconds=seconds)
+    except children.LabError:
+        return [f"still running after {seconds:g} s: {line[:200]}" for line in site.processes()]
+    return []
+
+
+def whole_files(site: Site) -> list[str]:
+    """Every file that the tool reads of SITE is whole, or not there."""
+    wrong = []
+    work = site.folder / ".selfdeploy"
+    for path in [*work.glob("trees/*/*.json"), *work.glob("evidence/*.json"), *work.glob("rendered/*/*.yml")]:
+        try:
+            told = yaml.safe_load(path.read_bytes())
+        except (ValueError, yaml.YAMLError) as exc:
+            wrong.append(f"{path}: not whole: {exc}")
+            continue
+        if not isinstance(told, dict):
+            wrong.append(f"{path}: not whole: {told!r:.80}")
+    path = site.folder / "dist" / "sf-release-manifest.json"
+    try:
+        manifest.parse(path.read_bytes())
+    except FileNotFoundError:
+        pass
+    except errors.ManifestInvalid as exc:
+        wrong.append(f"{path}: not whole: {exc.message}")
+    return wrong
+
+
+def whole_release(world: World, revision: str) -> list[str]:
+    """What the registry has on record of REVISION is there: the image before the record that names it."""
+    status, data = world.ask(f"manifests/{revision}")
+    if status != HTTPStatus.OK:
+        return []
+    image = json.loads(data)["subject"]["digest"]
+    found, data = world.ask(f"manifests/{image}")
+    parts = [json.loads(data)["config"], *json.loads(data)["layers"]] if found == HTTPStatus.OK else []
+    gone = [part["digest"] for part in parts if world.ask(f"blobs/{part['digest']}")[0] != HTTPStatus.OK]
+    gone += [] if parts else [image]
+    return [f"{revision} is on record, and the registry has not got {', '.join(gone)}"] if gone else []
+
+
+def is_on_record(world: World, revision: str) -> bool:
+    """Say whether the registry has a record of REVISION."""
+    return world.ask(f"manifests/{revision}")[0] == HTTPStatus.OK
+
+
+def spoken(done: Done) -> list[str]:
+    """What a command said in DONE is for people."""
+    return [f"a traceback: {done.stderr[-2000:]}"] if "Traceback" in done.stderr + done.stdout else []
+
+
+def _result(done: Done) -> list[dict[str, Any]]:
+    events = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    found: list[dict[str, Any]] = next((event["items"] for event in events if event["event"] == "result"), [])
+    return found
+
+
+def _answers(site: Site, environment: str) -> dict[str, str]:
+    try:
+        return site.version(environment)
+    except (OSError, ValueError):
+        return {}
+
+
+def true_status(world: World) -> list[str]:
+    """`inv status` says what the engine, the servers and the records say."""
+    site = world.site
+    held = [world.containers(f"name=^/{site.name}-{name[0]}-lock$", "status=running") for name in ("test", "prod")]
+    done = site.inv("status", "--json")
+    wrong = spoken(done)
+    told = {status["name"]: status for status in _result(done)}
+    if done.returncode or set(told) != {"test", "prod"}:
+        return [*wrong, f"inv status: exit code {done.returncode}: {done.stdout} {done.stderr}"]
+    for index, (name, status) in enumerate(told.items()):
+        runs = site.inspect(name)
+        states = [runs["State"]["Status"]] if runs else []
+        if [replica["state"] for replica in status["replicas"]] != states:
+            wrong.append(f"inv status: {name}: {status['replicas']}, and the engine says {states}")
+        known = world.record(name)
+        if runs:
+            first: Any = (known.get("proven") or [{}])[0]  # type: ignore[index]
+            if (status["proven"] or {}).get("release") != first.get("release"):
+                wrong.append(f"inv status: {name}: proven {status['proven']}, and the record says {first}")
+            last: Any = (known.get("attempts") or [{}])[0]  # type: ignore[index]
+            cut = last.get("release") if last.get("ending") == "under way" else None
+            if (status["cutOff"] or {}).get("release") != cut:
+                wrong.append(f"inv status: {name}: cut off {status['cutOff']}, and the record says {last}")
+        if status["holder"] and not held[index]:
+            wrong.append(f"inv status: {name}: held by {status['holder']}, and nobody holds it")
+    return wrong
+
+
+def true_plan(world: World, revision: str) -> list[str]:
+    """`inv plan` finds what is there, and nothing else."""
+    done = world.site.inv("plan", "--json")
+    wrong = spoken(done)
+    told = {line["stage"]: line["found"] for line in _result(done)}
+    if done.returncode or not told:
+        return [*wrong, f"inv plan: exit code {done.returncode}: {done.stderr}"]
+    recorded = is_on_record(world, revision)
+    if told["manifest"] != recorded or (recorded and not (told["gates"] and told["image"])):
+        wrong.append(f"inv plan: {told}, and the registry has {'a' if recorded else 'no'} record of {revision}")
+    for name in ("test", "prod"):
+        answers = _answers(world.site, name)
+        runs = recorded and answers.get("image", "").startswith(f"{world.site.repository}@")
+        if told[name] and not (runs and answers.get("revision") == revision):
+            wrong.append(f"inv plan: {name}: found, and it answers {answers}")
+    return wrong
+
+
+def proven(world: World, revision: str) -> list[str]:
+    """Both environments run REVISION, of the repository at hand, and the record says that it is proven."""
+    wrong = []
+    for name in ("test", "prod"):
+        answers = _answers(world.site, name)
+        if answers.get("revision") != revision or not answers.get("image", "").startswith(f"{world.site.repository}@"):
+            wrong.append(f"{name}: expected {revision} of {world.site.repository}, actual {answers}")
+        known: Any = world.record(name)
+        if known["proven"][0]["revision"] != revision or known["attempts"][0]["ending"] != "proven":
+            wrong.append(f"{name}: the record says {known['attempts'][0]}")
+    return wrong
+
+
+def prod_was_safe(world: World) -> list[str]:
+    """Prod never ran what test had not proven, nor the bad revision, as the engine tells."""
+    site = world.site
+    wrong = world.events.unproven(site.container("test"), site.container("prod"), ROUNDS)
+    answers = _answers(site, "prod")
+    if answers.get("revision") not in (world.revisions["one"], world.revisions["two"]):
+        wrong.append(f"prod answers {answers}")
+    return wrong
+
+
+def nothing_left(world: World, *folders: Path) -> list[str]:
+    """No process, container, volume or export folder is left over of what is done."""
+    site = world.site
+    wrong = no_process(site)
+    expected = {site.container("test"), site.container("prod")}
+    ours = [*world.containers(f"name={site.name}-")]
+    for name in ("t", "p"):
+        ours += world.containers(f"volume={site.name}-{name}-record")
+        ours += world.containers(f"label=com.docker.compose.project={site.name}-{name}")
+    wrong += [f"a container is left: {name}" for name in sorted(set(ours) - expected)]
+    for name in ("t", "p"):
+        label = f"label=dev.selfdeploy.project={site.name}-{name}"
+        volumes = site.docker("volume", "ls", "--quiet", "--filter", label).stdout.split()
+        if len(volumes) > 3:
+            wrong.append(f"{name}: manifests are left: {volumes}")
+    for folder in (site.folder, *folders):
+        work = folder / ".selfdeploy"
+        left = [*work.glob("trees/*/sf"), *work.glob("trees/*/tmp*"), *work.glob("base-*"), *work.rglob(".*.[0-9]*")]
+        wrong += [f"a working file is left: {path}" for path in left if "node_modules" not in path.parts]
+    return wrong

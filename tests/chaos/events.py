@@ -1,0 +1,81 @@
+"""The engine's own history of what it started and what was asked inside: the witness of what prod ever ran."""
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from lab import children
+
+ASKED = "readFileSync"
+"""A word of the script that asks a replica from inside, which its health check lacks; the engine tells it whole."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One event of a container: when (nanoseconds), whose, of which image, and what."""
+
+    at: int
+    container: str
+    image: str
+    action: str
+    code: str
+
+
+class Events:
+    """What the engine tells of its containers from now on, written to a file by its own command; a context manager."""
+
+    def __init__(self, folder: Path, host: str = "") -> None:
+        self._file, self._log = folder / "events.jsonl", folder / "events.log"
+        named = ["--host", host] if host else []
+        self._argv = ["docker", *named, "events", "--format", "{{json .}}", "--filter", "type=container"]
+        self._child: children.Child | None = None
+
+    def __enter__(self) -> Self:
+        self._child = children.spawn(["sh", "-c", 'exec "$@" >"$0"', str(self._file), *self._argv], self._log)
+        children.wait_until(self._file.exists, "the engine's events")
+        time.sleep(1)  # the command gives no sign when it has begun to listen
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._child is not None:
+            children.end(self._child)
+
+    def read(self, name: str) -> list[Event]:
+        """Return the events of the containers whose name begins with NAME, in order."""
+        found = []
+        for line in self._file.read_text().splitlines():
+            try:
+                told: dict[str, Any] = json.loads(line)
+            except ValueError:
+                continue  # the last one, half written
+            of = told["Actor"]["Attributes"]
+            if of.get("name", "").startswith(name):
+                event = Event(
+                    at=told["timeNano"],
+                    container=of["name"],
+                    image=of.get("image", ""),
+                    action=told["Action"],
+                    code=of.get("exitCode", ""),
+                )
+                found.append(event)
+        return found
+
+    def unproven(self, test: str, prod: str, rounds: int) -> list[str]:
+        """Return every start of the container PROD with an image that TEST had not answered ROUNDS times as before."""
+        told = self.read(test) + self.read(prod)
+        answered, wrong = dict[str, int](), []
+        for event in sorted(told, key=lambda one: one.at):
+            if event.container == test and event.action.startswith("exec_start") and ASKED in event.action:
+                answered[event.image] = answered.get(event.image, 0) + 1
+            if event.container == prod and event.action == "start" and answered.get(event.image, 0) < rounds:
+                wrong.append(f"prod ran {event.image}, which test had answered as {answered.get(event.image, 0)} times")
+        return wrong
+
+    def started(self, name: str) -> list[str]:
+        """Return the images that the container NAME was started with, in order."""
+        return [event.image for event in self.read(name) if event.container == name and event.action == "start"]

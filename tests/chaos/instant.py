@@ -1,0 +1,48 @@
+"""When and how a release is killed: the same of the same seed and number, wherever it is tried again."""
+
+import random
+import signal
+from dataclasses import dataclass
+from typing import Literal
+
+STAGES = ("preflight", "gates", "image", "manifest", "test", "prod")
+PLACES: tuple[Literal["begin", "inside", "end"], ...] = ("begin", "inside", "end")
+SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL, signal.SIGINT)
+"""SIGKILL goes to the whole process group, as does SIGINT; SIGTERM to the process alone, as from a CI runner."""
+
+BAD = 5
+"""One release in so many is a bad one."""
+
+USUAL = {"preflight": 1.0, "gates": 5.0, "image": 4.0, "manifest": 0.7, "test": 5.0, "prod": 5.0}
+"""Seconds that a stage takes until it is known better."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Instant:
+    """The moment in STAGE: at its begin, at its end, or a SHARE of its usual duration after it began."""
+
+    number: int
+    stage: str
+    place: Literal["begin", "inside", "end"]
+    share: float
+    how: signal.Signals
+    bad: bool
+
+    def __str__(self) -> str:
+        """Return it as a tally names it."""
+        place = f"{self.share:.0%} into" if self.place == "inside" else f"the {self.place} of"
+        return f"{self.number}: {self.how.name} at {place} {self.stage}{', of a bad release' if self.bad else ''}"
+
+
+def choose(seed: int, number: int) -> Instant:
+    """Return the instant NUMBER of SEED; the stages and places come in turn, all else is drawn."""
+    drawn = random.Random(f"{seed}-{number}")  # noqa: S311 -- to be repeated, and no secret
+    place = PLACES[number // len(STAGES) % len(PLACES)]
+    return Instant(
+        number=number,
+        stage=STAGES[number % len(STAGES)],
+        place=place,
+        share=drawn.random(),
+        how=drawn.choice(SIGNALS),
+        bad=number % BAD == BAD - 1,
+    )

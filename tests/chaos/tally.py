@@ -1,0 +1,58 @@
+"""What became of each release that was killed: one JSON line each, which a later call goes on from."""
+
+import collections
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """One release that was to be killed; `killed` unless it ended before, `wrong` is all that did not hold after it."""
+
+    runtime: str
+    seed: int
+    number: int
+    instant: str
+    stage: str
+    how: str
+    killed: bool
+    wrong: list[str]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Tally:
+    """The outcomes in FILE."""
+
+    file: Path
+
+    def read(self, runtime: str) -> list[Outcome]:
+        """Return the outcomes of RUNTIME; a line that was cut off by a kill of the harness counts as none."""
+        lines = self.file.read_text().splitlines() if self.file.exists() else []
+        found = []
+        for line in lines:
+            try:
+                found.append(Outcome(**json.loads(line)))
+            except (ValueError, TypeError):
+                continue
+        return [outcome for outcome in found if outcome.runtime == runtime]
+
+    def add(self, outcome: Outcome) -> None:
+        """Append OUTCOME."""
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        with self.file.open("a") as file:
+            file.write(json.dumps(dataclasses.asdict(outcome)) + "\n")
+
+    def describe(self, runtime: str) -> str:
+        """Return what a person wants to know of RUNTIME: how many, at which stages, by which signals, what was red."""
+        found = self.read(runtime)
+        killed = [outcome for outcome in found if outcome.killed]
+        red = [outcome for outcome in found if outcome.wrong]
+        lines = [f"{runtime}: {len(killed)} killed, {len(found) - len(killed)} ended before, {len(red)} red"]
+        for what in ("stage", "how"):
+            counted = collections.Counter(getattr(outcome, what) for outcome in killed)
+            lines.append(f"  by {what}: " + ", ".join(f"{name} {count}" for name, count in counted.items()))
+        lines += [f"  red {outcome.instant} (seed {outcome.seed}): {'; '.join(outcome.wrong)}" for outcome in red]
+        return "\n".join(lines)

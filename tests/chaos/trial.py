@@ -1,0 +1,116 @@
+"""One trial: a release is killed at its instant, and what has to hold is checked, then and after the next release."""
+
+import os
+import signal
+import time
+
+from chaos import checks
+from chaos.instant import USUAL, Instant, choose
+from chaos.tally import Outcome
+from chaos.world import World
+from lab import children
+from lab.site import Site, Started
+
+PUT_BACK, ON_HOLD, INTERRUPTED = 51, 45, 130
+
+
+def _progress(release: Started, stage: str, end: str) -> bool:
+    return any(line.startswith(f"{stage}{end}") for line in release.progress.splitlines())
+
+
+def _wait(release: Started, instant: Instant, seconds: float) -> bool:
+    """Wait for INSTANT and say whether RELEASE lived to see it."""
+    mark = ": " if instant.place == "end" else " ..."
+    children.wait_until(
+        lambda: release.process.poll() is not None or _progress(release, instant.stage, mark),
+        f"{instant.stage}{mark}",
+        seconds=300,
+    )
+    if instant.place == "inside":
+        time.sleep(instant.share * seconds)
+    return release.process.poll() is None
+
+
+def _kill(release: Started, how: signal.Signals) -> list[str]:
+    if how is signal.SIGTERM:
+        release.process.send_signal(how)
+    else:
+        os.killpg(release.process.pid, how)
+    code = release.process.wait(60)
+    wrong = ["a traceback"] if "Traceback" in release.progress else []
+    # What was all but done when it was asked to end may have ended well.
+    if how is not signal.SIGKILL and code not in (0, INTERRUPTED, PUT_BACK):
+        wrong.append(f"{how.name}: exit code {code}: {release.progress[-500:]}")
+    return wrong
+
+
+def run(world: World, seed: int, number: int) -> Outcome:
+    """Kill the release NUMBER of SEED, and return what became of it."""
+    instant, began = choose(seed, number), time.monotonic()
+    revision = world.next_release(bad=instant.bad)
+    fresh = ["--fresh"] if instant.stage == "gates" else []
+    release = world.site.start("release", "--older", *fresh)
+    usual = world.seconds.get(instant.stage, USUAL[instant.stage])
+    killed = _wait(release, instant, usual)
+    wrong = _kill(release, instant.how)
+    wrong += checks.no_process(world.site)
+    wrong += checks.whole_files(world.site) + checks.whole_release(world, revision)
+    wrong += checks.true_status(world) + checks.true_plan(world, revision)
+    wrong += checks.prod_was_safe(world)
+    wrong += _undo(world, revision) if instant.bad else _converge(world, revision)
+    wrong += checks.prod_was_safe(world) + checks.nothing_left(world)
+    return Outcome(
+        runtime=world.runtime,
+        seed=seed,
+        number=number,
+        instant=str(instant),
+        stage=instant.stage,
+        how=instant.how.name,
+        killed=killed,
+        wrong=wrong,
+        seconds=round(time.monotonic() - began, 1),
+    )
+
+
+def _converge(world: World, revision: str) -> list[str]:
+    """The next release goes on without help, makes nothing again that is on record, and ends with prod proven."""
+    recorded, since = checks.is_on_record(world, revision), world.store.log.stat().st_size
+    done = world.site.inv("release", "--older")
+    if done.returncode:
+        return [f"the next release: exit code {done.returncode}: {done.stderr[-1500:]}"]
+    wrong = checks.spoken(done) + checks.proven(world, revision)
+    again = world.pushed(since) if recorded else []
+    wrong += [f"pushed again although on record: {name}" for name in again]
+    for stage in USUAL:
+        for line in done.stderr.splitlines():
+            if line.startswith(f"{stage}: ") and stage not in ("gates", "preflight"):
+                world.seconds[stage] = float(line.split()[1])
+    world.settled(revision)
+    return wrong
+
+
+def _undo(world: World, revision: str) -> list[str]:
+    """The next release, from a fresh clone, brings the old proven one back and keeps the hold."""
+    good = world.revisions[world.running]
+    with world.clone() as clone:
+        wrong = _refused(world, clone, revision)
+        wrong += checks.nothing_left(world, clone.folder)
+    for name in ("test", "prod"):
+        answers = world.site.version(name)
+        if answers["revision"] != good:
+            wrong.append(f"{name}: expected {good} to be back, actual {answers}")
+    return wrong
+
+
+def _refused(world: World, clone: Site, revision: str) -> list[str]:
+    undone = clone.inv("release", "--older")
+    wrong = checks.spoken(undone)
+    if undone.returncode not in (PUT_BACK, ON_HOLD):
+        wrong.append(f"the next release of {revision}: exit code {undone.returncode}: {undone.stderr[-1500:]}")
+    held = clone.inv("release", "--older")
+    if held.returncode != ON_HOLD:
+        wrong.append(f"the hold was not kept: exit code {held.returncode}: {held.stderr[-1500:]}")
+    digests = list(world.record("test").get("holds", {}))  # type: ignore[call-overload]
+    for digest in digests:
+        world.must(clone.inv("unhold", "-e", "test", "-d", digest))
+    return wrong

@@ -1,0 +1,156 @@
+"""A site on Compose whose releases are killed: with a registry of its own, and gated revisions, good and bad ones."""
+
+import contextlib
+import dataclasses
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from chaos.events import Events
+from lab import children
+from lab.registry import Registry
+from lab.site import ROOT, Done, Site
+
+ROUNDS = 2
+"""How many rounds of asking prove a release here."""
+
+PROBES = f"deadline = 60\nconsecutive = {ROUNDS}\ninterval = 0.1"
+KEPT = 4
+"""Of how many releases the images stay on the engine: those that can still be put back to, and some."""
+
+
+def write_nothing(_: Site) -> None:
+    """Leave the site as it is."""
+
+
+@dataclass(kw_only=True)
+class World:
+    """What a trial works on; `site` names the repository of the release at hand."""
+
+    site: Site
+    store: Registry
+    base: str
+    events: Events
+    revisions: dict[str, str]
+    running: str = "one"
+    number: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    runtime = "compose"
+
+    def next_release(self, *, bad: bool) -> str:
+        """Have the site be about to release something that no registry and no environment has; return its revision.
+
+        It is one of the gated trees under another repository's name, so that all after the gates is to be done anew.
+        """
+        self.number += 1
+        self.site = dataclasses.replace(self.site, repository=f"{self.store.name}/sf{self.number}")
+        self.configure(self.site)
+        wanted = "bad" if bad else next(name for name in ("one", "two") if name != self.running)
+        self.site.git("checkout", "--quiet", "--detach", self.revisions[wanted])
+        self._forget_images()
+        return self.revisions[wanted]
+
+    def configure(self, site: Site) -> None:
+        """Write SITE's deploy.toml."""
+        site.configure(probes=PROBES, image=f'base = "{self.base}"')
+
+    def settled(self, revision: str) -> None:
+        """Remember that both environments run the good REVISION."""
+        self.running = next(name for name, known in self.revisions.items() if known == revision)
+
+    @contextlib.contextmanager
+    def clone(self) -> Iterator[Site]:
+        """Give the project as somebody else has it who has just cloned it, and who is gone afterwards."""
+        with tempfile.TemporaryDirectory(prefix="clone-", dir=self.site.folder.parent) as folder:
+            yield self.site.cloned(Path(folder) / "c")
+
+    def ask(self, path: str) -> tuple[int, bytes]:
+        """Return what the registry has at PATH of the repository at hand."""
+        name = self.site.repository.partition("/")[2]
+        kinds = "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json"
+        kinds += ", application/vnd.docker.distribution.manifest.v2+json"
+        return self.store.ask(f"/v2/{name}/{path}", headers={"Accept": kinds})
+
+    def pushed(self, since: int) -> list[str]:
+        """Return the manifests that were put into the repository at hand after the first SINCE bytes of its log."""
+        name = self.site.repository.partition("/")[2]
+        with self.store.log.open("rb") as log:
+            log.seek(since)
+            lines = log.read().decode(errors="replace").splitlines()
+        puts = [line.partition('"PUT ')[2].partition(" ")[0] for line in lines if f'"PUT /v2/{name}/manifests/' in line]
+        return [path.rpartition("/")[2] for path in puts if "/kept-" not in path]
+
+    def containers(self, *filters: str) -> list[str]:
+        """Return the names of the containers that match all FILTERS, running or not."""
+        argv = [word for one in filters for word in ("--filter", one)]
+        return self.site.docker("ps", "--all", "--format", "{{.Names}}", *argv).stdout.split()
+
+    def record(self, environment: str) -> dict[str, object]:
+        """Return the record of ENVIRONMENT, read past the tool; empty when there is none."""
+        image = self.site.inspect(environment).get("Image", "")
+        volume = f"{self.site.name}-{environment[0]}-record:/r:ro"
+        argv = ["run", "--rm", "--network", "none", "--volume", volume, "--entrypoint", "cat", image, "/r/record.json"]
+        return dict(json.loads(self.site.docker(*argv).stdout or "{}")) if image else {}
+
+    def _forget_images(self) -> None:
+        old = f"{self.store.name}/sf{self.number - KEPT}"
+        told = self.site.docker("image", "ls", "--digests", "--format", "{{.Digest}}", old).stdout.split()
+        names = [f"{old}@{digest}" for digest in told if digest.startswith("sha256:")]
+        names += self.site.docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", old).stdout.split()
+        if names:
+            self.site.docker("image", "rm", *names)  # what an environment still runs stays
+
+    def must(self, done: Done) -> Done:
+        """Return DONE, which has to have ended well."""
+        if done.returncode:
+            raise children.LabError(f"{done.args}: exit code {done.returncode}: {done.stderr}")
+        return done
+
+
+@contextlib.contextmanager
+def begin(ship: Path, folder: Path, *, change: Callable[[Site], None] = write_nothing) -> Iterator[World]:
+    """Give a world below FOLDER that has released a good revision; CHANGE may do something to its site first.
+
+    SHIP is what the real gates built of the application.
+    """
+    with Registry() as store, Events(folder) as events:
+        site = Site(folder=folder / "site", repository=f"{store.name}/sf0", ship=ship)
+        site.folder.mkdir()
+        site.lay_out()
+        world = World(site=site, store=store, base="", events=events, revisions={})
+        try:
+            world.base = world.must(site.inv("base", "--quiet")).stdout.strip()
+            world.revisions["one"] = site.revision
+            site.git("commit", "--quiet", "--allow-empty", "--message", "two")
+            world.revisions["two"] = site.revision
+            world.revisions["bad"] = site.answer_as_another_revision()
+            world.configure(site)
+            for name in ("bad", "two", "one"):
+                site.git("checkout", "--quiet", "--detach", world.revisions[name])
+                world.must(site.inv("gates"))
+            change(site)
+            world.must(site.inv("release"))
+            yield world
+        finally:
+            site.close()
+            images = site.docker("image", "ls", "--quiet", "--filter", f"reference={store.name}/*").stdout.split()
+            if images:
+                site.docker("image", "rm", "--force", *set(images))
+
+
+@contextlib.contextmanager
+def built() -> Iterator[Path]:
+    """Give what the application's real gates build, made now."""
+    with tempfile.TemporaryDirectory(prefix="selfdeploy-chaos-") as scratch:
+        site = Site(folder=Path(scratch) / "application")
+        site.folder.mkdir()
+        site.lay_out()
+        done = site.nox()
+        if done.returncode:
+            raise children.LabError(f"the gates of {ROOT / 'examples' / 'sf'}: {done.stderr}")
+        yield site.folder / ".selfdeploy" / "trees" / site.revision / "ship"
+        shutil.rmtree(site.folder)
