@@ -267,6 +267,60 @@ class ContainerForeign(SelfdeployError):
     exit_code = 65
 
 
+class ClusterUnreachable(SelfdeployError):
+    """The Kubernetes API server does not answer."""
+
+    exit_code = 70
+
+
+class ClusterDenied(SelfdeployError):
+    """The Kubernetes API server refuses the credential, or it has expired."""
+
+    exit_code = 71
+
+
+class ClusterForbidden(SelfdeployError):
+    """The credential may not do, in that namespace, what this needs."""
+
+    exit_code = 72
+
+
+class NamespaceMissing(SelfdeployError):
+    """The namespace does not exist, or is being deleted."""
+
+    exit_code = 73
+
+
+class FieldConflict(SelfdeployError):
+    """Another manager has set what a release would set; it was not forced."""
+
+    exit_code = 74
+
+
+class ObjectRefused(SelfdeployError):
+    """The cluster's schema, quota or admission refuses an object."""
+
+    exit_code = 75
+
+
+class DeploymentPaused(SelfdeployError):
+    """Somebody has paused the Deployment, so that nothing rolls."""
+
+    exit_code = 76
+
+
+class ReplicaFailed(SelfdeployError):
+    """A replica does not start: its image, or what runs in it."""
+
+    exit_code = 77
+
+
+class ReplicaHeldUp(SelfdeployError):
+    """A replica is kept from starting: no node, volume, quota or setting for it."""
+
+    exit_code = 78
+
+
 class Interrupted(SelfdeployError):
     """Ctrl-C, or the job was cancelled."""
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from selfdeploy import config, errors
+from selfdeploy import config
 from selfdeploy.environments import record
 from selfdeploy.manifest import Manifest
 from selfdeploy.provenance import Holder
@@ -27,7 +27,7 @@ class Lock(Protocol):
 
 
 class Environment(Protocol):
-    """One place that a release is rolled out to; every method may raise `errors.EngineUnreachable`."""
+    """One place that a release is rolled out to; every method may raise that its runtime does not answer."""
 
     @property
     def project(self) -> config.Project:
@@ -73,7 +73,10 @@ class Environment(Protocol):
         """Return, as a diff, what `apply` of RENDERED would change; empty where the runtime cannot tell."""
 
     def apply(self, lock: Lock, manifest: Manifest, rendered: str, *, recreate: bool = False) -> None:
-        """Have the runtime run RENDERED, the release of MANIFEST; anew in any case when RECREATE."""
+        """Have the runtime run RENDERED, the release of MANIFEST; anew in any case when RECREATE.
+
+        Where the runtime rolls, one replica after the other, it returns when that is done.
+        """
 
     def replicas(self) -> Sequence[Replica]:
         """Return what the runtime says runs here."""
@@ -104,9 +107,9 @@ def connect(project: config.Project, name: str) -> Environment:
         errors.ConfigInvalid: there is none.
     """
     if isinstance(project.environment(name), config.Kubernetes):
-        raise errors.ConfigInvalid(
-            f"deploy.toml: environments.{name}.kind: kubernetes: this version renders it and does not run it"
-        )
+        from selfdeploy.environments.kubernetes.environment import Kubernetes  # noqa: PLC0415 -- where it is needed
+
+        return Kubernetes(project, name)
     from selfdeploy.environments.compose import Compose  # noqa: PLC0415 -- python-on-whales loads where it is needed
 
     return Compose(project, name)

@@ -1,0 +1,243 @@
+"""An environment in a Kubernetes namespace: so many replicas, rolled by their Deployment."""
+
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from selfdeploy import config, errors, render
+from selfdeploy.environments import Lock as Held
+from selfdeploy.environments import record
+from selfdeploy.environments.kubernetes import asking, lease, objects, rolling
+from selfdeploy.environments.kubernetes.api import MERGE, Api, Object
+from selfdeploy.environments.kubernetes.kubectl import Kubectl
+from selfdeploy.environments.kubernetes.record import Ledger
+from selfdeploy.manifest import Manifest
+from selfdeploy.provenance import Holder, read_holder
+from selfdeploy.witness import Replica, Round
+
+RESTARTED = "dev.selfdeploy/restarted"
+"""The annotation of the pods' template that has them made anew; it belongs to a manager of its own and stays."""
+
+
+@dataclass(frozen=True)
+class Kubernetes:
+    """One environment of kind `kubernetes`."""
+
+    project: config.Project
+    name: str
+
+    @property
+    def settings(self) -> config.Kubernetes:
+        """What deploy.toml says of it."""
+        return self.project.kubernetes(self.name)
+
+    @property
+    def continuity(self) -> str:
+        """How a rollout goes for who uses it."""
+        if self.settings.rolls:
+            return "a rollout replaces one pod after the other: no moment without an answer"
+        return "a rollout ends all pods before it makes new ones: no answer in between"
+
+    @property
+    def url(self) -> str:
+        """The public way to it; or else what it is called in its cluster."""
+        settings = self.settings
+        return settings.public_url or f"service/{settings.name} in {settings.namespace} of {settings.context}"
+
+    @cached_property
+    def api(self) -> Api:
+        """The API server, as the person's own kubectl reaches it."""
+        settings = self.settings
+        file = str(self.project.root / Path(settings.kubeconfig).expanduser()) if settings.kubeconfig else ""
+        kubectl = Kubectl(
+            name=self.name,
+            command=settings.kubectl,
+            context=settings.context,
+            namespace=settings.namespace,
+            kubeconfig=file,
+        )
+        return Api(kubectl=kubectl)
+
+    @cached_property
+    def _ledger(self) -> Ledger:
+        return Ledger(self.api, f"{self.settings.name}-record")
+
+    @cached_property
+    def _objects(self) -> objects.Objects:
+        return objects.Objects(api=self.api, selector=f"{self._selector},{render.MANAGED_BY}={objects.MANAGER}")
+
+    @property
+    def _selector(self) -> str:
+        return ",".join(f"{key}={value}" for key, value in render.selector(self.settings).items())
+
+    @property
+    def _lease(self) -> str:
+        return f"{self.settings.name}-lock"
+
+    def refuse_unfit(self) -> None:
+        """Raise what would keep a release from ending here: the way in, the namespace, a paused Deployment."""
+        if self.project.probes.rpc:
+            raise errors.ConfigInvalid(
+                "deploy.toml: probes.rpc: it asks with the server's own token, which never leaves a pod of "
+                f"environments.{self.name}",
+                "leave it out where an environment is of kind kubernetes",
+            )
+        lease.rehearse(self.api, self._lease)
+        deployment = self._deployment()
+        if deployment and deployment["spec"].get("paused"):
+            raise rolling.paused(self.name, deployment)
+
+    def _deployment(self) -> Object | None:
+        return self.api.get("apps/v1", "deployments", self.settings.name)
+
+    def fetch(self, image: str) -> None:
+        """Do nothing: the nodes pull IMAGE, by its digest, when a pod needs it."""
+
+    def hold(self, image: str, holder: Holder) -> AbstractContextManager[Held]:  # noqa: ARG002 -- a Lease runs none
+        """Hold the environment for HOLDER."""
+        return lease.hold(self.api, self._lease, holder)
+
+    def held_by(self) -> str:
+        """Return who holds the environment, since when and in which run; empty when nobody does."""
+        return lease.held_by(self.api, self._lease)
+
+    def read(self, lock: Held | None = None) -> record.Record:
+        """Return the environment's record; through LOCK where it is held."""
+        if lock is None:
+            return self._ledger.peek()
+        lock.check()
+        return self._ledger.read()
+
+    def write(self, lock: Held, value: record.Record) -> None:
+        """Make VALUE the environment's record; a reader sees it whole or not at all."""
+        lock.check()
+        self._ledger.write(value)
+
+    def render(self, manifest: Manifest) -> str:
+        """Return the objects of MANIFEST's release, as YAML."""
+        return render.kubernetes(self.project, self.name, manifest)
+
+    def is_applied(self, rendered: str) -> bool:
+        """Say whether applying RENDERED would change nothing in the cluster."""
+        wanted = objects.parse(rendered)
+        return not any(change.is_one for change in self._objects.changes(wanted)) and not self._surplus(wanted)
+
+    def apply(self, lock: Held, manifest: Manifest, rendered: str, *, recreate: bool = False) -> None:
+        """Apply RENDERED, the release of MANIFEST, and wait until it is rolled out; new pods in any case when RECREATE.
+
+        Raises:
+            what `Rollout.wait` raises, and what keeps the objects from being applied.
+        """
+        wanted = [self._signed(thing) for thing in objects.parse(rendered)]
+        name = objects.one(wanted, "Deployment")["metadata"]["name"]
+        changes = self._objects.changes(wanted)
+        self._refuse_paused(changes)
+        lock.check()
+        for change in changes:
+            if change.is_one or change.wanted["kind"] == "Deployment":
+                self._objects.apply(change.wanted, change.before)
+        path = self.api.path("apps/v1", "deployments", name)
+        applied = self._restart(path) if recreate else self.api.call("GET", path).object
+        rollout = rolling.Rollout(
+            api=self.api,
+            applied=applied,
+            selector=self._selector,
+            service=objects.one(wanted, "Service")["metadata"]["name"],
+            images=manifest.image.digests,
+            deadline=self.settings.deadline,
+        )
+        rollout.wait(lease.of(lock).refuse_lost)
+        self._prune(lock, wanted)
+
+    def _signed(self, thing: Object) -> Object:
+        """Return THING with the CI run that applies it; on the Deployment alone, never in what its pods are made of."""
+        run = read_holder().run
+        if thing["kind"] != "Deployment" or not run:
+            return thing
+        metadata = thing["metadata"]
+        notes = {**metadata.get("annotations", {}), objects.RUN: run}
+        return {**thing, "metadata": {**metadata, "annotations": notes}}
+
+    def _refuse_paused(self, changes: Sequence[objects.Change]) -> None:
+        for change in changes:
+            if change.wanted["kind"] == "Deployment" and change.after["spec"].get("paused"):
+                raise rolling.paused(self.name, change.after)
+
+    def _restart(self, path: str) -> Object:
+        """Have the Deployment make all its pods anew, and return it."""
+        notes = {RESTARTED: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+        body = {"spec": {"template": {"metadata": {"annotations": notes}}}}
+        query = {"fieldManager": f"{objects.MANAGER}-restart"}
+        return self.api.call("PATCH", path, body, query=query, content=MERGE).object
+
+    def _surplus(self, wanted: Sequence[Object]) -> list[Object]:
+        """Return what is left of other releases and is not needed: not by one that may be put back either."""
+        kept = set()
+        for proven in self._ledger.peek().proven:
+            kept |= {
+                thing["metadata"]["name"] for thing in objects.parse(proven.rendered) if thing["kind"] == "ConfigMap"
+            }
+        listed, _ = self.api.list("apps/v1", "replicasets", labelSelector=self._selector)
+        for one in listed:
+            volumes = one["spec"]["template"]["spec"].get("volumes") or ()
+            kept |= {volume["configMap"]["name"] for volume in volumes if "configMap" in volume}
+        return self._objects.surplus(wanted, kept)
+
+    def _prune(self, lock: Held, wanted: Sequence[Object]) -> None:
+        left = self._surplus(wanted)
+        if left:
+            lock.check()
+        for thing in left:
+            self._objects.delete(thing)
+
+    def replicas(self) -> tuple[Replica, ...]:
+        """Return what the cluster runs here, each with the digest that its node knows the image by."""
+        deployment = self._deployment()
+        if deployment is None:
+            return ()
+        return asking.replicas(deployment, self._pods(), self._slices())
+
+    def _pods(self) -> list[Object]:
+        return self.api.list("v1", "pods", labelSelector=self._selector)[0]
+
+    def _slices(self) -> list[Object]:
+        label = f"kubernetes.io/service-name={self.settings.name}"
+        return self.api.list("discovery.k8s.io/v1", "endpointslices", labelSelector=label)[0]
+
+    def ask(self, manifest: Manifest) -> Round:
+        """Ask every pod and the Service through the API server, and the public way, once."""
+        before = self.replicas()
+        names = [replica.name for replica in before if replica.state == "running"]
+        url, timeout = self.settings.public_url, self.project.probes.timeout
+        answers = asking.ask(self.api, names, self.settings.name, url, manifest.probes, timeout)
+        return Round(before=before, after=self.replicas(), answers=answers)
+
+    def logs(self, lines: int, *, follow: bool = False) -> str:
+        """Return the last LINES lines that each replica wrote; with FOLLOW, pass on what comes until interrupted."""
+        if follow:
+            argv = ["logs", "--follow", f"--tail={lines}", "--prefix", "--max-log-requests=100"]
+            self.api.kubectl.follow(*argv, f"--selector={self._selector}")
+            return ""
+        told: list[str] = []
+        for pod in sorted(self._pods(), key=lambda pod: str(pod["metadata"]["creationTimestamp"])):
+            told += rolling.tell(self.api, pod, lines)
+        return "\n".join(told)
+
+    def any_image(self) -> str:
+        """Return the repository of the images here: a Lease is held without one; empty when there was no release."""
+        return self.project.image.repository if self.read().attempts else ""
+
+    def down(self, lock: Held) -> None:
+        """Delete what a release is made of, and wait until no pod is left; volumes, the record and the lock stay."""
+        lock.check()
+        for thing in self._objects.surplus((), ()):
+            self._objects.delete(thing)
+        ends = time.monotonic() + self.settings.deadline
+        while self._pods():
+            lease.of(lock).refuse_lost()
+            if time.monotonic() > ends:
+                raise errors.CommandTimedOut(f"{self.name}: pods are left", f"kubectl get pods -l {self._selector}")
+            time.sleep(0.2)

@@ -1,0 +1,98 @@
+"""The way to a cluster: `kubectl proxy` on a socket that only its owner can open, limited to one namespace."""
+
+import re
+import select
+import shutil
+import sys
+import tempfile
+import threading
+import time
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from selfdeploy import errors, process
+
+STARTING = 20.0
+"""Seconds that kubectl has to come up."""
+
+LIFETIME = 7 * 86_400.0
+"""Seconds after which one that nobody ended ends itself; the next question starts another."""
+
+
+@dataclass(kw_only=True)
+class Kubectl:
+    """One namespace of one cluster, as the person's own kubectl reaches it: kubeconfig, plugins and certificates.
+
+    NAME is the environment it serves. The proxy starts with the first question and ends with this process.
+    """
+
+    name: str
+    command: Sequence[str]
+    context: str
+    namespace: str
+    kubeconfig: str = ""
+    _mutex: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _folder: Path | None = field(default=None, repr=False)
+    _child: process.Child | None = field(default=None, repr=False)
+
+    def argv(self, *argv: str) -> list[str]:
+        """Return the kubectl command line ARGV with the cluster and the namespace named in it."""
+        config = [f"--kubeconfig={self.kubeconfig}"] if self.kubeconfig else []
+        return [*self.command, *config, f"--context={self.context}", f"--namespace={self.namespace}", *argv]
+
+    @property
+    def accepted(self) -> str:
+        """Which paths of the API the proxy passes on: those of the namespace, and what says which kinds there are."""
+        namespace = f"/namespaces/{re.escape(self.namespace)}(/.*)?"
+        return f"^/(api/v1|apis/[a-z0-9.-]+/v[a-z0-9]+)({namespace})?$"
+
+    @property
+    def socket(self) -> Path:
+        """The socket that the API server is asked through.
+
+        Raises:
+            errors.ConfigInvalid: kubectl knows no such context.
+        """
+        with self._mutex:
+            if self._folder is None or self._child is None or self._child.poll() is not None:
+                self._folder = Path(tempfile.mkdtemp(prefix="selfdeploy-"))  # for its owner alone
+                self._child = self._start(self._folder)
+                weakref.finalize(self, _end, self._child, self._folder)
+            return self._folder / "api"
+
+    def follow(self, *argv: str) -> None:
+        """Run the kubectl command line ARGV with its outputs as ours, until it ends or is interrupted."""
+        child = process.start(self.argv(*argv), timeout=LIFETIME, stdout=sys.stdout.buffer, stderr=sys.stdout.buffer)
+        try:
+            child.wait()
+        finally:
+            process.end(child)
+
+    def _start(self, folder: Path) -> process.Child:
+        argv = self.argv("proxy", f"--unix-socket={folder / 'api'}", f"--accept-paths={self.accepted}")
+        with (folder / "log").open("wb") as log:
+            child = process.start(argv, timeout=LIFETIME, stderr=log)
+        ends = time.monotonic() + STARTING
+        while child.stdout and child.poll() is None and time.monotonic() < ends:
+            # It says where it serves once it does.
+            if select.select([child.stdout], [], [], 0.2)[0] and child.stdout.readline():
+                return child
+        said = (folder / "log").read_text(errors="replace").strip()
+        _end(child, folder)
+        if child.returncode == 127:  # noqa: PLR2004 -- timeout's own code for a command that is not there
+            raise errors.ToolMissing(
+                f"{self.command[0]}: not found", f"install it, or set environments.{self.name}.kubectl"
+            )
+        raise errors.ConfigInvalid(
+            f"deploy.toml: environments.{self.name}: kubectl cannot use context {self.context}: {said[-500:]}",
+            "kubectl config get-contexts lists those there are",
+        )
+
+
+def _end(child: process.Child, folder: Path) -> None:
+    process.end(child)
+    if child.stdout:
+        child.stdout.close()
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,147 @@
+"""What a namespace has of a few kinds, kept in step by watches: nothing is polled, and an outage is sat out."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+from selfdeploy import errors
+from selfdeploy.environments.kubernetes.api import Api, Object, Stream
+
+AGAIN = 0.3
+"""Seconds until a server that did not answer is asked again."""
+
+RECOVERY = 5.0
+"""Seconds after an outage in which a refusal may come from a server that is not all there yet."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Query:
+    """One list to follow: the KIND (plural) of the API VERSION, and what is selected of it."""
+
+    version: str
+    kind: str
+    selector: Mapping[str, str] = field(default_factory=dict)
+
+
+class Mirror:
+    """The objects of some queries, by kind; a context manager whose end ends the watches."""
+
+    def __init__(self, api: Api, queries: tuple[Query, ...]) -> None:
+        """Follow QUERIES through API."""
+        self._api, self._queries = api, queries
+        self._changed = threading.Condition()
+        self._objects: dict[str, dict[str, Object]] = {}
+        self._streams: dict[str, Stream] = {}
+        self._trouble: dict[str, errors.SelfdeployError] = {}
+        self._fatal: errors.SelfdeployError | None = None
+        self._closed = False
+        self._seen = 0
+
+    def __enter__(self) -> Self:
+        """Begin to follow."""
+        for query in self._queries:
+            threading.Thread(target=self._follow, args=(query,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End all watches."""
+        with self._changed:
+            self._closed = True
+            for stream in self._streams.values():
+                stream.close()
+
+    def of(self, kind: str) -> list[Object]:
+        """Return the objects of KIND as they are now."""
+        with self._changed:
+            return list(self._objects.get(kind, {}).values())
+
+    @property
+    def trouble(self) -> str:
+        """Why some of it may be out of date; empty when all of it is followed."""
+        with self._changed:
+            return next((exc.message for exc in self._trouble.values()), "")
+
+    def wait(self, seconds: float, until: Callable[[], bool] = lambda: False) -> None:
+        """Return when something has changed, or UNTIL says so, or after SECONDS.
+
+        Raises:
+            errors.SelfdeployError: the server refuses to be asked.
+        """
+        with self._changed:
+            seen = self._seen
+            self._changed.wait_for(lambda: self._seen != seen or self._fatal is not None or until(), seconds)
+            if self._fatal:
+                raise self._fatal
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every query has been answered once."""
+        with self._changed:
+            return len(self._objects) == len(self._queries)
+
+    def _follow(self, query: Query) -> None:
+        version, answered = "", time.monotonic()
+        while not self._closed:
+            try:
+                if not version:
+                    version = self._list(query)
+                version = self._watch(query, version)
+                answered = time.monotonic()
+            except errors.ClusterUnreachable as exc:
+                self._note(query, exc)
+                answered = time.monotonic()
+                time.sleep(AGAIN)
+            except errors.SelfdeployError as exc:
+                self._note(query, exc)
+                if time.monotonic() - answered > RECOVERY or query.kind not in self._objects:
+                    with self._changed:
+                        self._fatal = exc
+                        self._changed.notify_all()
+                    return
+                time.sleep(AGAIN)
+
+    def _note(self, query: Query, exc: errors.SelfdeployError | None) -> None:
+        with self._changed:
+            if exc is None:
+                self._trouble.pop(query.kind, None)
+            else:
+                self._trouble[query.kind] = exc
+            self._seen += 1
+            self._changed.notify_all()
+
+    def _list(self, query: Query) -> str:
+        listed, version = self._api.list(query.version, query.kind, **query.selector)
+        with self._changed:
+            self._objects[query.kind] = {thing["metadata"]["uid"]: thing for thing in listed}
+        self._note(query, None)
+        return version
+
+    def _watch(self, query: Query, version: str) -> str:
+        """Follow QUERY from VERSION to the end of the watch; return the version to go on from, empty to list again."""
+        stream = self._api.watch(query.version, query.kind, version, **query.selector)
+        if stream is None:
+            return ""
+        with self._changed:
+            self._streams[query.kind] = stream
+            if self._closed:
+                stream.close()
+        self._note(query, None)
+        for event in stream:
+            thing = event.get("object") or {}
+            if event.get("type") == "ERROR":
+                return ""
+            version = str(thing.get("metadata", {}).get("resourceVersion", version))
+            if event.get("type") != "BOOKMARK":
+                self._take(query.kind, event["type"], thing)
+        return version
+
+    def _take(self, kind: str, what: str, thing: Object) -> None:
+        with self._changed:
+            if what == "DELETED":
+                self._objects[kind].pop(thing["metadata"]["uid"], None)
+            else:
+                self._objects[kind][thing["metadata"]["uid"]] = thing
+            self._seen += 1
+            self._changed.notify_all()

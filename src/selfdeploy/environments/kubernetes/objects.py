@@ -1,0 +1,203 @@
+"""The objects of a release: rehearsed on the server, applied by it, compared with what is there, and pruned."""
+
+import copy
+import difflib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+
+import yaml
+
+from selfdeploy import errors
+from selfdeploy.environments.kubernetes import refusal
+from selfdeploy.environments.kubernetes.api import APPLY, CONFLICT, NOT_FOUND, Api, Object
+
+MANAGER = "selfdeploy"
+RUN = "dev.selfdeploy/run"
+
+VOLATILE = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp")
+"""What the server writes into an object's metadata by itself."""
+
+PRUNED = (
+    ("v1", "configmaps"),
+    ("v1", "services"),
+    ("v1", "serviceaccounts"),
+    ("networking.k8s.io/v1", "ingresses"),
+    ("networking.k8s.io/v1", "networkpolicies"),
+    ("policy/v1", "poddisruptionbudgets"),
+    ("apps/v1", "deployments"),
+)
+"""The kinds of which a release that has no use for one any more leaves none; data is never pruned."""
+
+
+def parse(rendered: str) -> list[Object]:
+    """Return the objects that RENDERED, YAML documents, describes."""
+    return [document for document in yaml.safe_load_all(rendered) if document]
+
+
+def one(objects: Sequence[Object], kind: str) -> Object:
+    """Return the only one of OBJECTS that is a KIND.
+
+    Raises:
+        errors.ConfigInvalid: there is none, or another.
+    """
+    found = [thing for thing in objects if thing.get("kind") == kind]
+    if len(found) != 1:
+        raise errors.ConfigInvalid(
+            f"templates/kubernetes: {len(found)} objects of kind {kind}, where one is needed",
+            "compare them with those that come with selfdeploy",
+        )
+    return found[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """What applying an object does: WANTED, what is there BEFORE, and what will be AFTER."""
+
+    wanted: Object
+    before: Object | None
+    after: Object
+
+    @property
+    def is_one(self) -> bool:
+        """Whether it changes anything at all."""
+        return _told(self.before) != _told(self.after)
+
+    def __str__(self) -> str:
+        """Return it as a diff."""
+        name = describe(self.wanted)
+        before, after = _told(self.before).splitlines(), _told(self.after).splitlines()
+        return "\n".join(difflib.unified_diff(before, after, name, name, lineterm="", n=2))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objects:
+    """Those objects of a namespace that bear the labels SELECTOR, through API."""
+
+    api: Api
+    selector: str
+    _kinds: dict[str, dict[str, str]] = field(default_factory=dict, repr=False, compare=False)
+
+    def _known(self, version: str) -> dict[str, str]:
+        """Return what paths call the kinds of the API VERSION, by kind; the API server is asked once."""
+        if version not in self._kinds:
+            told = self.api.call(
+                "GET", f"/api/{version}" if version == "v1" else f"/apis/{version}", accept=(NOT_FOUND,)
+            )
+            listed = told.object.get("resources") or ()
+            self._kinds[version] = {r["kind"]: r["name"] for r in listed if "/" not in r["name"] and r["namespaced"]}
+        return self._kinds[version]
+
+    def _plural(self, version: str, kind: str) -> str:
+        if kind not in self._known(version):
+            raise errors.ObjectRefused(
+                f"{self.api.name}: the cluster has no namespaced {version} {kind}", "see `kubectl api-resources`"
+            )
+        return self._known(version)[kind]
+
+    def path(self, wanted: Object) -> str:
+        """Return where WANTED is."""
+        plural = self._plural(wanted["apiVersion"], wanted["kind"])
+        return self.api.path(wanted["apiVersion"], plural, wanted["metadata"]["name"])
+
+    def live(self, wanted: Object) -> Object | None:
+        """Return what the cluster has in the place of WANTED; None where there is nothing."""
+        reply = self.api.call("GET", self.path(wanted), accept=(NOT_FOUND,))
+        return None if reply.code == NOT_FOUND else reply.object
+
+    def rehearse(self, wanted: Object) -> Object:
+        """Return what WANTED would be once applied; changes nothing.
+
+        Raises:
+            errors.FieldConflict, errors.ObjectRefused, errors.ClusterForbidden, errors.NamespaceMissing: why not.
+        """
+        told = self._apply(wanted, {"dryRun": "All"})
+        if told is None:
+            raise errors.ObjectRefused(f"{self.api.name}: {describe(wanted)}: changes all the time", "try again")
+        return told
+
+    def apply(self, wanted: Object, since: Object | None) -> Object:
+        """Apply WANTED to what is there as SINCE says, or to nothing; return what it is then.
+
+        Raises:
+            errors.LockLost: somebody else has changed it since.
+            what `rehearse` raises.
+        """
+        body = copy.deepcopy(wanted)
+        while True:
+            body["metadata"].pop("resourceVersion", None)
+            if since:
+                body["metadata"]["resourceVersion"] = since["metadata"]["resourceVersion"]
+            told = self._apply(body, {})
+            if told:
+                return told
+            now = self.live(wanted)
+            # Its controller writes down how it is doing all the time; what it is to be has another generation.
+            if not since or not now or _generation(now) != _generation(since):
+                raise errors.LockLost(
+                    f"{self.api.name}: {describe(wanted)} was changed by somebody else meanwhile",
+                    "inv status shows what runs; then run the command again",
+                )
+            since = now
+
+    def _apply(self, body: Object, query: dict[str, str]) -> Object | None:
+        """Return what comes of applying BODY; None when it is of another version than the one that BODY names."""
+        told = {"fieldManager": MANAGER, "fieldValidation": "Strict", **query}
+        reply = self.api.call("PATCH", self.path(body), body, query=told, content=APPLY, accept=(CONFLICT,))
+        if reply.code != CONFLICT:
+            return reply.object
+        if refusal.managers(reply.object):
+            raise refusal.conflict(self.api.name, reply.object)
+        return None
+
+    def changes(self, wanted: Sequence[Object]) -> list[Change]:
+        """Return what applying WANTED would do to each of them; changes nothing, and raises what `rehearse` raises."""
+        return [Change(wanted=thing, before=self.live(thing), after=self.rehearse(thing)) for thing in wanted]
+
+    def surplus(self, wanted: Sequence[Object], kept: Collection[str]) -> list[Object]:
+        """Return what bears our labels and is not WANTED, but for the ConfigMaps KEPT for what may be put back."""
+        return [
+            thing
+            for version, plural in PRUNED
+            for thing in self._listed(version, plural)
+            if (plural, thing["metadata"]["name"]) not in self._names(wanted)
+            and not (plural == "configmaps" and thing["metadata"]["name"] in kept)
+        ]
+
+    def _names(self, wanted: Sequence[Object]) -> set[tuple[str, str]]:
+        return {(self._plural(thing["apiVersion"], thing["kind"]), thing["metadata"]["name"]) for thing in wanted}
+
+    def _listed(self, version: str, plural: str) -> list[Object]:
+        listed, _ = self.api.list(version, plural, labelSelector=self.selector)
+        kinds = {name: kind for kind, name in self._known(version).items()}
+        return [
+            {"apiVersion": version, "kind": kinds[plural], **thing}
+            for thing in listed
+            if not thing["metadata"].get("deletionTimestamp")
+        ]
+
+    def delete(self, thing: Object) -> None:
+        """Delete THING, unless it has been changed since it was read; what it owns goes after it."""
+        exact = {key: thing["metadata"][key] for key in ("uid", "resourceVersion")}
+        body = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": exact, "propagationPolicy": "Background"}
+        self.api.call("DELETE", self.path(thing), body, accept=(NOT_FOUND, CONFLICT))
+
+
+def describe(thing: Object) -> str:
+    """Return kind and name of THING, as kubectl writes them."""
+    return f"{thing['kind'].lower()}/{thing['metadata']['name']}"
+
+
+def _generation(thing: Object) -> tuple[object, ...]:
+    metadata = thing["metadata"]
+    # What has no generation has no state either, and each version of it is another.
+    return metadata["uid"], metadata.get("generation", metadata["resourceVersion"])
+
+
+def _told(thing: Object | None) -> str:
+    """Return what THING is to be, as YAML: without its state, and what the server writes into it."""
+    if thing is None:
+        return ""
+    metadata = {key: value for key, value in thing["metadata"].items() if key not in VOLATILE}
+    notes = {key: value for key, value in (metadata.pop("annotations", None) or {}).items() if key != RUN}
+    told = {key: value for key, value in thing.items() if key != "status"}
+    return yaml.safe_dump({**told, "metadata": {**metadata, **({"annotations": notes} if notes else {})}})

@@ -1,0 +1,75 @@
+"""The record of a Kubernetes environment: one ConfigMap, written only from the version that was read."""
+
+from selfdeploy import errors
+from selfdeploy.environments import record
+from selfdeploy.environments.kubernetes.api import CONFLICT, NOT_FOUND, Api, Object
+
+KEY = "record.json"
+
+ROOM = 900_000
+"""Bytes that a record may have: a ConfigMap holds 1 MiB."""
+
+
+class Ledger:
+    """The ConfigMap NAME, and the version of it that was read or written last."""
+
+    def __init__(self, api: Api, name: str) -> None:
+        """Read and write it through API."""
+        self._api, self._name = api, name
+        self._version = ""
+
+    def peek(self) -> record.Record:
+        """Return the record, to look at; an empty one where there is none."""
+        return self._parse(self._get())
+
+    def read(self) -> record.Record:
+        """Return the record, to write it: what is written next replaces this version of it and no other."""
+        found = self._get()
+        self._version = str(found["metadata"]["resourceVersion"]) if found else ""
+        return self._parse(found)
+
+    def _get(self) -> Object | None:
+        return self._api.get("v1", "configmaps", self._name)
+
+    def _parse(self, found: Object | None) -> record.Record:
+        data = str(((found or {}).get("data") or {}).get(KEY, ""))
+        return record.parse(data.encode(), f"{self._api.name}: record: configmap/{self._name}")
+
+    def write(self, value: record.Record) -> None:
+        """Make VALUE the record.
+
+        Raises:
+            errors.LockLost: somebody else has written it since it was read.
+            errors.RecordInvalid: it does not fit.
+        """
+        wanted = self._object(bounded(value, self._api.name).model_dump_json())
+        path = self._api.path("v1", "configmaps", self._name if self._version else "")
+        query = {"fieldManager": "selfdeploy"}
+        reply = self._api.call(
+            "PUT" if self._version else "POST", path, wanted, query=query, accept=(NOT_FOUND, CONFLICT)
+        )
+        if reply.code >= NOT_FOUND:
+            raise errors.LockLost(
+                f"{self._api.name}: configmap/{self._name} was written by somebody else meanwhile",
+                "inv status shows what runs; then run the command again",
+            )
+        self._version = str(reply.object["metadata"]["resourceVersion"])
+
+    def _object(self, data: str) -> Object:
+        metadata = {"name": self._name, "labels": {"app.kubernetes.io/managed-by": "selfdeploy"}}
+        version = {"resourceVersion": self._version} if self._version else {}
+        return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {**metadata, **version}, "data": {KEY: data}}
+
+
+def bounded(value: record.Record, name: str) -> record.Record:
+    """Return VALUE without the oldest of what it remembers, so much of it as has to go for the rest to fit."""
+    while len(value.model_dump_json().encode()) > ROOM:
+        if len(value.attempts) > 1:
+            value = value.model_copy(update={"attempts": value.attempts[: len(value.attempts) // 2]})
+        elif len(value.proven) > 1:
+            value = value.model_copy(update={"proven": value.proven[:-1]})
+        else:
+            raise errors.RecordInvalid(
+                f"{name}: record: one release alone is over {ROOM} bytes", "make the rendered files smaller"
+            )
+    return value

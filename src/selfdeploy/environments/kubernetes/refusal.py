@@ -1,0 +1,101 @@
+"""Why the API server, or the way to it, refused; each cause an error of its own."""
+
+import re
+from collections.abc import Mapping
+from http.client import FORBIDDEN, INTERNAL_SERVER_ERROR, NOT_FOUND, TOO_MANY_REQUESTS, UNAUTHORIZED
+from typing import Any
+
+from selfdeploy import errors
+
+RBAC = re.compile(r'User "([^"]*)" cannot (\S+) resource "([^"]*)"')
+"""How RBAC says no; the other 403s are admission's."""
+
+LOGIN = ("getting credentials", "exec plugin", "refresh token", "oauth2", "certificate has expired")
+"""What kubectl says when it could not so much as log in."""
+
+
+def unreachable(name: str, why: str) -> errors.ClusterUnreachable:
+    """Return the error that says that the cluster of the environment NAME does not answer, and WHY."""
+    return errors.ClusterUnreachable(
+        f"{name}: the Kubernetes API server does not answer: {why}",
+        f"see that it runs and that environments.{name}.context of deploy.toml names it; then run this again",
+    )
+
+
+def explain(name: str, namespace: str, code: int, told: Mapping[str, Any], text: str) -> errors.SelfdeployError:
+    """Return the error for CODE: the Status TOLD by the API server came with it, or TEXT by who is before it."""
+    message = str(told.get("message") or text or f"HTTP {code}")
+    if told.get("kind") != "Status":
+        return _explain_way(name, code, message)
+    details = told.get("details") or {}
+    if code == UNAUTHORIZED:
+        error: errors.SelfdeployError = _denied(name, "refuses the credential, or it has expired")
+    elif code == FORBIDDEN:
+        error = _explain_forbidden(name, namespace, message)
+    elif code == NOT_FOUND and details.get("kind") == "namespaces":
+        error = _missing(name, namespace, "does not exist")
+    elif managers(told):
+        error = conflict(name, told)
+    elif code == TOO_MANY_REQUESTS or code >= INTERNAL_SERVER_ERROR:
+        error = unreachable(name, message)
+    else:
+        about = f"{name}: the cluster refuses {describe(details)}: {message}"
+        error = errors.ObjectRefused(about, "mend deploy.toml, the template or the namespace")
+    return error
+
+
+def _explain_way(name: str, code: int, message: str) -> errors.SelfdeployError:
+    if any(said in message for said in LOGIN):
+        return _denied(name, f"was not asked, kubectl has no credential: {message}")
+    if code == FORBIDDEN:
+        return errors.ObjectRefused(f"{name}: not in this namespace: {message}", "render objects of the namespace only")
+    return unreachable(name, message)
+
+
+def _explain_forbidden(name: str, namespace: str, message: str) -> errors.SelfdeployError:
+    if "because it is being terminated" in message:
+        return _missing(name, namespace, "is being deleted")
+    if found := RBAC.search(message):
+        user, verb, resource = found.groups()
+        return errors.ClusterForbidden(
+            f"{name}: {user} may not {verb} {resource} in namespace {namespace}",
+            f"inv kubernetes.role -e {name} renders the Role that allows it",
+        )
+    return errors.ObjectRefused(f"{name}: admission refuses it: {message}", "mend the namespace's policy or quota")
+
+
+def _denied(name: str, why: str) -> errors.ClusterDenied:
+    return errors.ClusterDenied(
+        f"{name}: the Kubernetes API server {why}", f"log in again for environments.{name}.context of deploy.toml"
+    )
+
+
+def _missing(name: str, namespace: str, why: str) -> errors.NamespaceMissing:
+    return errors.NamespaceMissing(
+        f"{name}: namespace {namespace} {why}", f"create it: kubectl create namespace {namespace}"
+    )
+
+
+def describe(details: Mapping[str, Any]) -> str:
+    """Return what the DETAILS of a Status are about."""
+    return " ".join(str(details[key]) for key in ("kind", "name") if details.get(key)) or "it"
+
+
+def managers(told: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return whom the Status TOLD names as owners of fields that we would set, and which fields those are."""
+    found: dict[str, list[str]] = {}
+    for cause in (told.get("details") or {}).get("causes") or ():
+        if cause.get("reason") == "FieldManagerConflict":
+            owner = re.search(r'conflict with "([^"]+)"', str(cause.get("message")))
+            found.setdefault(owner[1] if owner else "another manager", []).append(str(cause.get("field")))
+    return found
+
+
+def conflict(name: str, told: Mapping[str, Any]) -> errors.FieldConflict:
+    """Return the error for a Status that names other managers, who set other values than ours."""
+    owned = [f"{owner} has set {', '.join(fields)}" for owner, fields in managers(told).items()]
+    return errors.FieldConflict(
+        f"{name}: {describe(told.get('details') or {})}: {'; '.join(owned)}",
+        "have it let go of that, or apply what `inv render` writes yourself: kubectl apply --server-side "
+        "--field-manager=selfdeploy --force-conflicts; nothing was forced here",
+    )

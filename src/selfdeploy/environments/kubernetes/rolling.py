@@ -1,0 +1,194 @@
+"""Wait until a rollout is done, or will not get done; and what a pod in trouble has to say."""
+
+import contextlib
+import time
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+
+from selfdeploy import errors
+from selfdeploy.environments.kubernetes import verdict
+from selfdeploy.environments.kubernetes.api import Api, Object
+from selfdeploy.environments.kubernetes.mirror import Mirror, Query
+from selfdeploy.environments.kubernetes.verdict import State, Trouble
+
+LINES = 8
+"""How much of what a failed pod wrote, and of the warnings about it, is passed on with the failure itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rollout:
+    """One rollout: APPLIED is the Deployment as it was applied, SELECTOR the labels of all its pods."""
+
+    api: Api
+    applied: Object
+    selector: str
+    service: str
+    images: Collection[str]
+    deadline: float
+
+    @property
+    def _queries(self) -> tuple[Query, ...]:
+        labels = {"labelSelector": self.selector}
+        name = {"fieldSelector": f"metadata.name={self.applied['metadata']['name']}"}
+        return (
+            Query(version="apps/v1", kind="deployments", selector=name),
+            Query(version="apps/v1", kind="replicasets", selector=labels),
+            Query(version="v1", kind="pods", selector=labels),
+            Query(
+                version="discovery.k8s.io/v1",
+                kind="endpointslices",
+                selector={"labelSelector": f"kubernetes.io/service-name={self.service}"},
+            ),
+            Query(version="v1", kind="events", selector={"fieldSelector": "type=Warning"}),
+        )
+
+    def wait(self, refuse_lost: Callable[[], None]) -> None:
+        """Return when it is done; REFUSE_LOST raises when there is no point in waiting any more.
+
+        Raises:
+            errors.ReplicaFailed, errors.ReplicaHeldUp: it will not get done, or was not within the deadline.
+            errors.DeploymentPaused, errors.FieldConflict: somebody else keeps it from getting done.
+            errors.ClusterUnreachable: the API server went away, and stayed away.
+        """
+        ends = time.monotonic() + self.deadline
+        borne: dict[tuple[str, str], float] = {}
+        with Mirror(self.api, self._queries) as mirror:
+            while True:
+                refuse_lost()
+                state = self._state(mirror)
+                if state and not (left := verdict.missing(state, self.images)):
+                    return
+                found = verdict.troubles(state) if state else []
+                now = time.monotonic()
+                borne = {one.key: borne.get(one.key, now) for one in found}
+                for trouble in found:
+                    if now - borne[trouble.key] >= trouble.patience:
+                        raise self._failed(state, trouble)
+                if now > ends:
+                    raise self._late(state, mirror.trouble, left if state else "")
+                mirror.wait(min(0.5, max(0.0, ends - now)))
+
+    def _state(self, mirror: Mirror) -> State | None:
+        """Return what MIRROR shows; None until it shows all of it, and the Deployment as it was applied."""
+        if not mirror.is_complete:
+            return None
+        deployments = mirror.of("deployments")
+        if not deployments:
+            raise errors.LockLost(f"{self._about}: somebody has deleted it", "run the command again")
+        deployment = deployments[0]
+        if deployment["metadata"]["generation"] < self.applied["metadata"]["generation"]:
+            return None
+        self._refuse_meddling(deployment)
+        return State(
+            deployment=deployment,
+            sets=mirror.of("replicasets"),
+            pods=mirror.of("pods"),
+            slices=mirror.of("endpointslices"),
+            events=mirror.of("events"),
+        )
+
+    @property
+    def _about(self) -> str:
+        return f"{self.api.name}: deployment/{self.applied['metadata']['name']}"
+
+    def _refuse_meddling(self, deployment: Object) -> None:
+        if deployment["spec"].get("paused"):
+            raise paused(self.api.name, deployment)
+        if deployment["spec"]["template"] != self.applied["spec"]["template"]:
+            raise errors.FieldConflict(
+                f"{self._about}: {meddler(deployment)} has changed the pods' template after it was applied",
+                "have it let go of that; the release is not what runs",
+            )
+
+    def _failed(self, state: State | None, trouble: Trouble) -> errors.SelfdeployError:
+        kind = errors.ReplicaFailed if trouble.ours else errors.ReplicaHeldUp
+        pod = (
+            next((one for one in state.pods if trouble.about == f"pod/{one['metadata']['name']}"), None)
+            if state
+            else None
+        )
+        lines = [f"{self.api.name}: {trouble}", *(self.testify(pod) if pod else ())]
+        return kind("\n".join(lines), f"inv logs -e {self.api.name} shows what the server says")
+
+    def _late(self, state: State | None, unseen: str, left: str) -> errors.SelfdeployError:
+        if unseen:
+            return errors.ClusterUnreachable(f"{unseen}; {self.deadline:g} s were not enough", "run the command again")
+        pods = verdict.current(state) if state else []
+        waiting = next((pod for pod in pods if not _is_ready(pod)), None)
+        # What has come up and is not ready is the release's own fault; what has not come up at all, hardly.
+        started = waiting is not None and any(
+            (one.get("state") or {}).get("running") for one in verdict.containers(waiting)
+        )
+        kind = errors.ReplicaFailed if started else errors.ReplicaHeldUp
+        lines = [f"{self._about}: not done after {self.deadline:g} s: {left or 'not seen by its controller'}"]
+        lines += self.testify(waiting) if waiting else []
+        return kind("\n".join(lines), f"inv logs -e {self.api.name} shows what the server says")
+
+    def testify(self, pod: Object) -> Iterator[str]:
+        """Give, line by line, what is known of POD's trouble: how its containers ended, warnings, its last words."""
+        name = pod["metadata"]["name"]
+        for one in verdict.containers(pod):
+            for when in ("state", "lastState"):
+                if ended := (one.get(when) or {}).get("terminated"):
+                    yield f"  {one['name']} ended with exit code {ended.get('exitCode')} ({ended.get('reason')})"
+        with contextlib.suppress(errors.SelfdeployError):
+            about = f"involvedObject.uid={pod['metadata']['uid']},type=Warning"
+            listed, _ = self.api.list("v1", "events", fieldSelector=about)
+            for event in verdict.warnings(pod, listed)[-LINES:]:
+                yield f"  event: {event.get('reason')}: {event.get('message')}"
+        for one in verdict.containers(pod):
+            previous = bool((one.get("lastState") or {}).get("terminated")) and not (one.get("state") or {}).get(
+                "running"
+            )
+            with contextlib.suppress(errors.SelfdeployError):
+                said = read_log(self.api, name, one["name"], LINES, previous=previous)
+                yield from (f"  {one['name']}: {line}" for line in said.splitlines())
+
+
+def read_log(api: Api, pod: str, container: str, lines: int, *, previous: bool = False) -> str:
+    """Return the last LINES lines that CONTAINER of POD wrote; the one before it, when PREVIOUS."""
+    query = {
+        "container": container,
+        "tailLines": str(lines),
+        "previous": str(previous).lower(),
+        "limitBytes": "1000000",
+    }
+    return api.text(api.path("v1", "pods", pod, "log"), **query)
+
+
+def tell(api: Api, pod: Object, lines: int) -> Iterator[str]:
+    """Give the last LINES lines that each container of POD wrote, those before a restart first."""
+    for one in verdict.containers(pod):
+        for previous in (True, False) if one.get("restartCount") else (False,):
+            yield f"== {pod['metadata']['name']} {one['name']}{', before its restart' if previous else ''}"
+            try:
+                yield read_log(api, pod["metadata"]["name"], one["name"], lines, previous=previous).rstrip("\n")
+            except errors.SelfdeployError as exc:
+                yield exc.message
+
+
+def meddler(deployment: Object) -> str:
+    """Return who, but for us and the cluster's own controllers, wrote DEPLOYMENT last."""
+    told = [
+        one
+        for one in deployment["metadata"].get("managedFields") or ()
+        if one.get("manager") != "selfdeploy"
+        and one.get("subresource") != "status"
+        and "f:spec" in (one.get("fieldsV1") or {})
+    ]
+    last: Object = max(told, key=lambda one: str(one.get("time")), default={})
+    return str(last.get("manager", "somebody"))
+
+
+def paused(name: str, deployment: Object) -> errors.DeploymentPaused:
+    """Return the error for DEPLOYMENT, of the environment NAME, that is paused."""
+    metadata = deployment["metadata"]
+    return errors.DeploymentPaused(
+        f"{name}: deployment/{metadata['name']} is paused by {meddler(deployment)}: nothing rolls",
+        f"kubectl --namespace {metadata['namespace']} rollout resume deployment/{metadata['name']}",
+    )
+
+
+def _is_ready(pod: Object) -> bool:
+    conditions = pod["status"].get("conditions") or ()
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)

@@ -1,0 +1,208 @@
+"""What the state of a rollout means: done, waiting for what, or in trouble; compared, and pure."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Object = dict[str, Any]
+
+REVISION = "deployment.kubernetes.io/revision"
+"""What a Deployment and its ReplicaSets number their templates with."""
+
+IMAGE = {"ImagePullBackOff": 0.0, "ErrImagePull": 3.0, "InvalidImageName": 0.0, "ErrImageNeverPull": 0.0}
+PROCESS = {"CrashLoopBackOff": 0.0, "RunContainerError": 3.0}
+SETTING = {"CreateContainerConfigError": 2.0, "CreateContainerError": 3.0}
+"""The reasons why a container waits that do not end by waiting, and the seconds that each is given regardless."""
+
+PLACE = ("FailedMount", "FailedAttachVolume", "FailedMapVolume", "FailedCreatePodSandBox")
+"""The reasons of events that say why no container of a pod could even be made."""
+
+PATIENCE = 5.0
+"""Seconds that what others may be about to mend is given: a volume that is being bound, a quota an old pod frees."""
+
+PROVISIONING = 30.0
+"""Seconds that a volume has which is made on demand."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """A Deployment, and what there is of its ReplicaSets, its pods, its Service's endpoints, and of warnings."""
+
+    deployment: Object
+    sets: Sequence[Object]
+    pods: Sequence[Object]
+    slices: Sequence[Object]
+    events: Sequence[Object]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trouble:
+    """Why a rollout will not get done: what it is ABOUT, and for how many seconds it is borne (PATIENCE).
+
+    OURS is one that the release itself is at fault for; the others are its surroundings'.
+    """
+
+    about: str
+    reason: str
+    message: str
+    patience: float
+    ours: bool = False
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What tells it from others, however its message counts on."""
+        return self.about, self.reason
+
+    def __str__(self) -> str:
+        """Return it in one line."""
+        return f"{self.about}: {self.reason}{f': {self.message}' if self.message else ''}"
+
+
+def owner(thing: Object) -> str:
+    """Return the uid of the controller that THING belongs to."""
+    owners = thing["metadata"].get("ownerReferences") or ()
+    return next((str(one["uid"]) for one in owners if one.get("controller")), "")
+
+
+def pods_of(state: State) -> list[Object]:
+    """Return the pods of the Deployment, whichever ReplicaSet has them."""
+    sets = {one["metadata"]["uid"] for one in state.sets if owner(one) == state.deployment["metadata"]["uid"]}
+    return [pod for pod in state.pods if owner(pod) in sets]
+
+
+def newest(state: State) -> Object | None:
+    """Return the ReplicaSet of the present template; None while its controller has not got round to it."""
+    deployment = state.deployment
+    if deployment.get("status", {}).get("observedGeneration", 0) < deployment["metadata"]["generation"]:
+        return None
+    number = (deployment["metadata"].get("annotations") or {}).get(REVISION)
+    found = [
+        one
+        for one in state.sets
+        if owner(one) == deployment["metadata"]["uid"]
+        and (one["metadata"].get("annotations") or {}).get(REVISION) == number
+    ]
+    return found[0] if number and found else None
+
+
+def current(state: State) -> list[Object]:
+    """Return the pods of the present template that are not on their way out."""
+    present = newest(state)
+    uid = present["metadata"]["uid"] if present else None
+    return [pod for pod in state.pods if uid and owner(pod) == uid and not is_leaving(pod)]
+
+
+def is_leaving(pod: Object) -> bool:
+    """Say whether POD has been deleted, or has ended."""
+    return bool(pod["metadata"].get("deletionTimestamp")) or pod["status"].get("phase") in {"Succeeded", "Failed"}
+
+
+def containers(pod: Object) -> list[Object]:
+    """Return how each container of POD is doing."""
+    status = pod["status"]
+    return [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+
+
+def digests(pod: Object) -> frozenset[str]:
+    """Return the digests that the node knows the images of POD's server by."""
+    ids = (str(one.get("imageID", "")).rpartition("@")[2] for one in pod["status"].get("containerStatuses") or ())
+    return frozenset(one for one in ids if one.startswith("sha256:"))
+
+
+def reached(slices: Sequence[Object]) -> dict[str, bool]:
+    """Return the pods, by uid, that SLICES, of a Service, lead to, and whether each is one for new requests.
+
+    One that is on its way out counts for as long as it serves: requests may still be led to it.
+    """
+    found: dict[str, bool] = {}
+    for one in slices:
+        for endpoint in one.get("endpoints") or ():
+            conditions = endpoint.get("conditions") or {}
+            ready = conditions.get("ready") is not False
+            if ready or conditions.get("serving"):
+                uid = str((endpoint.get("targetRef") or {}).get("uid", ""))
+                found[uid] = found.get(uid, False) or ready
+    return found
+
+
+def missing(state: State, images: Collection[str]) -> str:
+    """Return what a rollout to IMAGES still waits for, in a few words; empty when it is done."""
+    status, wanted = state.deployment.get("status", {}), state.deployment["spec"]["replicas"]
+    present = newest(state)
+    if present is None:
+        return "the Deployment's controller has not seen it yet"
+    for told in ("updatedReplicas", "replicas", "readyReplicas", "availableReplicas"):
+        if status.get(told, 0) != wanted:
+            return f"{told.removesuffix('Replicas')}: {status.get(told, 0)} of {wanted} replicas"
+    pods = current(state)
+    if len(pods) != wanted:
+        return f"{len(pods)} of {wanted} pods"
+    for pod in pods:
+        if not digests(pod) & set(images):
+            return f"pod/{pod['metadata']['name']} runs {', '.join(digests(pod)) or 'no image yet'}"
+    return _missing_endpoints(state, {str(pod["metadata"]["uid"]): pod["metadata"]["name"] for pod in pods})
+
+
+def _missing_endpoints(state: State, pods: dict[str, str]) -> str:
+    found = reached(state.slices)
+    if unready := sorted(name for uid, name in pods.items() if not found.get(uid)):
+        return f"the Service does not lead to pod/{unready[0]} yet"
+    if older := sorted(found.keys() - pods.keys()):
+        names = {str(pod["metadata"]["uid"]): pod["metadata"]["name"] for pod in state.pods}
+        return f"the Service still leads to pod/{names.get(older[0], older[0])}, of an older release"
+    return ""
+
+
+def troubles(state: State) -> list[Trouble]:
+    """Return why it will not get done, the surest first."""
+    found = list(_refused(state))
+    for pod in current(state):
+        found += [*_of_containers(pod), *_of_place(pod, state.events)]
+    return sorted(found, key=lambda trouble: trouble.patience)
+
+
+def _refused(state: State) -> Iterator[Trouble]:
+    """Give why no pod could be made at all: quota, admission."""
+    if newest(state) is None:
+        return
+    for condition in state.deployment.get("status", {}).get("conditions") or ():
+        if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
+            about = f"deployment/{state.deployment['metadata']['name']}"
+            message = str(condition.get("message", ""))
+            yield Trouble(about=about, reason=condition.get("reason", "?"), message=message, patience=PATIENCE / 2)
+
+
+def _of_containers(pod: Object) -> Iterator[Trouble]:
+    about = f"pod/{pod['metadata']['name']}"
+    for one in containers(pod):
+        waiting = (one.get("state") or {}).get("waiting") or {}
+        reason, message = str(waiting.get("reason", "")), str(waiting.get("message", ""))
+        if reason in IMAGE:
+            yield Trouble(about=about, reason=reason, message=message, patience=IMAGE[reason], ours=True)
+        elif reason in PROCESS:
+            ended = (one.get("lastState") or {}).get("terminated") or {}
+            told = f"exit code {ended['exitCode']} ({ended.get('reason', '?')})" if "exitCode" in ended else message
+            yield Trouble(about=about, reason=reason, message=told, patience=PROCESS[reason], ours=True)
+        elif reason in SETTING:
+            yield Trouble(about=about, reason=reason, message=message, patience=SETTING[reason])
+
+
+def _of_place(pod: Object, events: Sequence[Object]) -> Iterator[Trouble]:
+    about = f"pod/{pod['metadata']['name']}"
+    for condition in pod["status"].get("conditions") or ():
+        if condition["type"] == "PodScheduled" and condition.get("reason") == "Unschedulable":
+            message = str(condition.get("message", ""))
+            patience = PROVISIONING if "unbound immediate" in message else PATIENCE
+            yield Trouble(about=about, reason="Unschedulable", message=message, patience=patience)
+    if any((one.get("state") or {}).get("running") or one.get("restartCount") for one in containers(pod)):
+        return
+    told = [one for one in warnings(pod, events) if one.get("reason") in PLACE]
+    if told:
+        yield Trouble(about=about, reason=told[-1]["reason"], message=str(told[-1].get("message")), patience=PATIENCE)
+
+
+def warnings(thing: Object, events: Sequence[Object]) -> list[Object]:
+    """Return the EVENTS that are about THING, the newest last."""
+    uid = thing["metadata"]["uid"]
+    found = [event for event in events if (event.get("involvedObject") or {}).get("uid") == uid]
+    return sorted(found, key=lambda event: int(event["metadata"]["resourceVersion"]))

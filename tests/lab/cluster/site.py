@@ -1,0 +1,115 @@
+"""A project that releases a copy of the bundled application to two namespaces of a real cluster."""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from lab import site
+from lab.cluster import Cluster
+
+CLAIMS = ("sf-home", "sf-workspace")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site(site.Site):
+    """A project folder whose environments `test` and `prod` are namespaces of CLUSTER."""
+
+    cluster: Cluster
+    namespaces: tuple[str, str]
+    kubeconfig: Path = Path()
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def configure(
+        self,
+        *,
+        top: str = "",
+        image: str = "",
+        probes: str = "deadline = 30",
+        test: str = "",
+        prod: str = "replicas = 2",
+    ) -> None:
+        """Write deploy.toml; TOP is added to it, the others to the tables that they name."""
+        super().configure(top=top, image=image, probes=probes)
+        path = self.folder / "deploy.toml"
+        head = path.read_text().partition("[environments.test]")[0]
+        path.write_text(head + self._environment("test", test) + self._environment("prod", prod))
+
+    def _environment(self, name: str, more: str) -> str:
+        volume = '{class = "", access = "ReadWriteMany"}'
+        return f"""
+[environments.{name}]
+kind = "kubernetes"
+context = {json.dumps(self.cluster.context)}
+kubeconfig = {json.dumps(str(self.kubeconfig))}
+kubectl = {json.dumps(self.cluster.command)}
+namespace = "{self.namespace(name)}"
+storage = {{home = {volume}, workspace = {volume}}}
+ingress = {{host = "{self.host(name)}"}}
+resources = {{requests = {{cpu = "10m", memory = "64Mi"}}}}
+deadline = 90
+drain = 1
+{more}
+"""
+
+    def namespace(self, name: str) -> str:
+        """Return the namespace of the environment NAME."""
+        return self.namespaces[0 if name == "test" else 1]
+
+    def host(self, name: str) -> str:
+        """Return the name by which the Ingress of the environment NAME is reached."""
+        return f"{self.namespace(name)}.example"
+
+    def kubectl(self, name: str, *argv: str) -> str:
+        """Run kubectl, as the cluster's administrator, in the namespace of the environment NAME."""
+        return self.cluster.kubectl(f"--namespace={self.namespace(name)}", *argv)
+
+    def get(self, name: str, *argv: str) -> dict[str, Any]:
+        """Return what `kubectl get` with ARGV says in the namespace of the environment NAME, as data."""
+        return self.cluster.get(f"--namespace={self.namespace(name)}", *argv)
+
+    def pods(self, name: str) -> dict[str, dict[str, Any]]:
+        """Return the pods of the environment NAME that are not on their way out, by uid."""
+        listed = self.get(name, "pods", "--selector=app.kubernetes.io/instance=sf")["items"]
+        return {pod["metadata"]["uid"]: pod for pod in listed if "deletionTimestamp" not in pod["metadata"]}
+
+    def version(self, environment: str) -> dict[str, str]:
+        """Return what the server of ENVIRONMENT says it is, through the Ingress."""
+        url = f"http://{self.cluster.ingress}/api/version"
+        told: dict[str, str] = requests.get(url, headers={"Host": self.host(environment)}, timeout=5).json()
+        return told
+
+    def record(self, name: str) -> dict[str, Any]:
+        """Return the record of the environment NAME."""
+        told: dict[str, Any] = json.loads(self.get(name, "configmap", "sf-record")["data"]["record.json"])
+        return told
+
+    def close(self) -> None:
+        """Do nothing: what the site made goes with its namespaces."""
+
+
+@contextlib.contextmanager
+def make(cluster: Cluster, folder: Path, ship: Path, repository: str, **settings: object) -> Iterator[Site]:
+    """Return a site in FOLDER that releases what SHIP holds to two new namespaces of CLUSTER, until the block ends."""
+    with contextlib.ExitStack() as held:
+        names = (held.enter_context(cluster.namespace()), held.enter_context(cluster.namespace()))
+        for name in names:
+            held.enter_context(cluster.volumes(name, *CLAIMS))
+        given: dict[str, Any] = {"kubeconfig": cluster.kubeconfig, **settings}
+        made = Site(
+            folder=folder,
+            name=names[0],
+            ship=ship,
+            repository=repository,
+            cluster=cluster,
+            namespaces=names,
+            # Names of Ingresses resolve nowhere; whom a proxy is asked for goes by the same header.
+            environment={"http_proxy": f"http://{cluster.ingress}", "no_proxy": "127.0.0.1"},
+            **given,
+        )
+        made.lay_out()
+        yield made
