@@ -116,9 +116,7 @@ class Rollout:
         pods = verdict.current(state) if state else []
         waiting = next((pod for pod in pods if not _is_ready(pod)), None)
         # What has come up and is not ready is the release's own fault; what has not come up at all, hardly.
-        started = waiting is not None and any(
-            (one.get("state") or {}).get("running") for one in verdict.containers(waiting)
-        )
+        started = waiting is not None and any(map(verdict.is_running, verdict.containers(waiting)))
         kind = errors.ReplicaFailed if started else errors.ReplicaHeldUp
         lines = [f"{self._about}: not done after {self.deadline:g} s: {left or 'not seen by its controller'}"]
         lines += self.testify(waiting) if waiting else []
@@ -137,9 +135,7 @@ class Rollout:
             for event in verdict.warnings(pod, listed)[-LINES:]:
                 yield f"  event: {event.get('reason')}: {event.get('message')}"
         for one in verdict.containers(pod):
-            previous = bool((one.get("lastState") or {}).get("terminated")) and not (one.get("state") or {}).get(
-                "running"
-            )
+            previous = bool((one.get("lastState") or {}).get("terminated")) and not verdict.is_running(one)
             with contextlib.suppress(errors.SelfdeployError):
                 said = read_log(self.api, name, one["name"], LINES, previous=previous)
                 yield from (f"  {one['name']}: {line}" for line in said.splitlines())

@@ -103,6 +103,11 @@ def containers(pod: Object) -> list[Object]:
     return [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
 
 
+def is_running(container: Object) -> bool:
+    """Say whether CONTAINER, as a pod's status tells of it, runs."""
+    return "running" in (container.get("state") or {})
+
+
 def digests(pod: Object) -> frozenset[str]:
     """Return the digests that the node knows the images of POD's server by."""
     ids = (str(one.get("imageID", "")).rpartition("@")[2] for one in pod["status"].get("containerStatuses") or ())
@@ -194,7 +199,7 @@ def _of_place(pod: Object, events: Sequence[Object]) -> Iterator[Trouble]:
             message = str(condition.get("message", ""))
             patience = PROVISIONING if "unbound immediate" in message else PATIENCE
             yield Trouble(about=about, reason="Unschedulable", message=message, patience=patience)
-    if any((one.get("state") or {}).get("running") or one.get("restartCount") for one in containers(pod)):
+    if any(is_running(one) or one.get("restartCount") for one in containers(pod)):
         return
     told = [one for one in warnings(pod, events) if one.get("reason") in PLACE]
     if told:
