@@ -20,7 +20,16 @@ class Proof:
     rounds: int
 
 
-FAILURES = (errors.NotProven, errors.CommandFailed, errors.CommandTimedOut, errors.PortTaken)
+SURROUNDINGS = (
+    errors.PortTaken,
+    errors.FieldConflict,
+    errors.ObjectRefused,
+    errors.DeploymentPaused,
+    errors.ReplicaHeldUp,
+)
+"""What a digest is not at fault for."""
+
+FAILURES = (errors.NotProven, errors.CommandFailed, errors.CommandTimedOut, errors.ReplicaFailed, *SURROUNDINGS)
 """What makes a rollout one that failed; anything else leaves it cut off, for the next one to take up."""
 
 
@@ -167,13 +176,14 @@ def settle(
 
     Raises:
         errors.PutBack, errors.PutBackUnproven, errors.WentDown: the rollout failed, and ended so.
-        what `admit` raises.
+        what `admit` and `Environment.rehearse` raise; nothing was changed then.
     """
     wanted = release.manifest
     known = environment.read(lock)
     admit(environment, known, release, before, older=older)
     target = record.Proven.of(wanted, environment.render(wanted))
     again = bool(known.proven) and known.proven[0].is_same(target)
+    environment.rehearse(target.rendered)
     known = _begin(environment, lock, known, target, holder)
     try:
         # What has been proven just so and no longer answers is made anew: a server that hangs would stay as it is.
@@ -209,8 +219,9 @@ def _put_back(
     detail = f"\n{why.hint}" if isinstance(why, errors.CommandFailed | errors.CommandTimedOut) and why.hint else ""
     told = f"{why.message}{detail}\n{_keep_evidence(environment, known, why.message + detail)}"
     # What has been proven here before is not at fault now: its settings are, or what is around it.
-    if not isinstance(why, errors.PortTaken) and all(p.digest != failed.digest for p in known.proven):
-        reason = (why.message + detail).splitlines()[-1].strip()
+    if not isinstance(why, SURROUNDINGS) and all(p.digest != failed.digest for p in known.proven):
+        lines = (why.message + detail).splitlines()
+        reason = lines[0 if isinstance(why, errors.ReplicaFailed) else -1].strip()
         known = known.hold(failed.digest, f"{known.attempts[0].began}: {reason}")
         environment.write(lock, known)
     if not known.proven:
@@ -279,6 +290,7 @@ def restore(environment: Environment, lock: Lock, name: str, holder: provenance.
             f"name another with --to, or inv unhold -e {environment.name} -d {proven.digest}",
         )
     _fetch(environment, proven)
+    environment.rehearse(proven.rendered)
     known = _begin(environment, lock, known, proven, holder)
     try:
         _bring_back(environment, lock, proven)

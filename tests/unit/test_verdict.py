@@ -1,3 +1,4 @@
+import dataclasses
 from typing import Any
 
 import pytest
@@ -27,8 +28,10 @@ def replica_set(uid: str, number: int) -> Object:
     return {"metadata": owned(uid, "d", annotations={verdict.REVISION: str(number)})}
 
 
-def pod(uid: str, owner: str = "new", *, digest: str = DIGEST, leaving: bool = False, **container: object) -> Object:
-    told = {"name": "server", "imageID": f"host/sf@{digest}", "state": {"running": {}}, **container}
+def pod(
+    uid: str, owner: str = "new", *, digest: str = DIGEST, leaving: bool = False, container: Object | None = None
+) -> Object:
+    told = {"name": "server", "imageID": f"host/sf@{digest}", "state": {"running": {}}, **(container or {})}
     gone = {"deletionTimestamp": "2026-01-01T00:00:00Z"} if leaving else {}
     return {"metadata": owned(uid, owner, **gone), "status": {"phase": "Running", "containerStatuses": [told]}}
 
@@ -42,19 +45,20 @@ DRAINING = {"ready": False, "serving": True, "terminating": True}
 SILENT = {"ready": False, "serving": False, "terminating": True}
 
 
-def state(**parts: Any) -> State:
-    given: dict[str, Any] = {
-        "deployment": deployment(),
-        "sets": [replica_set("old", 1), replica_set("new", 2)],
-        "pods": [pod("one"), pod("two")],
-        "slices": [endpoints(one=READY, two=READY)],
-        "events": [],
-    }
-    return State(**{**given, **parts})
+def state(**parts: Any) -> State:  # noqa: ANN401 -- whatever a State has
+    whole = State(
+        deployment=deployment(),
+        sets=[replica_set("old", 1), replica_set("new", 2)],
+        pods=[pod("one"), pod("two")],
+        slices=[endpoints(one=READY, two=READY)],
+        events=[],
+    )
+    return dataclasses.replace(whole, **parts)
 
 
-def waiting(reason: str, **more: object) -> Object:
-    return pod("one", state={"waiting": {"reason": reason, "message": "why"}}, **more)
+def waiting(reason: str, last: Object | None = None) -> Object:
+    told = {"state": {"waiting": {"reason": reason, "message": "why"}}, "lastState": last or {}}
+    return pod("one", container=told)
 
 
 def test_it_is_done_when_everything_of_it_is() -> None:
@@ -114,7 +118,7 @@ def test_a_container_that_is_being_made_is_none() -> None:
 
 
 def test_how_a_crashed_container_ended_is_told() -> None:
-    crashed = waiting("CrashLoopBackOff", lastState={"terminated": {"exitCode": 137, "reason": "OOMKilled"}})
+    crashed = waiting("CrashLoopBackOff", last={"terminated": {"exitCode": 137, "reason": "OOMKilled"}})
 
     (trouble,) = verdict.troubles(state(pods=[crashed]))
 
@@ -129,7 +133,7 @@ def test_trouble_of_an_older_release_is_none_of_ours() -> None:
 
 
 def test_a_pod_that_fits_nowhere_is_trouble_after_a_while() -> None:
-    pending = pod("one", state={})
+    pending = pod("one", container={"state": {}})
     pending["status"]["conditions"] = [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}]
 
     (trouble,) = verdict.troubles(state(pods=[pending]))

@@ -72,6 +72,9 @@ class Environment(Protocol):
     def difference(self, rendered: str) -> str:
         """Return, as a diff, what `apply` of RENDERED would change; empty where the runtime cannot tell."""
 
+    def rehearse(self, rendered: str) -> None:
+        """Raise why the runtime would not take RENDERED, as far as it can tell; changes nothing."""
+
     def apply(self, lock: Lock, manifest: Manifest, rendered: str, *, recreate: bool = False) -> None:
         """Have the runtime run RENDERED, the release of MANIFEST; anew in any case when RECREATE.
 

@@ -227,6 +227,9 @@ class Compose:
         """Return nothing: an engine knows what runs, and not what it was rendered from."""
         return ""
 
+    def rehearse(self, rendered: str) -> None:
+        """Do nothing: what RENDERED would come to is seen when Compose applies it."""
+
     def apply(self, lock: Held, manifest: Manifest, rendered: str, *, recreate: bool = False) -> None:
         """Have Compose run RENDERED, the release of MANIFEST; in a new container in any case when RECREATE."""
         self._place_manifest(manifest)

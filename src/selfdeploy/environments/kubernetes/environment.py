@@ -125,6 +125,10 @@ class Kubernetes:
         wanted = objects.parse(rendered)
         return not any(change.is_one for change in self._objects.changes(wanted)) and not self._surplus(wanted)
 
+    def rehearse(self, rendered: str) -> None:
+        """Raise why the cluster would not take RENDERED: another manager's fields, policy, rights, a pause."""
+        self._refuse_paused(self._objects.changes(objects.parse(rendered)))
+
     def apply(self, lock: Held, manifest: Manifest, rendered: str, *, recreate: bool = False) -> None:
         """Apply RENDERED, the release of MANIFEST, and wait until it is rolled out; new pods in any case when RECREATE.
 
