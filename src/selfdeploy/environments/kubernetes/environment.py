@@ -1,7 +1,7 @@
 """An environment in a Kubernetes namespace: so many replicas, rolled by their Deployment."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
@@ -233,6 +233,10 @@ class Kubernetes:
     def any_image(self) -> str:
         """Return the repository of the images here: a Lease is held without one; empty when there was no release."""
         return self.project.image.repository if self.read().attempts else ""
+
+    def forget(self, releases: Mapping[str, str]) -> list[str]:  # noqa: ARG002 -- see below
+        """Drop nothing: nodes collect images by themselves, and a rollout the manifests that nothing needs."""
+        return []
 
     def down(self, lock: Held) -> None:
         """Delete what a release is made of, and wait until no pod is left; volumes, the record and the lock stay."""
