@@ -122,12 +122,22 @@ class Kubernetes:
 
     def is_applied(self, rendered: str) -> bool:
         """Say whether applying RENDERED would change nothing in the cluster."""
+        return not self.difference(rendered)
+
+    def difference(self, rendered: str) -> str:
+        """Return, as a diff against the cluster, what `apply` of RENDERED would change; the server says what that is.
+
+        Raises what `rehearse` raises.
+        """
         wanted = objects.parse(rendered)
-        return not any(change.is_one for change in self._objects.changes(wanted)) and not self._surplus(wanted)
+        changes = self._objects.changes(wanted)
+        self._refuse_paused(changes)
+        told = [str(change) for change in changes if change.is_one]
+        return "\n".join([*told, *(f"--- {objects.describe(thing)}" for thing in self._surplus(wanted))])
 
     def rehearse(self, rendered: str) -> None:
         """Raise why the cluster would not take RENDERED: another manager's fields, policy, rights, a pause."""
-        self._refuse_paused(self._objects.changes(objects.parse(rendered)))
+        self.difference(rendered)
 
     def apply(self, lock: Held, manifest: Manifest, rendered: str, *, recreate: bool = False) -> None:
         """Apply RENDERED, the release of MANIFEST, and wait until it is rolled out; new pods in any case when RECREATE.
