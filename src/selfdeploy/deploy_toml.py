@@ -8,9 +8,11 @@ from typing import Any, get_args, get_origin
 
 import pydantic
 
-from selfdeploy import errors
+from selfdeploy import errors, overlay
 from selfdeploy.config import FILE, Compose, Gate, Project
+from selfdeploy.overlay import Overlay
 
+_DEFAULTS = {name: default.model_dump(exclude_unset=True) for name, default in Project().environments.items()}
 KINDS = "the kinds are compose and kubernetes"
 
 
@@ -25,17 +27,19 @@ def find(start: Path) -> Path:
 def load(start: Path | None = None, *, source: str | None = None) -> Project:
     """Return the project that START (this folder when left out) belongs to.
 
-    SOURCE, or else SF_SOURCE_DIR, takes the place of `source.path`; both are relative to the folder one stands in.
+    SOURCE, or else SF_SOURCE_DIR, takes the place of `source.path`; SF_DEPLOY_VALUES names a file that is laid over the
+    environments. All are relative to the folder one stands in.
 
     Raises:
-        errors.ConfigInvalid: no file, no TOML, or an unknown, missing or wrongly typed key, each with its path.
+        errors.ConfigInvalid: no file, no TOML or YAML, or an unknown, missing or wrongly typed key, each with its path.
     """
     path = find(start or Path.cwd())
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as exc:
         raise errors.ConfigInvalid(f"{path}: {exc}", "mend the file; nothing was done") from exc
-    project = parse(data, root=path.parent)
+    values = os.environ.get(overlay.VARIABLE)
+    project = parse(data, root=path.parent, over=Overlay(Path(values).expanduser()) if values else None)
     elsewhere = source or os.environ.get("SF_SOURCE_DIR")
     if elsewhere:
         moved = project.source.model_copy(update={"path": str(Path(elsewhere).expanduser().absolute())})
@@ -43,10 +47,13 @@ def load(start: Path | None = None, *, source: str | None = None) -> Project:
     return project
 
 
-def parse(data: Mapping[str, Any], *, root: Path) -> Project:
-    """Return the project that DATA, a parsed deploy.toml in ROOT, describes."""
-    if "root" in data:
-        raise errors.ConfigInvalid(f"{FILE}: root: unknown key", _keys(()))
+def parse(data: Mapping[str, Any], *, root: Path, over: Overlay | None = None) -> Project:
+    """Return the project that DATA, a parsed deploy.toml in ROOT, describes, with OVER laid over its environments."""
+    for name, field in Project.model_fields.items():
+        if field.exclude and name in data:
+            raise errors.ConfigInvalid(f"{FILE}: {name}: unknown key", _keys(()))
+    if over:
+        data = {**data, "environments": over.lay_over(data.get("environments", _DEFAULTS))}
     try:
         told = pydantic.TypeAdapter(dict[str, Any]).dump_json(dict(data))
     except ValueError as exc:
@@ -54,13 +61,14 @@ def parse(data: Mapping[str, Any], *, root: Path) -> Project:
     try:
         project = Project.model_validate_json(told)
     except pydantic.ValidationError as exc:
-        raise _refusal(exc) from exc
+        raise _refusal(exc, over) from exc
+    project = project.model_copy(update={"root": root, "origins": over.origins if over else {}})
     _check_order(project)
     _check_gates(project.gates.all)
-    return project.model_copy(update={"root": root})
+    return project
 
 
-def _refusal(exc: pydantic.ValidationError) -> errors.ConfigInvalid:
+def _refusal(exc: pydantic.ValidationError, over: Overlay | None) -> errors.ConfigInvalid:
     lines, hint = [], ""
     for problem in exc.errors(include_url=False, include_input=False):
         where, text = list(problem["loc"]), _say(problem["msg"])
@@ -73,7 +81,8 @@ def _refusal(exc: pydantic.ValidationError) -> errors.ConfigInvalid:
             where, text, hint = [*where, "kind"], f"{tag!r} is none" if tag else "missing", KINDS
         if where[0] == "environments" and where[2:3] != ["kind"]:
             del where[2:3]  # which kind of environment it was read as
-        lines.append(f"{FILE}: {'.'.join(str(part) for part in where)}: {text}")
+        path = ".".join(str(part) for part in where)
+        lines.append(f"{over.origins.get(path, FILE) if over else FILE}: {path}: {text}")
     return errors.ConfigInvalid("\n".join(lines), hint or "docs/configuration.md lists every key and its type")
 
 
@@ -133,8 +142,9 @@ def _check_apart(project: Project, name: str, others: Sequence[str]) -> None:
     for other in others:
         for place, value in _places(project, other).items():
             if mine.get(place) == value:
+                path = f"environments.{name}.{place}"
                 raise errors.ConfigInvalid(
-                    f"{FILE}: environments.{name}.{place}: {other} has the same", "each one has its own"
+                    f"{project.origins.get(path, FILE)}: {path}: {other} has the same", "each one has its own"
                 )
 
 

@@ -3,10 +3,10 @@
 import contextlib
 import datetime
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from selfdeploy import config, environments, errors, manifest, protection, provenance, rollout, witness
+from selfdeploy import config, environments, errors, manifest, overlay, protection, provenance, rollout, witness
 from selfdeploy.environments import Environment, Lock, record
 from selfdeploy.environments.queue import Queue
 from selfdeploy.witness import Replica
@@ -25,11 +25,12 @@ class Status:
     holds: Mapping[str, str] = field(default_factory=dict)
     holder: str = ""
     cut_off: record.Attempt | None = None
+    targets: Sequence[overlay.Target] = ()
     error: str = ""
 
     def __str__(self) -> str:
         """Return it as `inv status` prints it."""
-        lines = [f"{self.name}  {self.url}"]
+        lines = [f"{self.name}  {self.url}", *(f"  target   {target}" for target in self.targets)]
         if self.error:
             return "\n".join([*lines, *(f"  {line}" for line in self.describe_trouble())])
         if self.proven:
@@ -67,18 +68,20 @@ class Status:
             "holds": dict(self.holds),
             "holder": self.holder,
             "cutOff": self.cut_off.model_dump() if self.cut_off else None,
+            "targets": [asdict(target) for target in self.targets],
             "error": self.error,
         }
 
 
 def read_status(project: config.Project, name: str) -> Status:
     """Return what the environment NAME runs and remembers; an engine that does not answer is part of it."""
-    environment = environments.connect(project, name)
+    environment, targets = environments.connect(project, name), overlay.targets(project, name)
     try:
         known, holder = environment.read(), environment.held_by()
         common: dict[str, Any] = {
             "name": name,
             "url": environment.url,
+            "targets": targets,
             "holds": known.holds,
             "holder": holder,
             "cut_off": known.cut_off,
@@ -89,7 +92,7 @@ def read_status(project: config.Project, name: str) -> Status:
         wanted = manifest.parse(known.proven[0].manifest.encode(), f"{name}: record")
         seen = environment.ask(wanted)
     except errors.SelfdeployError as exc:
-        return Status(name=name, url=environment.url, error=exc.message)
+        return Status(name=name, url=environment.url, error=exc.message, targets=targets)
     return Status(
         **common,
         replicas=seen.before,

@@ -156,6 +156,7 @@ class Project(Value):
     )
     vega: Vega = pydantic.Field(Vega(), description="The shared server that runs from the live checkout.")
     root: Path = pydantic.Field(Path(), exclude=True)
+    origins: dict[str, str] = pydantic.Field({}, exclude=True)
 
     @property
     def work(self) -> Path:
