@@ -63,3 +63,19 @@ def bench(session: nox.Session) -> None:
         interrupt_timeout=120,  # it cleans up the engine first
         terminate_timeout=120,
     )
+
+
+@nox.session
+def chaos(session: nox.Session) -> None:
+    """Kill releases at every instant and check what has to hold; arguments after -- are the harness's."""
+    _install(session)
+    session.run("bash", "tests/lab/install", external=True)
+    session.run(
+        "python",
+        "-m",
+        "chaos",
+        *session.posargs,
+        env={"PYTHONPATH": "tests"},
+        interrupt_timeout=120,  # it cleans up the engine first
+        terminate_timeout=120,
+    )

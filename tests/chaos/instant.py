@@ -1,14 +1,19 @@
 """When and how a release is killed: the same of the same seed and number, wherever it is tried again."""
 
 import random
-import signal
 from dataclasses import dataclass
 from typing import Literal
 
 STAGES = ("preflight", "gates", "image", "manifest", "test", "prod")
 PLACES: tuple[Literal["begin", "inside", "end"], ...] = ("begin", "inside", "end")
-SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL, signal.SIGINT)
+HOWS = ("SIGKILL", "SIGTERM", "SIGKILL", "SIGINT")
 """SIGKILL goes to the whole process group, as does SIGINT; SIGTERM to the process alone, as from a CI runner."""
+
+REGISTRY = "registry"
+"""Not a kill but a fault: the registry is stopped, and started again when the release has ended by itself."""
+
+FAULT = 7
+"""One release in so many meets the fault, in a stage after preflight, which would start another registry."""
 
 BAD = 5
 """One release in so many is a bad one."""
@@ -25,24 +30,25 @@ class Instant:
     stage: str
     place: Literal["begin", "inside", "end"]
     share: float
-    how: signal.Signals
-    bad: bool
+    how: str
+    bad: bool = False
 
     def __str__(self) -> str:
         """Return it as a tally names it."""
         place = f"{self.share:.0%} into" if self.place == "inside" else f"the {self.place} of"
-        return f"{self.number}: {self.how.name} at {place} {self.stage}{', of a bad release' if self.bad else ''}"
+        return f"{self.number}: {self.how} at {place} {self.stage}{', of a bad release' if self.bad else ''}"
 
 
 def choose(seed: int, number: int) -> Instant:
     """Return the instant NUMBER of SEED; the stages and places come in turn, all else is drawn."""
     drawn = random.Random(f"{seed}-{number}")  # noqa: S311 -- to be repeated, and no secret
-    place = PLACES[number // len(STAGES) % len(PLACES)]
+    stage = STAGES[number % len(STAGES)]
+    how = drawn.choice(HOWS)
     return Instant(
         number=number,
-        stage=STAGES[number % len(STAGES)],
-        place=place,
+        stage=stage,
+        place=PLACES[number // len(STAGES) % len(PLACES)],
         share=drawn.random(),
-        how=drawn.choice(SIGNALS),
+        how=REGISTRY if number % FAULT == FAULT - 1 and stage != STAGES[0] else how,
         bad=number % BAD == BAD - 1,
     )

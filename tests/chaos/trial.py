@@ -5,13 +5,15 @@ import signal
 import time
 
 from chaos import checks
-from chaos.instant import USUAL, Instant, choose
+from chaos.instant import REGISTRY, USUAL, Instant
 from chaos.tally import Outcome
 from chaos.world import World
 from lab import children
 from lab.site import Site, Started
 
 PUT_BACK, ON_HOLD, INTERRUPTED = 51, 45, 130
+UNREACHABLE = (14, 30, 32)
+"""How a release ends that finds no registry: a pull that failed, no answer, a push that failed."""
 
 
 def _progress(release: Started, stage: str, end: str) -> bool:
@@ -31,41 +33,50 @@ def _wait(release: Started, instant: Instant, seconds: float) -> bool:
     return release.process.poll() is None
 
 
-def _kill(release: Started, how: signal.Signals) -> list[str]:
-    if how is signal.SIGTERM:
-        release.process.send_signal(how)
-    else:
-        os.killpg(release.process.pid, how)
-    code = release.process.wait(60)
+def _strike(world: World, release: Started, how: str) -> list[str]:
+    """Kill RELEASE as HOW says, or stop the registry under it; return what is wrong with how it ended."""
+    if how == REGISTRY:
+        world.store.stop()
+    elif how == "SIGTERM":
+        release.process.send_signal(signal.SIGTERM)
+    elif release.process.poll() is None:
+        os.killpg(release.process.pid, signal.Signals[how])
+    code = release.process.wait(300)
+    if how == REGISTRY:
+        world.store.start()
     wrong = ["a traceback"] if "Traceback" in release.progress else []
-    # What was all but done when it was asked to end may have ended well.
-    if how is not signal.SIGKILL and code not in (0, INTERRUPTED, PUT_BACK):
-        wrong.append(f"{how.name}: exit code {code}: {release.progress[-500:]}")
+    # What was all but done when it was asked to end may have ended well; without a registry, with an error of ours.
+    if how != "SIGKILL" and code not in (0, INTERRUPTED, PUT_BACK) and (how != REGISTRY or code not in UNREACHABLE):
+        wrong.append(f"{how}: exit code {code}: {release.progress[-500:]}")
     return wrong
 
 
-def run(world: World, seed: int, number: int) -> Outcome:
-    """Kill the release NUMBER of SEED, and return what became of it."""
-    instant, began = choose(seed, number), time.monotonic()
+def kill(world: World, instant: Instant) -> tuple[str, bool, list[str]]:
+    """Begin a release and kill it at INSTANT; return its revision, whether it lived to see it, and what is wrong."""
     revision = world.next_release(bad=instant.bad)
     fresh = ["--fresh"] if instant.stage == "gates" else []
     release = world.site.start("release", "--older", *fresh)
-    usual = world.seconds.get(instant.stage, USUAL[instant.stage])
-    killed = _wait(release, instant, usual)
-    wrong = _kill(release, instant.how)
+    killed = _wait(release, instant, world.seconds.get(instant.stage, USUAL[instant.stage]))
+    wrong = _strike(world, release, instant.how)
     wrong += checks.no_process(world.site)
     wrong += checks.whole_files(world.site) + checks.whole_release(world, revision)
     wrong += checks.true_status(world) + checks.true_plan(world, revision)
-    wrong += checks.prod_was_safe(world)
+    return revision, killed, wrong + checks.prod_was_safe(world)
+
+
+def run(world: World, instant: Instant, seed: int = 0) -> Outcome:
+    """Kill a release at INSTANT, of SEED, have the next one go on, and return what became of it."""
+    began = time.monotonic()
+    revision, killed, wrong = kill(world, instant)
     wrong += _undo(world, revision) if instant.bad else _converge(world, revision)
     wrong += checks.prod_was_safe(world) + checks.nothing_left(world)
     return Outcome(
         runtime=world.runtime,
         seed=seed,
-        number=number,
+        number=instant.number,
         instant=str(instant),
         stage=instant.stage,
-        how=instant.how.name,
+        how=instant.how,
         killed=killed,
         wrong=wrong,
         seconds=round(time.monotonic() - began, 1),
