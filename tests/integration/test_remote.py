@@ -1,6 +1,7 @@
 """An engine on another host, which has none of our files, another loopback, and a registry that both reach."""
 
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from lab import children, engine, registry
 from lab.needed import need
 from lab.site import Site
 from lab.tokens import Login
+from selfdeploy import errors, provenance
+from selfdeploy.environments import engine as engines
+from selfdeploy.environments import lock
 
 LOGIN = Login(user="ci", password="right-horse")
 
@@ -80,6 +84,34 @@ def test_prod_comes_up_and_proves_itself_after_the_checkout_is_gone_and_the_host
 
     assert probed.returncode == 0, probed.stderr
     assert site.inspect("prod")["Id"] == before
+
+
+def test_a_lock_whose_connection_died_half_open_frees_itself_and_its_holder_stops(
+    remote: tuple[engine.Engine, Site, registry.Registry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host, site, _ = remote
+    there = engines.connect("test", host.url)
+    name, record = f"{site.name}-half-open", f"{site.name}-t-record"
+    image = site.inspect("test")["Image"]
+    holder = provenance.Holder(who="ci@builder")
+    monkeypatch.setattr(lock, "PATIENCE", 6.0)
+    monkeypatch.setattr(lock, "SURE", 3.0)
+
+    with lock.hold(there, name, image, record, holder) as held:
+        held.check()
+        with pytest.raises(errors.LockHeld, match="ci@builder"), lock.hold(there, name, image, record, holder):
+            pass
+        host.unplug()
+        time.sleep(4)
+        with pytest.raises(errors.LockLost, match="has not answered"):
+            held.check()
+        time.sleep(5)
+        host.plug()
+        children.wait_until(lambda: lock.held_by(there, name) == "", "the end of the lock", seconds=30)
+        with lock.hold(there, name, image, record, holder) as other:
+            other.check()
+            with pytest.raises(errors.LockLost):
+                held.check()
 
 
 def test_what_such_a_host_could_not_reach_is_refused_with_the_reason(

@@ -91,6 +91,14 @@ class Engine:
         self.stop()
         self.start()
 
+    def unplug(self) -> None:
+        """Cut the cable: what is sent gets lost, and neither side is told."""
+        children.run(["ip", "link", "set", self._cable, "down"])
+
+    def plug(self) -> None:
+        """Put the cable that was cut together again."""
+        children.run(["ip", "link", "set", self._cable, "up"])
+
     def close(self) -> None:
         """Switch the host off and remove everything that was on it."""
         self.kill()

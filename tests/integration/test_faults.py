@@ -1,0 +1,179 @@
+"""Faults around a release: full disks, a clock that is off, an engine that restarts, servers that answer nonsense."""
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from lab import children, local_engine
+from lab.liar import Liar, answer
+from lab.needed import need
+from lab.site import Site
+from selfdeploy import probe
+
+FAKETIME = list(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
+
+
+@contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[None]:
+    """Have FOLDER be a disk of SIZE bytes that holds what FOLDER does."""
+    need([] if os.geteuid() == 0 else ["root"])
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_disk_that_fills_up_while_the_gates_run_is_named_and_nothing_half_written_stays(site: Site) -> None:
+    prod = site.inspect("prod")["Id"]
+    site.commit("more than fits")
+
+    with small_disk(site.folder / ".selfdeploy", "300k"):
+        refused = site.inv("release")
+        planned = site.inv("plan")
+    done = site.inv("release")
+
+    assert refused.returncode in (11, 17, 42), refused.stderr
+    assert "No space left on device" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert "gates      missing" in planned.stdout
+    assert done.returncode == 0, done.stderr
+    assert site.inspect("prod")["Id"] != prod
+
+
+def test_a_record_that_finds_no_room_is_what_it_was_and_the_next_release_writes_it(
+    new_site: Callable[..., Site], tmp_path: Path
+) -> None:
+    made = new_site()
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    with small_disk(disk, "64k"):
+        place = ("--opt", "type=none", "--opt", "o=bind", "--opt", f"device={disk}")
+        made.docker("volume", "create", *place, f"{made.name}-t-record")
+        assert made.inv("release", "--to", "test").returncode == 0
+        before = (disk / "record.json").read_bytes()
+        made.commit("another")
+        filler = disk / "filler"
+        with filler.open("wb") as file:
+            free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
+            file.write(b"x" * free)
+        refused = made.inv("release", "--to", "test")
+        after = (disk / "record.json").read_bytes()
+        filler.unlink()
+        done = made.inv("release", "--to", "test")
+        made.docker("rm", "--force", made.container("test"))
+
+    assert refused.returncode == 14, refused.stderr
+    assert "the record was not written" in refused.stderr
+    assert after == before
+    assert json.loads(before)["proven"]
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("off", ["+1h", "-1h"])
+def test_a_clock_that_is_an_hour_off_changes_nothing_but_what_is_written_down(site: Site, off: str) -> None:
+    need([] if FAKETIME else ["libfaketime"])
+    wrong = {"LD_PRELOAD": str(FAKETIME[0]), "FAKETIME": off, "FAKETIME_DONT_RESET": "1"}
+    revision = site.commit(f"at {off}")
+
+    released = site.inv("release", **wrong)
+    before = site.ids()
+    again = site.inv("release")
+
+    assert released.returncode == 0, released.stderr
+    assert again.returncode == 0, again.stderr
+    assert site.ids() == before
+    assert site.version("prod")["revision"] == revision
+
+
+def test_an_engine_that_restarts_in_the_middle_ends_the_release_and_the_next_one_goes_on(
+    new_site: Callable[..., Site],
+) -> None:
+    need(local_engine.MISSING)
+    with local_engine.LocalEngine() as engine:
+        site = new_site(engine=engine.url)
+        site.configure(probes="deadline = 60\nconsecutive = 2")
+        first = site.inv("release", "--to", "test")
+        assert first.returncode == 0, first.stderr
+        revision = site.be_slow(5)
+        started = site.start("release", "--to", "test")
+        started.says("test ...")
+        children.wait_until(lambda: site.inspect("test").get("Config", {}).get("Image", "") != "", "test", seconds=60)
+        time.sleep(2)
+        engine.kill()
+        code = started.process.wait(180)
+        engine.start()
+        status = site.inv("status")
+        done = site.inv("release", "--to", "test")
+        answered = site.version("test")["revision"]
+        site.close()
+
+    assert code in (14, 15, 40, 44, 50, 51, 52), started.progress
+    assert "Traceback" not in started.progress
+    assert status.returncode == 0, status.stderr
+    assert done.returncode == 0, done.stderr
+    assert answered == revision
+
+
+def trickle(there: Liar) -> Iterable[bytes]:
+    return there.dribble(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", b" ")
+
+
+def hang(there: Liar) -> Iterable[bytes]:
+    there.ended.wait(20)
+    return [b""]
+
+
+ANSWERS: dict[str, Callable[[Liar], bytes | Iterable[bytes]]] = {
+    "hangs": hang,
+    "trickles": trickle,
+    "trickles its head": lambda there: there.dribble(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"),
+    "sends ten megabytes": lambda _: answer(b" " * 10_000_000),
+    "redirects": lambda _: answer(b"", status=302, headers={"Location": "http://127.0.0.1:9/"}),
+    "answers HTML": lambda _: answer(b"<html>welcome</html>"),
+    "breaks off": lambda _: answer(b"{}", size=1000),
+    "says nothing": lambda _: b"",
+    "is no HTTP": lambda _: b"220 mail.localhost ESMTP\r\n",
+}
+
+
+@pytest.mark.parametrize("how", list(ANSWERS))
+def test_a_server_that_answers_nonsense_is_given_up_in_time_and_never_taken_for_the_release(how: str) -> None:
+    def told(*_: object) -> bytes | Iterable[bytes]:
+        return ANSWERS[how](there)
+
+    with Liar(told) as there:
+        began = time.monotonic()
+        seen = probe.get(f"http://{there.name}/api/version", timeout=1.0)
+        took = time.monotonic() - began
+
+    assert took < 4, took
+    assert seen.status != 200 or seen.body == "<html>welcome</html>"
+    assert len(seen.body) <= probe.LIMIT
+
+
+def test_a_way_in_that_flaps_is_not_proven_and_is_once_it_settles(site: Site) -> None:
+    port = site.ports[1]
+    asked = 0
+
+    def flap(what: str, _: object) -> bytes:
+        nonlocal asked
+        asked += 1
+        path = what.partition(" ")[2]
+        good = probe.get(f"http://127.0.0.1:{port}{path}", timeout=5)
+        return answer(good.body.encode(), status=503 if asked % 5 == 0 else good.status)
+
+    with Liar(flap) as there:
+        site.configure(probes="deadline = 6\nconsecutive = 3", prod=f'url = "http://{there.name}"')
+        flapping = site.inv("probe", "-e", "prod")
+    site.configure()
+    settled = site.inv("probe", "-e", "prod")
+
+    assert flapping.returncode == 50, flapping.stderr
+    assert settled.returncode == 0, settled.stderr
