@@ -33,6 +33,8 @@ def lint(session: nox.Session) -> None:
     _install(session)
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
+    workflows = [".forgejo/workflows/self-deploy.yml", "templates/repository/self-deploy.yml"]
+    session.run("zizmor", "--offline", "--persona", "pedantic", "--no-progress", *workflows)
 
 
 @nox.session

@@ -10,7 +10,7 @@ from pathlib import Path
 from selfdeploy import config, errors, render
 from selfdeploy.environments import Lock as Held
 from selfdeploy.environments import record
-from selfdeploy.environments.kubernetes import asking, lease, objects, rolling
+from selfdeploy.environments.kubernetes import asking, kubeconfig, lease, objects, rolling
 from selfdeploy.environments.kubernetes.api import MERGE, Api, Object
 from selfdeploy.environments.kubernetes.kubectl import Kubectl
 from selfdeploy.environments.kubernetes.record import Ledger
@@ -57,7 +57,7 @@ class Kubernetes:
             command=settings.kubectl,
             context=settings.context,
             namespace=settings.namespace,
-            kubeconfig=file,
+            kubeconfig=kubeconfig.given() or file,
         )
         return Api(kubectl=kubectl)
 
