@@ -32,7 +32,7 @@ stage gates
 export PATH=$node:$PATH CI=true SF_BUILD_REVISION=$revision npm_config_cache=$cache npm_config_prefer_offline=true
 export npm_config_audit=false npm_config_fund=false npm_config_update_notifier=false
 rm -rf -- "$work/sf" "$work/ship"
-mkdir -- "$work/sf" "$work/ship"
+mkdir -p -- "$work/sf" "$work/ship/opt/sf"
 git -C "$checkout" archive HEAD | tar -x -C "$work/sf"
 cd -- "$work/sf"
 npm ci
@@ -42,7 +42,7 @@ npm run build:web-host
 npm run typecheck:extensions
 npm run test:unit
 npm prune --omit=dev
-cp -a --link package.json dist node_modules packages "$work/ship"
+cp -a --link package.json dist node_modules packages "$work/ship/opt/sf"
 
 stage image
 docker buildx build --load --provenance=false --file "$dockerfile" --build-arg "BASE=$base" \

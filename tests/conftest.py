@@ -87,7 +87,7 @@ def application() -> Site:
 @pytest.fixture(scope="session")
 def ship(application: Site) -> Path:
     """What the real gates built of the application."""
-    return application.folder / ".selfdeploy" / "trees" / application.revision / "ship"
+    return application.folder / ".selfdeploy" / "trees" / application.revision / "image" / "opt" / "sf"
 
 
 @pytest.fixture(scope="session")

@@ -5,24 +5,21 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from selfdeploy import (
-    base,
     config,
     errors,
     gates,
+    images,
     inspection,
     manifest,
     process,
     provenance,
     registry,
-    shipped,
     source,
     tree,
 )
-from selfdeploy.builders.docker import Docker
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,37 +151,14 @@ class Assembly:
 
     # The image.
 
-    def base(self) -> str:
-        """Return the base image by digest: the configured one, or one built here and kept in the registry."""
-        image = self.project.image
-        if image.base:
-            base.refuse_unfit(image.base, self.project.gates.node)
-            return image.base
-        store = registry.connect(registry.Reference.parse(f"{image.repository}-base"), insecure=image.insecure)
-        tag = base.recipe("base", self.project.gates.node)
-        reference = f"{image.repository}-base:{tag}"
-        found = store.manifest(tag)
-        if found is None:
-            process.run(["docker", "tag", base.provide(self.project, "base", self.tell), reference], timeout=60)
-            process.run(["docker", "push", "--quiet", reference], timeout=image.timeout)
-            found = store.manifest(tag)
-        if found is None:
-            raise errors.BuildFailed(f"{reference}: pushed, and not there", "inv registry.up")
-        return f"{image.repository}-base@{found[0].digest}"
-
-    @property
-    def _dockerfile(self) -> Path:
-        return shipped.find(self.project, "docker/Dockerfile.sf-server")
-
-    def _tag(self, gated: gates.GatedTree) -> str:
-        """Return the tag of GATED's image: an equal tree on another revision, base or Dockerfile makes another one."""
-        labels = inspection.labels(self.revision, gated.ship, gated.digest)
-        made_on = self.project.image.base or base.recipe("base", self.project.gates.node)
-        return inspection.tag(labels, self._dockerfile.read_bytes(), made_on, self.revision.epoch)
+    @cached_property
+    def images(self) -> images.Images:
+        """What finds and makes the images of gated trees."""
+        return images.Images(project=self.project, revision=self.revision, store=self.store, tell=self.tell)
 
     def image(self, gated: gates.GatedTree) -> registry.Image | None:
         """Return the image of GATED that the registry has; None where there is none."""
-        return self.store.image(self._tag(gated))
+        return self.store.image(self.images.tag(gated))
 
     def build(self, gated: gates.GatedTree) -> registry.Image:
         """Return the image of GATED, built and pushed.
@@ -193,17 +167,7 @@ class Assembly:
             errors.TreeChanged: the tree is no longer what the gates left.
             errors.ImageMismatch: the registry's image is not what was asked for.
         """
-        if tree.digest(gated.ship) != gated.digest:
-            raise errors.TreeChanged(f"{gated.ship}: not what the gates left", "run them again: inv gates --fresh")
-        reference = f"{self.project.image.repository}:{self._tag(gated)}"
-        docker = Docker(dockerfile=self._dockerfile, base=self.base(), timeout=self.project.image.timeout)
-        labels = inspection.labels(self.revision, gated.ship, gated.digest) | {inspection.BASE: docker.base}
-        docker.push(gated.ship, reference, labels, self.revision.epoch)
-        if tree.digest(gated.ship) != gated.digest:
-            raise errors.TreeChanged(f"{gated.ship}: changed while it was packed", "run it again: inv gates --fresh")
-        found = self.image(gated)
-        if found is None:
-            raise errors.BuildFailed(f"{reference}: pushed, and not there", "see the registry's log")
+        found = self.images.push(gated, gated.root, self.images.tag(gated))
         self.check(gated, found)
         return found
 
@@ -219,7 +183,7 @@ class Assembly:
         if found is None or described is None:
             raise errors.ImageMismatch(f"{reference}: the registry has no such image", "push it there first")
         self.check(gated, found)
-        self.store.put_manifest(described[1], described[0].media_type, self._tag(gated))
+        self.store.put_manifest(described[1], described[0].media_type, self.images.tag(gated))
         return found
 
     def digest(self, reference: str) -> str:

@@ -1,13 +1,14 @@
 """Images for sites without a registry to pull from: a base with Node, and a registry, from Debian's packages."""
 
+import contextlib
 import hashlib
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from selfdeploy import config, errors, process, shipped
+from selfdeploy import builders, config, errors, process, shipped, source
 
 SUITE = "bookworm"
 PACKAGES = {
@@ -52,11 +53,12 @@ def _node(project: config.Project) -> Path:
     return binary
 
 
-def build(project: config.Project, kind: str, tag: str) -> None:
-    """Build the image KIND (`base` or `registry`) and tag it TAG on the local engine.
+@contextlib.contextmanager
+def _context(project: config.Project, kind: str) -> Iterator[Path]:
+    """Give the folder that the image KIND (`base` or `registry`) is built of, for as long as that takes.
 
     Raises:
-        errors.BuildFailed: mmdebstrap or the engine did not make it; the end of what it said is the hint.
+        errors.BuildFailed: mmdebstrap, or what is done with the folder, failed; the end of what it said is the hint.
     """
     project.work.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=project.work, prefix="base-") as scratch:
@@ -69,12 +71,39 @@ def build(project: config.Project, kind: str, tag: str) -> None:
                 shutil.copy2(_node(project), context / "node")
             else:
                 shutil.copy2(shipped.find(project, "docker/registry.yml"), context / "registry.yml")
-            file = shipped.find(project, f"docker/Dockerfile.{kind}")
-            buildx = not process.run(["docker", "buildx", "version"], timeout=20, check=False).code
-            builder = ["buildx", "build", "--load"] if buildx else ["build"]
-            process.run(["docker", *builder, "--quiet", "-f", str(file), "-t", tag, scratch], timeout=600)
+            yield context
         except (errors.CommandFailed, errors.CommandTimedOut) as exc:
             raise errors.BuildFailed(f"{kind} image: {exc.message}", exc.hint) from exc
+
+
+def _dockerfile(project: config.Project, kind: str) -> Path:
+    return shipped.find(project, f"docker/Dockerfile.{kind}")
+
+
+def build(project: config.Project, kind: str, tag: str) -> None:
+    """Build the image KIND (`base` or `registry`) and tag it TAG on the local engine.
+
+    Raises:
+        errors.BuildFailed: mmdebstrap or the engine did not make it; the end of what it said is the hint.
+    """
+    with _context(project, kind) as context:
+        buildx = not process.run(["docker", "buildx", "version"], timeout=20, check=False).code
+        builder = ["buildx", "build", "--load"] if buildx else ["build"]
+        file = str(_dockerfile(project, kind))
+        process.run(["docker", *builder, "--quiet", "-f", file, "-t", tag, str(context)], timeout=600)
+
+
+def push(
+    project: config.Project, reference: str, revision: source.Revision, tell: Callable[[str], None] = lambda _: None
+) -> None:
+    """Have the registry have the base image as REFERENCE, with the project's builder where that takes no engine."""
+    if builders.has_engine(project):
+        process.run(["docker", "tag", provide(project, "base", tell), reference], timeout=60)
+        process.run(["docker", "push", "--quiet", reference], timeout=project.image.timeout)
+        return
+    tell("building the base image from Debian's packages; once for this repository")
+    with _context(project, "base") as context:
+        builders.choose(project, _dockerfile(project, "base"), {}, revision).push(context, reference, {}, 0)
 
 
 def provide(project: config.Project, kind: str, tell: Callable[[str], None] = lambda _: None) -> str:
@@ -90,21 +119,20 @@ def provide(project: config.Project, kind: str, tell: Callable[[str], None] = la
     return tag
 
 
-def refuse_unfit(image: str, node: str) -> None:
-    """Raise `errors.BuildFailed` unless the base IMAGE has tini and a Node of the same major version as NODE.
+def refuse_unfit(image: str, node: str, builder: builders.Builder) -> None:
+    """Raise `errors.BuildFailed` unless BUILDER finds in the base IMAGE tini, and a Node of the major version of NODE.
 
     Native modules are built by the gates' Node, and a Node of another major version does not load them.
     """
-    argv = ["docker", "run", "--rm", "--network", "none", "--read-only", "--cap-drop", "ALL"]
-    argv += ["--security-opt", "no-new-privileges", "--entrypoint", "tini", image, "--", "node", "--version"]
-    outcome = process.run(argv, timeout=600, check=False)
-    if outcome.code:
+    try:
+        found = builder.node(image)
+    except errors.CommandFailed as exc:
         raise errors.BuildFailed(
-            f"deploy.toml: image.base: {image} does not start node by tini: {outcome.complaint}",
+            f"deploy.toml: image.base: {image} does not start node by tini: {exc.hint}",
             "name an image that has both on its PATH, or leave image.base out",
-        )
-    if outcome.text.lstrip("v").partition(".")[0] != node.partition(".")[0]:
+        ) from exc
+    if found and found.lstrip("v").partition(".")[0] != node.partition(".")[0]:
         raise errors.BuildFailed(
-            f"deploy.toml: image.base: {image} has node {outcome.text}, and the gates run with {node}",
+            f"deploy.toml: image.base: {image} has node {found}, and the gates run with {node}",
             "use the same major version in both: gates.node",
         )

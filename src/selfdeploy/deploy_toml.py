@@ -9,7 +9,7 @@ from typing import Any, get_args, get_origin
 import pydantic
 
 from selfdeploy import errors, overlay
-from selfdeploy.config import FILE, Compose, Gate, Project
+from selfdeploy.config import FILE, Compose, Gate, Kubernetes, Project
 from selfdeploy.overlay import Overlay
 
 _DEFAULTS = {name: default.model_dump(exclude_unset=True) for name, default in Project().environments.items()}
@@ -64,6 +64,7 @@ def parse(data: Mapping[str, Any], *, root: Path, over: Overlay | None = None) -
         raise _refusal(exc, over) from exc
     project = project.model_copy(update={"root": root, "origins": over.origins if over else {}})
     _check_order(project)
+    _check_kaniko(project)
     _check_gates(project.gates.all)
     return project
 
@@ -158,6 +159,16 @@ def _places(project: Project, name: str) -> dict[str, tuple[object, ...]]:
         }
     told: dict[str, tuple[object, ...]] = {"name": (*environment.cluster, environment.namespace, environment.name)}
     return {**told, "ingress.host": (*environment.cluster, environment.ingress.host)} if environment.ingress else told
+
+
+def _check_kaniko(project: Project) -> None:
+    name = project.image.kaniko.environment
+    if name is not None and not isinstance(project.environments.get(name), Kubernetes):
+        clusters = [known for known, told in project.environments.items() if isinstance(told, Kubernetes)]
+        raise errors.ConfigInvalid(
+            f"{FILE}: image.kaniko.environment: no Kubernetes environment named {name!r}",
+            f"there {'are' if clusters else 'is'} {', '.join(clusters) or 'none'}; without the key it is a container",
+        )
 
 
 def _check_gates(gates: Mapping[str, Gate]) -> None:

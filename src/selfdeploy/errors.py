@@ -93,6 +93,12 @@ class TreeChanged(SelfdeployError):
     exit_code = 22
 
 
+class NotReproducible(SelfdeployError):
+    """One gated tree, built twice, made two images."""
+
+    exit_code = 23
+
+
 class RegistryUnreachable(SelfdeployError):
     """The registry does not answer."""
 
@@ -199,6 +205,12 @@ class AuthorityRefused(SelfdeployError):
     """The release was not built where the configuration demands."""
 
     exit_code = 47
+
+
+class BuilderUnready(SelfdeployError):
+    """What builds the image is not installed, does not answer, or may not build."""
+
+    exit_code = 48
 
 
 class NotProven(SelfdeployError):

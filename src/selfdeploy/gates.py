@@ -42,6 +42,11 @@ class GatedTree:
     digest: str
     receipt: Receipt
 
+    @property
+    def root(self) -> Path:
+        """The folder whose content goes to the image's `/`: `ship` is `opt/sf` in it."""
+        return self.ship.parents[1]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Room:
@@ -56,8 +61,8 @@ class Room:
 
     @property
     def ship(self) -> Path:
-        """What goes into the image."""
-        return self.folder / "ship"
+        """What goes into the image, at its place below the image's root: a folder is packed with its own time."""
+        return self.folder / "image" / "opt" / "sf"
 
     @property
     def receipt(self) -> Path:

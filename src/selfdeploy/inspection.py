@@ -12,6 +12,7 @@ from selfdeploy.registry import layers
 OCI = "org.opencontainers.image"
 REVISION = f"{OCI}.revision"
 BASE = f"{OCI}.base.name"
+CREATED = f"{OCI}.created"
 TREE = f"{render.LABEL}.tree"
 
 LINE = ("node", "/opt/sf/dist/loader.js", "server", "/workspace", "--host", "0.0.0.0", "--port", "4000")  # noqa: S104

@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from selfdeploy import errors
 
 PIPE = subprocess.PIPE
 Child = subprocess.Popen[bytes]
+Giver = Callable[[IO[bytes]], None]
+"""What writes a process's standard input."""
 
 GRACE = 5.0
 """Seconds between asking a process group to end and killing it."""
@@ -126,13 +129,41 @@ def run(
         stdout, stderr = child.communicate(given)
     finally:
         end(child)
-    outcome = Outcome(argv=tuple(argv), code=child.returncode, stdout=stdout or b"", stderr=stderr or b"")
-    if outcome.code == TIMED_OUT[0]:
-        raise errors.CommandTimedOut(f"{' '.join(argv[:3])}: no end after {timeout:g} s", outcome.complaint)
-    if outcome.code == 127 and b"failed to run command" in outcome.stderr:  # noqa: PLR2004 -- timeout's own code
-        raise errors.ToolMissing(f"{argv[0]}: not found", "run ./bootstrap --check")
+    ended = Outcome(argv=tuple(argv), code=child.returncode, stdout=stdout or b"", stderr=stderr or b"")
+    outcome = _checked(ended, timeout)
     if check and outcome.code:
         raise errors.CommandFailed(f"{' '.join(argv[:4])}: exit code {outcome.code}", outcome.complaint)
+    return outcome
+
+
+def feed(argv: Sequence[str], give: Giver, *, timeout: float, env: Mapping[str, str] | None = None) -> Outcome:
+    """Run ARGV to its end while GIVE writes its standard input, and return how it went, whatever its exit code.
+
+    Raises:
+        errors.ToolMissing, errors.CommandTimedOut: as `run` does.
+    """
+    with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
+        child = start(argv, timeout=timeout, env=env, stdin=subprocess.PIPE, stdout=stdout, stderr=stderr)
+        try:
+            if child.stdin is not None:
+                with contextlib.suppress(BrokenPipeError), child.stdin as stdin:  # it tells why it reads no more
+                    give(stdin)
+            child.wait()
+        finally:
+            end(child)
+        written = []
+        for file in (stdout, stderr):
+            file.seek(0)
+            written.append(file.read())
+    return _checked(Outcome(argv=tuple(argv), code=child.returncode, stdout=written[0], stderr=written[1]), timeout)
+
+
+def _checked(outcome: Outcome, timeout: float) -> Outcome:
+    """Return OUTCOME, unless it is the one of a deadline, or of a program that is not there."""
+    if outcome.code == TIMED_OUT[0]:
+        raise errors.CommandTimedOut(f"{' '.join(outcome.argv[:3])}: no end after {timeout:g} s", outcome.complaint)
+    if outcome.code == 127 and b"failed to run command" in outcome.stderr:  # noqa: PLR2004 -- timeout's own code
+        raise errors.ToolMissing(f"{outcome.argv[0]}: not found", "run ./bootstrap --check")
     return outcome
 
 

@@ -101,8 +101,11 @@ class Releasing:
         )
         return [clean, *lines]
 
-    def preflight(self, names: Sequence[str]) -> None:
-        """Raise what would keep a release to the environments NAMES from ending, before minutes are spent on it."""
+    def preflight(self, names: Sequence[str], *, building: bool = True) -> None:
+        """Raise what would keep a release to the environments NAMES from ending, before minutes are spent on it.
+
+        Unless it is BUILDING an image, or has to because there is no release yet, the builder is not asked.
+        """
         source.refuse_dirty(self.assembly.revision)
         fitness.refuse_full(self.project.root)
         reachable = [environments.connect(self.project, name) for name in names]
@@ -111,6 +114,8 @@ class Releasing:
             self.queue.refuse_held(environment)
         self.ready_registry()
         self.assembly.store.may_push()
+        if building:
+            self.assembly.images.builder().refuse_unready()
 
     def ready_registry(self) -> None:
         """Have the registry answer: the local one is started where it is configured and is not there."""
@@ -129,19 +134,32 @@ class Releasing:
         plan.converge(wanted, self.console)
         return self.record_here(self.require())
 
-    def build(self, foreign: str = "", *, fresh: bool = False) -> str:
+    def build(self, foreign: str = "", *, fresh: bool = False, twice: bool = False) -> str:
         """Return the image of the gated tree: found, built and pushed, or FOREIGN, which somebody else built.
 
-        With FRESH, that another gated tree of the revision has a release on record does not count.
+        With FRESH, that another gated tree of the revision has a release on record does not count. TWICE builds the
+        gated tree once more, without a cache, and compares.
 
         Raises:
             errors.GatesIncomplete, errors.TreeChanged: there is no gated tree to build it from.
+            errors.NotReproducible: the second image is another one.
         """
         source.refuse_dirty(self.assembly.revision)
         self.ready_registry()
         stage = stages.Image(assembly=self.assembly, foreign=foreign, fresh=fresh)
         plan.converge([stage], self.console)
+        if twice:
+            self._build_again(stage.digest)
         return f"{self.project.image.repository}@{stage.digest}"
+
+    def _build_again(self, digest: str) -> None:
+        assembly = self.assembly
+        with self.console.stage("again"):
+            image, gated = assembly.store.image(digest), assembly.require_gated()
+            if image is None:
+                raise errors.BuildFailed(f"{digest}: the registry has it no longer", "inv build")
+            assembly.images.build_again(gated, image)
+            self.console.note("built without a cache, from another folder: the same digest")
 
     def manifest(self, name: str = "", revision: str = "", *, fresh: bool = False) -> Release:
         """Return the release, on record and its manifest written to dist/: of HEAD, or of what `choose` finds.
@@ -163,7 +181,7 @@ class Releasing:
         """Release HEAD to every environment up to TO, or to all; do only what reality lacks."""
         names = self.names(to)
         with self.console.stage("preflight"):
-            self.preflight(names)
+            self.preflight(names, building=fresh or not (foreign or self.assembly.recorded_here()))
         release = self.assemble(fresh=fresh, foreign=foreign)
         self._settle(names, release, older=older)
         return release

@@ -27,6 +27,7 @@ HELP = {
     "release": "The release of that digest: REPOSITORY@sha256:...",
     "revision": "The release of that revision instead of HEAD's.",
     "source": "SF's checkout; deploy.toml's source.path when left out.",
+    "twice": "Build it once more, without a cache, and compare the digests.",
     "tail": "How many lines.",
     "wait": "Wait for who holds the environment, so many seconds; an hour when none are given.",
     "workspace": "The repository at /workspace; SF's checkout when left out.",
@@ -87,11 +88,11 @@ def gates(show: Console, source: str = "", fresh: bool = False) -> None:
 
 
 @command
-def build(show: Console, source: str = "", image: str = "", fresh: bool = False) -> None:
+def build(show: Console, source: str = "", image: str = "", fresh: bool = False, twice: bool = False) -> None:
     """Build and push the image of the gated tree, or check one that somebody else built."""
     from selfdeploy import release
 
-    built = release.load(show, source_path=source).build(image, fresh=fresh)
+    built = release.load(show, source_path=source).build(image, fresh=fresh, twice=twice)
     show.result(built, {"image": built})
 
 
@@ -274,7 +275,7 @@ def base(show: Console) -> None:
 
     releasing = release.load(show)
     releasing.ready_registry()
-    found = releasing.assembly.base()
+    found = releasing.assembly.images.base()
     show.result(found, {"base": found})
 
 

@@ -128,11 +128,18 @@ def stage(export: Path, ship: Path, *, include: Sequence[str] = (), epoch: int =
     for name in production_packages(export):
         _copy(export / name, ship / name, top_only=True)
     _check_links(ship)
-    for path in _walk(ship):
+    level(ship, epoch)
+
+
+def level(root: Path, epoch: int) -> None:
+    """Give ROOT and all below it the one time EPOCH, and the modes that images get: an image keeps both.
+
+    How it came to where it is (another umask, a copy) then makes no difference.
+    """
+    for path in (*_walk(root), root):
         if not path.is_symlink():
             path.chmod(0o755 if path.is_dir() or path.stat().st_mode & stat.S_IXUSR else 0o644)
         os.utime(path, (epoch, epoch), follow_symlinks=False)
-    os.utime(ship, (epoch, epoch))
 
 
 def _chosen(export: Path, patterns: Sequence[str], *, demanded: bool) -> list[Path]:

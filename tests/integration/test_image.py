@@ -28,7 +28,7 @@ def store(site: Site) -> registry.Registry:
 
 
 def ship(site: Site) -> Path:
-    return site.folder / ".selfdeploy" / "trees" / site.revision / "ship"
+    return site.folder / ".selfdeploy" / "trees" / site.revision / "image" / "opt" / "sf"
 
 
 def build_elsewhere(site: Site, tmp_path: Path, *, revision: str = "", more: str = "") -> str:
@@ -39,7 +39,7 @@ def build_elsewhere(site: Site, tmp_path: Path, *, revision: str = "", more: str
     tag = f"{site.repository}:{site.name}"
     label = f"org.opencontainers.image.revision={revision or site.revision}"
     argv = ["build", "--quiet", "--file", str(file), "--tag", tag, "--label", label, "--build-arg", f"BASE={base}"]
-    built = site.docker(*argv, str(ship(site)))
+    built = site.docker(*argv, str(ship(site).parents[1]))
     pushed = site.docker("push", "--quiet", tag)
     assert built.returncode == pushed.returncode == 0, built.stderr + pushed.stderr
     found = store(site).manifest(site.name)

@@ -24,18 +24,24 @@ class Registry:
 
     Plain HTTP unless `tls`; open to everybody unless `login` (Basic, htpasswd) or `login` and `token` (Bearer; `tokens`
     then tells which scopes were asked for, and can be told what to grant). `ca` is the authority a client has to trust,
-    alone in its folder.
+    alone in its folder. The port is a free one unless it is said.
     """
 
     def __init__(
-        self, *, address: str = "127.0.0.1", tls: bool = False, login: Login | None = None, token: bool = False
+        self,
+        *,
+        address: str = "127.0.0.1",
+        tls: bool = False,
+        login: Login | None = None,
+        token: bool = False,
+        port: int = 0,
     ) -> None:
         self.address = address
         self.login = login
         self.folder = children.new_folder("registry", Path(tempfile.gettempdir()))
         self.data = self.folder / "data"
         self.log = self.folder / "registry.log"
-        self.port = children.free_port(address)
+        self.port = port or children.free_port(address)
         self.ca: Path | None = None
         self.tokens: TokenServer | None = None
         self._child: children.Child | None = None

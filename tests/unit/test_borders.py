@@ -72,7 +72,7 @@ def test_listing_the_commands_loads_nothing_heavy() -> None:
 
 def test_imports_point_one_way() -> None:
     known = set(modules())
-    families = {"selfdeploy", "selfdeploy.environments", "selfdeploy.registry"}
+    families = {"selfdeploy", "selfdeploy.builders", "selfdeploy.environments", "selfdeploy.registry"}
 
     for module in known - families:
         users = {name for name in imports(module, at_start=True) & known - families if module in loaded_by(name)}

@@ -1,1 +1,103 @@
-"""The image builders: from a gated tree to a pushed image."""
+"""The image builders: from the files of an image to its digest in the registry."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from selfdeploy import config, source
+from selfdeploy.builders import nix
+from selfdeploy.builders.buildkit import BuildKit
+from selfdeploy.builders.command import Command
+from selfdeploy.builders.docker import Docker
+from selfdeploy.builders.kaniko import CAPABILITIES, CONFIG, Container, Kaniko
+from selfdeploy.builders.pod import Pod
+from selfdeploy.config.image import places
+
+
+class Builder(Protocol):
+    """What makes an image of a folder and pushes it; each of its processes has a deadline and ends with us."""
+
+    @property
+    def own_files(self) -> bool:
+        """Whether somebody else decides what goes into the image, so that it has to be read to be believed."""
+
+    def refuse_unready(self) -> None:
+        """Return when it could build now.
+
+        Raises:
+            errors.BuilderUnready: what it needs is not there, or does not answer.
+        """
+
+    def node(self, base: str) -> str:
+        """Return the version of the Node that the image BASE starts by tini; empty where that is not tried.
+
+        Raises:
+            errors.CommandFailed: it does not start it.
+        """
+
+    def push(self, root: Path, to: str, labels: Mapping[str, str], epoch: int, *, cached: bool = True) -> str:
+        """Return the digest of the image of ROOT, built and pushed to TO, a repository and tag.
+
+        Args:
+            root: the folder whose content goes to the image's `/`.
+            to: the repository and tag.
+            labels: the image's labels.
+            epoch: the time of all that is made, in seconds since 1970.
+            cached: whether what an earlier build left may be taken.
+
+        Raises:
+            errors.BuildFailed: it failed; the end of what it said is the hint.
+            errors.CommandTimedOut: its time was up, and it was ended.
+        """
+
+
+def choose(
+    project: config.Project, dockerfile: Path, arguments: Mapping[str, str], revision: source.Revision
+) -> Builder:
+    """Return the builder that PROJECT wants, for DOCKERFILE with the build ARGUMENTS, or for REVISION's own flake."""
+    image = project.image
+    packing: dict[str, Any] = {"dockerfile": dockerfile, "arguments": arguments}
+    match image.builder:
+        case "docker":
+            return Docker(**packing, timeout=image.timeout)
+        case "buildkit":
+            return BuildKit(**packing, timeout=image.timeout, address=image.buildkit.address, insecure=image.insecure)
+        case "kaniko":
+            place = _place(project)
+            return Kaniko(**packing, image=image.kaniko.executor, place=place, insecure=image.insecure)
+    argv = nix.argv(image, revision) if image.builder == "nix2container" else image.command.argv
+    values = {"base": arguments.get("BASE", ""), "dockerfile": str(dockerfile), "revision": revision.commit}
+    more = image.command.without_cache if image.builder == "command" else ()
+    return Command(argv=argv, values=values, folder=project.root, timeout=image.timeout, without_cache=more)
+
+
+def _place(project: config.Project) -> Container | Pod:
+    kaniko, timeout = project.image.kaniko, project.image.timeout
+    if kaniko.environment is None:
+        return Container(timeout=timeout)
+    place = project.kubernetes(kaniko.environment)
+    namespace = kaniko.namespace or place.namespace
+    return Pod(place=place, namespace=namespace, timeout=timeout, capabilities=CAPABILITIES, logins=CONFIG)
+
+
+def wants_base(project: config.Project) -> bool:
+    """Say whether the image of PROJECT is built on a base image that we name."""
+    image = project.image
+    if image.builder in {"command", "nix2container"}:
+        return image.builder == "command" and "base" in places((*image.command.argv, *image.command.without_cache))
+    return True
+
+
+def has_engine(project: config.Project) -> bool:
+    """Say whether building PROJECT's image takes the Docker engine of this machine anyway."""
+    image = project.image
+    return image.builder != "buildkit" and not (image.builder == "kaniko" and image.kaniko.environment is not None)
+
+
+def recipe(project: config.Project) -> str:
+    """Return what builds the image of PROJECT where that is no Dockerfile on a base image; empty where it is."""
+    image = project.image
+    if image.builder in {"command", "nix2container"}:
+        return json.dumps([image.builder, image.command.argv, image.nix.copy_to])
+    return ""

@@ -1,13 +1,12 @@
-"""The Docker builder: buildx on the local engine, pushed by it."""
+"""The Docker builder: buildx on the engine of this machine, and the engine's push."""
 
-import datetime
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import python_on_whales
-from python_on_whales.exceptions import DockerException
-
 from selfdeploy import errors, process
+from selfdeploy.builders import record
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,29 +14,54 @@ class Docker:
     """Builds with the engine of this machine, each call under TIMEOUT seconds."""
 
     dockerfile: Path
-    base: str
+    arguments: Mapping[str, str]
     timeout: float
+    own_files: bool = False
 
-    def push(self, ship: Path, reference: str, labels: dict[str, str], epoch: int) -> None:
-        """Build SHIP and push it to REFERENCE, a repository and tag; the caller asks the registry for the digest.
+    def refuse_unready(self) -> None:
+        """Return when the engine answers, and the docker command has buildx."""
+        refuse_silent_engine()
+        if process.run(["docker", "buildx", "version"], timeout=20, check=False).code:
+            raise errors.BuilderUnready("docker: it has no buildx", "install it (./bootstrap does): docker-buildx")
 
-        Raises:
-            errors.BuildFailed: the build or the push failed; the end of what buildx said is the hint.
+    def node(self, base: str) -> str:
+        """Return the version of the Node that the image BASE starts by tini."""
+        return run_node(base)
+
+    def push(self, root: Path, to: str, labels: Mapping[str, str], epoch: int, *, cached: bool = True) -> str:
+        """Return the digest of the image of ROOT, built and pushed to TO; the push's own answer says it.
+
+        What buildx puts on record is, with the plain docker driver, the digest of the image's config.
         """
-        client = python_on_whales.DockerClient(client_call=[*process.guard(self.timeout), "docker"])
-        created = datetime.datetime.fromtimestamp(epoch, datetime.UTC).isoformat().replace("+00:00", "Z")
-        try:
-            client.buildx.build(
-                ship,
-                file=self.dockerfile,
-                build_args={"BASE": self.base, "SOURCE_DATE_EPOCH": str(epoch)},
-                labels={**labels, "org.opencontainers.image.created": created},
-                tags=reference,
-                provenance=False,
-                load=True,
-                progress=False,
-            )
-            client.image.push(reference, quiet=True)
-        except DockerException as exc:
-            tail = "\n".join((exc.stderr or "").strip().splitlines()[-15:])
-            raise errors.BuildFailed(f"{reference}: the image was not built and pushed", tail or str(exc)) from exc
+        argv = ["docker", "buildx", "build", "--load", "--provenance=false", "--progress=plain"]
+        argv += ["--file", str(self.dockerfile), "--tag", to, *([] if cached else ["--no-cache"])]
+        for name, value in {**self.arguments, "SOURCE_DATE_EPOCH": str(epoch)}.items():
+            argv += ["--build-arg", f"{name}={value}"]
+        for name, value in labels.items():
+            argv += ["--label", f"{name}={value}"]
+        record.run([*argv, str(root)], to, timeout=self.timeout)
+        pushed = record.run(["docker", "push", to], to, timeout=self.timeout)
+        told = re.findall(r"^\S+: digest: (\S+) size: \d+$", pushed.text, re.MULTILINE)
+        return record.digest(told[-1] if told else "", f"{to}: docker push")
+
+
+def refuse_silent_engine() -> None:
+    """Raise `errors.BuilderUnready` when the engine of this machine, or DOCKER_HOST's, does not answer."""
+    try:
+        outcome = process.run(["docker", "version", "--format", "{{.Server.Version}}"], timeout=20, check=False)
+    except (errors.ToolMissing, errors.CommandTimedOut) as exc:
+        raise errors.BuilderUnready(f"docker: {exc.message}", exc.hint) from exc
+    if outcome.code:
+        hint = "start it (./bootstrap does), or name another builder: image.builder in deploy.toml"
+        raise errors.BuilderUnready(f"docker: the engine does not answer: {outcome.complaint}", hint)
+
+
+def run_node(base: str) -> str:
+    """Return the version of the Node that the image BASE starts by tini, on the engine of this machine.
+
+    Raises:
+        errors.CommandFailed: it does not.
+    """
+    argv = ["docker", "run", "--rm", "--network", "none", "--read-only", "--cap-drop", "ALL"]
+    argv += ["--security-opt", "no-new-privileges", "--entrypoint", "tini", base, "--", "node", "--version"]
+    return process.run(argv, timeout=600).text

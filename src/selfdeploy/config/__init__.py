@@ -9,6 +9,7 @@ import pydantic
 from selfdeploy import errors
 from selfdeploy.config.compose import Compose
 from selfdeploy.config.environment import Common
+from selfdeploy.config.image import Image
 from selfdeploy.config.kubernetes import Kubernetes
 from selfdeploy.config.values import Name, Port, Seconds, Value, Variable
 
@@ -85,29 +86,6 @@ class Gates(Value):
     def all(self) -> dict[str, Gate]:
         """The gates by name: the contract's, with the overrides laid over."""
         return {**REQUIRED, **self.override}
-
-
-class Image(Value):
-    """What is built, and where it goes."""
-
-    repository: str = pydantic.Field(
-        "127.0.0.1:5000/sf",
-        pattern=r"^([a-z0-9.\-]+|\[[0-9a-f:]+\])(:[0-9]+)?/[a-z0-9][a-z0-9._/-]*$",
-        description="The image repository, HOST[:PORT]/NAME, without tag or digest.",
-    )
-    base: str = pydantic.Field(
-        "",
-        pattern=r"^(|[^@\s]+@sha256:[0-9a-f]{64})$",
-        description="The base image by digest; it has node and tini. When empty, `inv base` builds one.",
-    )
-    include: tuple[str, ...] = pydantic.Field(
-        (), description="What goes into the image; package.json and its `files` when empty."
-    )
-    foreign: bool = pydantic.Field(
-        default=False, description="Accept an image built elsewhere whose files differ from the gated tree's."
-    )
-    insecure: bool = pydantic.Field(default=False, description="Speak http to a registry that is not on loopback.")
-    timeout: Seconds = pydantic.Field(900.0, description="Seconds for the build, and again for the push.")
 
 
 class Probes(Value):

@@ -12,7 +12,18 @@ from selfdeploy.registry.connections import Answer, authorities, authority
 from selfdeploy.registry.tokens import Login
 from selfdeploy.registry.transport import NOWHERE, Transport, is_loopback, whole
 
-__all__ = ["Child", "Descriptor", "Image", "Record", "Reference", "Registry", "connect", "is_loopback", "sha256"]
+__all__ = [
+    "Child",
+    "Descriptor",
+    "Image",
+    "Record",
+    "Reference",
+    "Registry",
+    "connect",
+    "is_loopback",
+    "is_plain",
+    "sha256",
+]
 
 Document = TypeVar("Document", artifact.Index, artifact.Single)
 LIMIT = 8 << 20
@@ -241,7 +252,11 @@ class Registry:
             raise errors.RegistryInvalid(f"{self._named(name)}: expected {expected}, actual {actual}", DAMAGED)
 
 
+def is_plain(host: str, *, insecure: bool = False) -> bool:
+    """Say whether HOST is spoken to over http: where INSECURE, or on loopback without an authority in certs.d."""
+    return insecure or (is_loopback(host) and not authorities(host))
+
+
 def connect(reference: Reference, *, insecure: bool = False) -> Registry:
-    """Return the registry of REFERENCE: http where INSECURE, or on loopback unless certs.d has an authority for it."""
-    http = insecure or (is_loopback(reference.host) and not authorities(reference.host))
-    return Registry(reference, scheme="http" if http else "https")
+    """Return the registry of REFERENCE, over http or https as `is_plain` says."""
+    return Registry(reference, scheme="http" if is_plain(reference.host, insecure=insecure) else "https")

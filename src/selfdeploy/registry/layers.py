@@ -5,7 +5,7 @@ import hashlib
 import io
 import tarfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from selfdeploy import errors
@@ -115,6 +115,11 @@ def files(store: Registry, digest: str, below: str, limits: Limits = LIMITS) -> 
 
 def _read(store: Registry, layer: Descriptor, found: Files, limit: int) -> int:
     """Lay LAYER upon what is FOUND and return its size unpacked, which may be LIMIT."""
+    return _through(store, layer, limit, found.apply)
+
+
+def _through(store: Registry, layer: Descriptor, limit: int, use: Callable[[io.RawIOBase], object]) -> int:
+    """Have USE read LAYER, unpacked to at most LIMIT bytes, verify all of it, and return its size unpacked."""
     where = f"{store.reference}: layer {layer.digest}"
     if layer.media_type not in {*PLAIN, *GZIP}:
         raise errors.RegistryInvalid(f"{where}: {layer.media_type[:80]!a} is not read", "have it built with gzip")
@@ -122,7 +127,7 @@ def _read(store: Registry, layer: Descriptor, found: Files, limit: int) -> int:
         stored = _Stored(chunks, layer.size)
         tape = _Tape(gzip.GzipFile(fileobj=stored) if layer.media_type in GZIP else stored, limit)
         try:
-            found.apply(tape)
+            use(tape)
             while rest := tape.read(CHUNK):
                 if rest.strip(b"\0"):
                     raise tarfile.ReadError("something stands behind its end")
@@ -132,6 +137,61 @@ def _read(store: Registry, layer: Descriptor, found: Files, limit: int) -> int:
     if actual != layer.digest:
         raise errors.RegistryInvalid(f"{where}: actual {actual}", "push the image again")
     return tape.tell()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """What a layer says of one path; TIME is in seconds since 1970, CONTENT the sha256 of the bytes, in hex."""
+
+    name: str
+    kind: str
+    mode: str
+    owner: str
+    time: float
+    size: int
+    link: str
+    headers: str
+    content: str
+
+
+def members(store: Registry, layer: Descriptor, limits: Limits = LIMITS) -> list[Member]:
+    """Return what LAYER brings, in its order.
+
+    Raises:
+        errors.RegistryInvalid: as `files` does.
+    """
+    found: list[Member] = []
+
+    def read(tape: io.RawIOBase) -> None:
+        with tarfile.TarFile(fileobj=tape) as tar:
+            while (member := tar.next()) is not None:
+                tar.members.clear()  # type: ignore[attr-defined] # it would keep all of them
+                found.append(_member(tar, member))
+                if len(found) > limits.paths:
+                    raise ValueError(f"more than {limits.paths} paths")
+
+    _through(store, layer, limits.unpacked, read)
+    return found
+
+
+def _member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Member:
+    file, content = tar.extractfile(member) if member.isreg() else None, ""
+    if file is not None:
+        total = hashlib.sha256()
+        while chunk := file.read(CHUNK):
+            total.update(chunk)
+        content = total.hexdigest()
+    return Member(
+        name=member.name,
+        kind=member.type.decode(errors="replace"),
+        mode=oct(member.mode),
+        owner=f"{member.uid}:{member.gid} {member.uname}:{member.gname}",
+        time=member.mtime,
+        size=member.size,
+        link=member.linkname,
+        headers=repr(sorted(member.pax_headers.items())),
+        content=content,
+    )
 
 
 def compare(expected: Mapping[str, Entry], actual: Mapping[str, Entry], *, limit: int = 20) -> list[str]:

@@ -1,0 +1,75 @@
+"""A builder of one's own: a command line with named places in it, and a file where it leaves the digest."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from selfdeploy import errors
+from selfdeploy.builders import docker, record
+from selfdeploy.config.image import PLACE
+from selfdeploy.registry import credentials
+
+
+def fill(argv: Sequence[str], values: Mapping[str, str]) -> list[str]:
+    """Return ARGV with VALUES in their places."""
+    return [PLACE.sub(lambda found: values[found[1]], part) for part in argv]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """Builds with ARGV, and with WITHOUT_CACHE behind it where none may be used, in FOLDER, under TIMEOUT seconds.
+
+    It inherits our environment; tools that take the containers project's word for it find Docker's logins there.
+    """
+
+    argv: Sequence[str]
+    values: Mapping[str, str]
+    folder: Path
+    timeout: float
+    without_cache: Sequence[str] = ()
+    own_files: bool = True
+
+    def refuse_unready(self) -> None:
+        """Return when there is such a program."""
+        program = self.argv[0]
+        if shutil.which(program if "/" not in program else self.folder / program) is None:
+            raise errors.BuilderUnready(f"{program}: not found", "install it, or name another builder")
+
+    def node(self, base: str) -> str:
+        """Return the version of the Node that the image BASE starts by tini, on the engine of this machine."""
+        return docker.run_node(base)
+
+    def push(self, root: Path, to: str, labels: Mapping[str, str], epoch: int, *, cached: bool = True) -> str:
+        """Return the digest of the image of ROOT, built and pushed to TO; the file it was told of says it."""
+        repository, _, tag = to.rpartition(":")
+        with tempfile.TemporaryDirectory(prefix="selfdeploy-") as scratch:
+            digest_file, labels_file = Path(scratch, "digest"), Path(scratch, "labels", "labels.json")
+            labels_file.parent.mkdir()
+            labels_file.write_text(json.dumps(labels, sort_keys=True), encoding="utf-8")
+            values = {
+                **self.values,
+                "digest_file": str(digest_file),
+                "epoch": str(epoch),
+                "labels_file": str(labels_file),
+                "labels_folder": str(labels_file.parent),
+                "repository": repository,
+                "root": str(root),
+                "tag": tag,
+                "to": to,
+            }
+            argv = fill([*self.argv, *(() if cached else self.without_cache)], values)
+            record.run(argv, to, timeout=self.timeout, env=self._environment(), cwd=self.folder)
+            try:
+                told = digest_file.read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError):
+                told = ""
+        return record.digest(told, f"{to}: {self.argv[0]}: {{digest_file}}")
+
+    def _environment(self) -> dict[str, str]:
+        """Return our environment, with Docker's logins where skopeo and its kin look for them."""
+        logins = {"REGISTRY_AUTH_FILE": str(credentials.path())} if credentials.path().exists() else {}
+        return {**logins, **os.environ}

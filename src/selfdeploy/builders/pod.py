@@ -1,0 +1,147 @@
+"""A pod that builds: started, fed over its standard input, read, and removed, through kubectl."""
+
+import json
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from selfdeploy import config, errors, process
+from selfdeploy.builders import record
+
+LABEL = "dev.selfdeploy/build"
+ENDED = ("Succeeded", "Failed")
+PATIENCE = 120.0
+"""Seconds for the cluster to place the pod, pull the executor's image and start it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pod:
+    """A pod in a NAMESPACE of the cluster of the environment PLACE, under TIMEOUT seconds.
+
+    The cluster itself ends it when its time is up, also where we are no longer there to. CAPABILITIES are all that its
+    root may do; LOGINS is the folder in it where the executor looks for Docker's config.json.
+    """
+
+    place: config.Kubernetes
+    namespace: str
+    timeout: float
+    capabilities: tuple[str, ...]
+    logins: str
+
+    def refuse_unready(self) -> None:
+        """Return when the cluster answers, and lets us make pods and attach to them."""
+        for verb, resource in (("create", "pods"), ("create", "pods/attach"), ("get", "pods/log"), ("delete", "pods")):
+            argv = self._argv("auth", "can-i", "--quiet", verb, resource)
+            try:
+                outcome = process.run(argv, timeout=30, check=False)
+            except (errors.ToolMissing, errors.CommandTimedOut) as exc:
+                raise errors.BuilderUnready(f"kaniko: {exc.message}", exc.hint) from exc
+            if outcome.code:
+                why = outcome.complaint or f"not allowed to {verb} {resource} in {self.namespace}"
+                raise errors.BuilderUnready(
+                    f"kaniko: {self.place.context}: {why}", "docs/builders.md has the role it needs"
+                )
+
+    def node(self, base: str) -> str:  # noqa: ARG002 -- the cluster may not have it, and the rollout proves it
+        """Return nothing: what the base starts is not tried before."""
+        return ""
+
+    def run(self, image: str, argv: list[str], what: str, give: process.Giver, *, loopback: bool) -> str:
+        """Return the digest that the executor left as its termination message."""
+        name = f"selfdeploy-build-{uuid.uuid4().hex[:12]}"
+        self._remove_ended()
+        try:
+            made = json.dumps(self._manifest(name, image, argv, loopback=loopback))
+            self._run(what, "create", "--filename", "-", stdin=made)
+            self._wait(name, what, ("Running", *ENDED), PATIENCE)
+            # What it is fed and what it says go over one connection; its end is asked of the cluster.
+            attach = self._argv("attach", name, "--stdin", "--quiet", "--pod-running-timeout=30s")
+            try:
+                process.feed(attach, give, timeout=self.timeout)
+            except errors.CommandTimedOut as exc:
+                raise errors.CommandTimedOut(
+                    f"{what}: {exc.message}", f"{self._said(name)}\nimage.timeout in deploy.toml gives it more time"
+                ) from exc
+            pod = self._wait(name, what, ENDED, 30)
+            ended = pod["status"]["containerStatuses"][0]["state"]["terminated"]
+            if ended["exitCode"]:
+                raise errors.BuildFailed(
+                    f"{what}: the executor ended with exit code {ended['exitCode']} ({ended.get('reason', '')})",
+                    self._said(name),
+                )
+            return str(ended.get("message", ""))
+        finally:
+            self._kubectl("delete", "pod", name, "--ignore-not-found", "--grace-period=1", "--wait=true")
+
+    def _manifest(self, name: str, image: str, argv: list[str], *, loopback: bool) -> dict[str, Any]:
+        executor = {
+            "name": "executor",
+            "image": image,
+            "args": [*argv, "--digest-file", "/dev/termination-log"],
+            "env": [{"name": "DOCKER_CONFIG", "value": self.logins}],
+            "stdin": True,
+            "stdinOnce": True,
+            "securityContext": {
+                "allowPrivilegeEscalation": False,
+                "capabilities": {"drop": ["ALL"], "add": list(self.capabilities)},
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+        }
+        return {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": name, "labels": {LABEL: "kaniko"}},
+            "spec": {
+                "restartPolicy": "Never",
+                "activeDeadlineSeconds": int(self.timeout + PATIENCE),
+                "automountServiceAccountToken": False,
+                "enableServiceLinks": False,
+                "hostNetwork": loopback,
+                "imagePullSecrets": [{"name": secret} for secret in self.place.pull_secrets],
+                "containers": [executor],
+            },
+        }
+
+    def _wait(self, name: str, what: str, phases: tuple[str, ...], seconds: float) -> dict[str, Any]:
+        """Return what the cluster says of the pod NAME, once it is in one of PHASES."""
+        ends = time.monotonic() + seconds
+        while True:
+            pod: dict[str, Any] = json.loads(self._run(what, "get", "pod", name, "--output", "json").stdout)
+            status = pod.get("status", {})
+            if status.get("phase") in phases:
+                return pod
+            if time.monotonic() > ends:
+                waiting = [each.get("state", {}).get("waiting", {}) for each in status.get("containerStatuses", ())]
+                why = [": ".join(filter(None, (each.get("reason"), each.get("message")))) for each in waiting]
+                why += [each["message"] for each in status.get("conditions", ()) if each.get("message")]
+                raise errors.BuildFailed(
+                    f"{what}: the pod is {status.get('phase')} after {seconds:g} s", "\n".join(filter(None, why))
+                )
+            time.sleep(0.3)
+
+    def _said(self, name: str) -> str:
+        return self._kubectl("logs", name, f"--tail={record.LINES}").text
+
+    def _remove_ended(self) -> None:
+        """Remove what builds have left whose own process was killed."""
+        for phase in ENDED:
+            selectors = ("--selector", LABEL, "--field-selector", f"status.phase={phase}")
+            self._kubectl("delete", "pods", *selectors, "--wait=false")
+
+    def _run(self, what: str, *argv: str, stdin: str | None = None) -> process.Outcome:
+        outcome = self._kubectl(*argv, stdin=stdin)
+        if outcome.code:
+            raise errors.BuildFailed(
+                f"{what}: kubectl {' '.join(argv[:2])}: exit code {outcome.code}", outcome.complaint
+            )
+        return outcome
+
+    def _kubectl(self, *argv: str, stdin: str | None = None) -> process.Outcome:
+        return process.run(self._argv(*argv), timeout=60, stdin=stdin, check=False)
+
+    def _argv(self, *argv: str) -> list[str]:
+        place = self.place
+        kubeconfig = ["--kubeconfig", str(Path(place.kubeconfig).expanduser())] if place.kubeconfig else []
+        return [*place.kubectl, *kubeconfig, "--context", place.context, "--namespace", self.namespace, *argv]

@@ -1,0 +1,103 @@
+"""From a gated tree to its image in the registry: on which base, by which builder, and once more to compare."""
+
+import datetime
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from selfdeploy import base, builders, config, errors, gates, inspection, registry, shipped, source, tree
+from selfdeploy.registry import difference
+
+
+@dataclass(frozen=True, kw_only=True)
+class Images:
+    """The images of REVISION's gated trees in STORE; TELL is told a line now and then."""
+
+    project: config.Project
+    revision: source.Revision
+    store: registry.Registry
+    tell: Callable[[str], None]
+
+    @property
+    def _dockerfile(self) -> Path:
+        return shipped.find(self.project, "docker/Dockerfile.sf-server")
+
+    def tag(self, gated: gates.GatedTree) -> str:
+        """Return the tag of GATED's image: an equal tree on another revision, base or Dockerfile makes another one."""
+        labels = inspection.labels(self.revision, gated.ship, gated.digest)
+        made_on = self.project.image.base or base.recipe("base", self.project.gates.node)
+        made_by = builders.recipe(self.project) or made_on
+        return inspection.tag(labels, self._dockerfile.read_bytes(), made_by, self.revision.epoch)
+
+    def builder(self, base_image: str = "") -> builders.Builder:
+        """Return what builds the image of a gated tree, on BASE_IMAGE."""
+        arguments = {"BASE": base_image} if base_image else {}
+        return builders.choose(self.project, self._dockerfile, arguments, self.revision)
+
+    def base(self) -> str:
+        """Return the base image by digest: the configured one, or one built here and kept in the registry."""
+        image = self.project.image
+        if image.base:
+            base.refuse_unfit(image.base, self.project.gates.node, self.builder())
+            return image.base
+        store = registry.connect(registry.Reference.parse(f"{image.repository}-base"), insecure=image.insecure)
+        tag = base.recipe("base", self.project.gates.node)
+        reference = f"{image.repository}-base:{tag}"
+        found = store.manifest(tag)
+        if found is None:
+            base.push(self.project, reference, self.revision, self.tell)
+            found = store.manifest(tag)
+        if found is None:
+            raise errors.BuildFailed(f"{reference}: pushed, and not there", "inv registry.up")
+        return f"{image.repository}-base@{found[0].digest}"
+
+    def push(self, gated: gates.GatedTree, root: Path, tag: str, *, cached: bool = True) -> registry.Image:
+        """Return the image of ROOT, which holds GATED, as the registry has it under TAG once it is built.
+
+        Raises:
+            errors.TreeChanged: what is in ROOT is not what the gates left.
+            errors.ImageMismatch: the registry has another image than the builder says it pushed.
+        """
+        ship, reference = root / gated.ship.relative_to(gated.root), f"{self.project.image.repository}:{tag}"
+        if tree.digest(ship) != gated.digest:
+            raise errors.TreeChanged(f"{ship}: not what the gates left", "run them again: inv gates --fresh")
+        tree.level(root, self.revision.epoch)
+        base_image = self.base() if builders.wants_base(self.project) else ""
+        builder = self.builder(base_image)
+        created = datetime.datetime.fromtimestamp(self.revision.epoch, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        labels = inspection.labels(self.revision, ship, gated.digest) | {inspection.CREATED: created}
+        if base_image:
+            labels[inspection.BASE] = base_image
+        if builder.own_files:
+            del labels[inspection.TREE]  # an image that has it is not read file by file
+        told = builder.push(root, reference, labels, self.revision.epoch, cached=cached)
+        if tree.digest(ship) != gated.digest:
+            raise errors.TreeChanged(f"{ship}: changed while it was packed", "run it again: inv gates --fresh")
+        found = self.store.image(tag)
+        if found is None:
+            raise errors.BuildFailed(f"{reference}: pushed, and not there", "see the registry's log")
+        if found.digest != told:
+            raise errors.ImageMismatch(
+                f"{reference}: the builder pushed {told}, the registry has {found.digest}",
+                "somebody else pushed there meanwhile, or the builder tells of another image; build it again",
+            )
+        return found
+
+    def build_again(self, gated: gates.GatedTree, image: registry.Image) -> None:
+        """Return when GATED, built again without a cache and from another folder, makes IMAGE, bit for bit.
+
+        Raises:
+            errors.NotReproducible: it makes another one; the message names the first layer and file that differ.
+        """
+        self.project.work.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self.project.work, prefix="again-") as scratch:
+            root = Path(scratch, "image")
+            shutil.copytree(gated.root, root, symlinks=True)
+            again = self.push(gated, root, f"again-{self.tag(gated)}", cached=False)
+        if again.digest != image.digest:
+            raise errors.NotReproducible(
+                f"first {image.digest}, then {again.digest}: {difference.first(self.store, image, again)}",
+                "docs/builders.md says what can differ, and why",
+            )

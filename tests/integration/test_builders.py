@@ -1,0 +1,320 @@
+"""What every builder owes, asked of each for real: the image, its digest, its complaint, and nothing left behind."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import re
+import secrets
+import shlex
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from lab import builders, checkout, children, cluster, images, registry
+from lab.needed import need
+from lab.site import Site
+from lab.tokens import Login
+from selfdeploy import inspection, tree
+from selfdeploy.registry import Reference, Registry, layers
+from selfdeploy.registry import connect as connect_registry
+
+LOGIN = Login(user="ci", password="right-horse")
+MISSING = [*registry.MISSING, *(tool for tool in ("skopeo", "nix", "busybox", "mmdebstrap") if not shutil.which(tool))]
+ROOT = Path(__file__).parents[2]
+LOADER = """
+process.env.SF_WEB_PORT = process.argv[process.argv.indexOf("--port") + 1];
+require("./web/standalone/server.js");
+"""
+GATES = f"""
+{checkout.GATES}
+[gates.override.typecheck]
+command = ["node", "--version"]
+[gates.override.test-unit]
+command = ["node", "--version"]
+"""
+COMMAND = """
+docker buildx build --load --provenance=false --file "$1" --build-arg BASE="$2" --tag "$3" \
+    --label org.opencontainers.image.revision="$4" "$5"
+docker push "$3" | sed -n 's/.* digest: \\(.*\\) size: .*/\\1/p' >"$6"
+"""
+ARGV = ["{dockerfile}", "{base}", "{to}", "{revision}", "{root}", "{digest_file}"]
+FAILS = ["sh", "-c", "echo broken-on-$((40+2)) >&2; exit 3"]
+
+
+def require_engine() -> None:
+    answered = subprocess.run(["docker", "version"], capture_output=True, check=False).returncode == 0
+    need([] if answered else ["a Docker engine that answers"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lab:
+    """What the builders need, the login of their registry included, and a site whose image they build."""
+
+    site: Site
+    store: registry.Registry
+    base: str
+    busybox: str
+    buildkit: builders.BuildKit
+    executor: str
+    pods: dict[str, str] = field(default_factory=dict)
+
+    def use(self, builder: str, *, steps: list[str] | None = None, timeout: float = 300) -> Site:
+        """Return the site with BUILDER; the commands STEPS take the place of what it builds else."""
+        kind, _, where = builder.partition(" ")
+        table = {
+            "buildkit": f'address = "{self.buildkit.address}"',
+            "kaniko": f'executor = "{self.executor}"',
+            "command": f"argv = {json.dumps(['sh', '-ec', COMMAND, 'sh', *ARGV])}",
+        }.get(kind, "")
+        cluster = ""
+        if where == "pod":
+            table += f'\nenvironment = "cluster"\nnamespace = "{self.pods["namespace"]}"'
+            cluster = f'[environments.cluster]\nkind = "kubernetes"\n{self.pods["settings"]}'
+        if steps and kind == "command":
+            table = f"argv = {json.dumps([*steps, '{digest_file}'])}"
+        name = builder.replace(" ", "-") + ("-broken" if steps else "")
+        site = dataclasses.replace(self.site, repository=f"{self.store.name}/{name}")
+        image = f'builder = "{kind}"\nbase = "{self.base}"\ntimeout = {timeout}'
+        site.configure(top=GATES + (f"[image.{kind}]\n{table}\n" if table else ""), image=image, prod=cluster)
+        dockerfile = site.folder / "docker" / "Dockerfile.sf-server"
+        dockerfile.unlink(missing_ok=True)
+        if kind == "nix2container":
+            layer = shlex.join(steps) if steps else builders.LAYER
+            builders.write_flake(site.folder / "sf", self.base, layer)
+            site.commit("a flake")
+            assert site.inv("gates").returncode == 0
+        elif steps and kind != "command":
+            dockerfile.parent.mkdir(exist_ok=True)
+            dockerfile.write_text(f"FROM {self.busybox}\nENV PATH=/bin\nCOPY . /\nRUN {json.dumps(steps)}\n")
+        return site
+
+
+@pytest.fixture(scope="module")
+def pods() -> Iterator[Callable[[str], dict[str, str]]]:
+    """Return what deploy.toml says of a namespace where kaniko may be root, with the login LOGIN of a registry."""
+    with contextlib.ExitStack() as held:
+
+        def prepare(config: str) -> dict[str, str]:
+            there = cluster.provide()
+            labels = {"pod-security.kubernetes.io/enforce": "privileged"}
+            namespace = held.enter_context(there.namespace(labels=labels))
+            there.apply(
+                {
+                    "apiVersion": "v1",
+                    "kind": "Secret",
+                    "type": "kubernetes.io/dockerconfigjson",
+                    "metadata": {"name": "login", "namespace": namespace},
+                    "stringData": {".dockerconfigjson": config},
+                }
+            )
+            settings = f"""
+context = "{there.context}"
+kubeconfig = "{there.kubeconfig}"
+kubectl = {json.dumps(there.command)}
+namespace = "elsewhere"
+pull_secrets = ["login"]
+"""
+            return {"namespace": namespace, "settings": settings}
+
+        yield prepare
+
+
+@pytest.fixture(scope="module")
+def lab(
+    pods: Callable[[str], dict[str, str]], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], Lab]]:
+    """Make a lab for a builder: one for all of them, the parts that only one needs when it is asked for."""
+    require_engine()
+    need(MISSING)
+    with (
+        cluster.registry_port() as port,
+        registry.Registry(login=LOGIN, port=port) as store,
+        builders.BuildKit() as buildkit,
+    ):
+        docker = tmp_path_factory.mktemp("docker")
+        auth = LOGIN.header.removeprefix("Basic ")
+        (docker / "config.json").write_text(json.dumps({"auths": {store.name: {"auth": auth}}}))
+        environment = {
+            **builders.NIX,
+            "DOCKER_CONFIG": str(docker),
+            "PATH": f"{buildkit.path}:{os.environ['PATH']}",
+        }
+        site = Site(folder=tmp_path_factory.mktemp("site"), repository=f"{store.name}/base", environment=environment)
+        lay_out(site)
+
+        def push(context: Path, name: str) -> str:
+            tag = f"{store.name}/{name}:1"
+            for argv in (["build", "--quiet", "--tag", tag, str(context)], ["--config", str(docker), "push", tag]):
+                done = site.docker(*argv)
+                assert done.returncode == 0, done.stderr
+            found = re.search(r"sha256:[0-9a-f]{64}", done.stdout)
+            assert found is not None
+            return f"{store.name}/{name}@{found[0]}"
+
+        base = site.inv("base")
+        assert base.returncode == 0, base.stderr
+        context = tmp_path_factory.mktemp("busybox")
+        (context / "layer.tar").write_bytes(images.busybox_layer())
+        (context / "Dockerfile").write_text("FROM scratch\nADD layer.tar /\n")
+        made = Lab(
+            site=site,
+            store=store,
+            base=base.stdout.strip(),
+            busybox=push(context, "busybox"),
+            buildkit=buildkit,
+            executor=push(builders.executor_context(tmp_path_factory.mktemp("executor")), "executor"),
+        )
+
+        def choose(builder: str) -> Lab:
+            if builder == "kaniko pod" and not made.pods:
+                made.pods.update(pods((docker / "config.json").read_text()))
+            return made
+
+        yield choose
+        site.close()
+
+
+def lay_out(site: Site) -> None:
+    """Write the project, whose application is as small as the contract allows, and run its gates."""
+    made = checkout.Checkout.create(site.folder / "sf")
+    (made.folder / "server.cjs").write_text(checkout.FILES["server.cjs"])
+    build = (made.folder / "build.mjs").read_text()
+    (made.folder / "loader.cjs").write_text(LOADER)
+    (made.folder / "build.mjs").write_text(build + 'writeFileSync("dist/loader.js", readFileSync("loader.cjs"));\n')
+    (made.folder / "build.mjs").chmod(0o755)
+    for file in ("tasks.py", "noxfile.py"):
+        shutil.copy(ROOT / file, site.folder / file)
+    site.configure(top=GATES)
+    site.commit("one")
+    gated = site.inv("gates")
+    assert gated.returncode == 0, gated.stderr
+
+
+ALL = ("docker", "buildkit", "kaniko", "kaniko pod", "nix2container", "command")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Released:
+    """How a release by one builder went, and the image as the registry has it."""
+
+    site: Site
+    builder: str
+    progress: str
+    store: Registry
+    digest: str
+
+
+@pytest.fixture(scope="module", params=ALL)
+def released(request: pytest.FixtureRequest, lab: Callable[[str], Lab]) -> Iterator[Released]:
+    """A site that has released to test what a builder built, with nothing but its own tools on hand."""
+    builder: str = request.param
+    site = lab(builder).use(builder)
+    done = site.inv("release", "--to", "test")
+    assert done.returncode == 0, done.stderr
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DOCKER_CONFIG", site.environment["DOCKER_CONFIG"])
+        digest = json.loads((site.folder / "dist" / "sf-release-manifest.json").read_bytes())["image"]["digest"]
+        store = connect_registry(Reference.parse(site.repository))
+        yield Released(site=site, builder=builder, progress=done.stderr, store=store, digest=digest)
+
+
+def test_what_a_builder_built_is_deployed_and_proven(released: Released) -> None:
+    told = released.site.version("test")
+
+    assert told["image"] == f"{released.site.repository}@{released.digest}"
+    assert told["revision"] == released.site.revision
+
+
+def test_its_image_has_the_labels_the_user_and_the_command_line(released: Released) -> None:
+    image = released.store.image(released.digest)
+    assert image is not None
+    (child,) = image.platforms.values()
+    told = released.store.config(child.config)["config"]
+
+    inspection.check_run("linux/amd64", told)
+    assert told["User"] == "1000:1000"
+    assert told["Labels"][inspection.REVISION] == released.site.revision
+    assert released.builder == "command" or told["Labels"]["org.opencontainers.image.version"] == "1.0.0"
+
+
+def test_its_files_are_the_gated_tree_s_byte_for_byte(released: Released) -> None:
+    image = released.store.image(released.digest)
+    assert image is not None
+    (child,) = image.platforms.values()
+    ship = released.site.folder / ".selfdeploy" / "trees" / released.site.revision / "image" / "opt" / "sf"
+
+    assert layers.compare(tree.entries(ship), layers.files(released.store, child.digest, below="opt/sf")) == []
+
+
+def test_the_password_is_in_no_file_of_the_project_and_in_no_line_it_printed(released: Released) -> None:
+    found = [path for path in released.site.folder.rglob("*") if path.is_file() and b"right-horse" in path.read_bytes()]
+
+    assert found == []
+    assert "right-horse" not in released.progress
+
+
+@pytest.mark.parametrize("builder", ALL)
+def test_why_a_build_failed_is_shown(lab: Callable[[str], Lab], builder: str) -> None:
+    site = lab(builder).use(builder, steps=FAILS)
+
+    failed = site.inv("build")
+
+    assert failed.returncode == 32, failed.stderr
+    assert "broken-on-42" in failed.stderr
+    assert left_behind(lab(builder)) == []
+
+
+@pytest.mark.parametrize("builder", ALL)
+def test_a_build_that_takes_too_long_is_ended(lab: Callable[[str], Lab], builder: str) -> None:
+    seconds = str(10_000 + secrets.randbelow(100_000))
+    site = lab(builder).use(builder, steps=["sleep", seconds], timeout=8)
+
+    ended = site.inv("build")
+
+    assert ended.returncode == 15, ended.stderr
+    assert "image.timeout" in ended.stderr
+    wait_for_nothing(lab(builder), seconds)
+
+
+@pytest.mark.parametrize("builder", ALL)
+def test_an_interrupted_build_leaves_nothing_running(lab: Callable[[str], Lab], builder: str) -> None:
+    seconds = str(10_000 + secrets.randbelow(100_000))
+    site = lab(builder).use(builder, steps=["sleep", seconds])
+
+    build = site.start("build")
+    try:
+        children.wait_until(lambda: sleeping(seconds) != [], "the step that hangs", seconds=90)
+    finally:
+        code = build.end(signal.SIGINT)
+
+    assert code == 130, build.progress
+    wait_for_nothing(lab(builder), seconds)
+
+
+def sleeping(seconds: str) -> list[str]:
+    """Return the processes of this machine, containers' included, that sleep that many SECONDS."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (entry / "cmdline").read_bytes().split(b"\0")[-3:-1] == [b"sleep", seconds.encode()]:
+                found.append(entry.name)
+    return found
+
+
+def left_behind(lab: Lab) -> list[str]:
+    """Return the containers and pods that builds have left, and the processes of the project."""
+    found = lab.site.docker("ps", "--all", "--quiet", "--filter", "name=selfdeploy-build-").stdout.split()
+    if lab.pods:
+        found += cluster.provide().kubectl("get", "pods", "-o", "name", "-n", lab.pods["namespace"]).split()
+    return found + lab.site.processes()
+
+
+def wait_for_nothing(lab: Lab, seconds: str) -> None:
+    """Wait until nothing sleeps SECONDS any more, and nothing else of a build is left."""
+    children.wait_until(lambda: not sleeping(seconds) and not left_behind(lab), "the end of all", seconds=30)
