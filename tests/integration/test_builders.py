@@ -9,7 +9,6 @@ import secrets
 import shlex
 import shutil
 import signal
-import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from lab import builders, checkout, children, cluster, images, registry
-from lab.needed import need
+from lab.needed import need, need_engine
 from lab.site import Site
 from lab.tokens import Login
 from selfdeploy import inspection, tree
@@ -45,11 +44,6 @@ docker push "$3" | sed -n 's/.* digest: \\(.*\\) size: .*/\\1/p' >"$6"
 """
 ARGV = ["{dockerfile}", "{base}", "{to}", "{revision}", "{root}", "{digest_file}"]
 FAILS = ["sh", "-c", "echo broken-on-$((40+2)) >&2; exit 3"]
-
-
-def require_engine() -> None:
-    answered = subprocess.run(["docker", "version"], capture_output=True, check=False).returncode == 0
-    need([] if answered else ["a Docker engine that answers"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +124,7 @@ def lab(
     pods: Callable[[str], dict[str, str]], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[str], Lab]]:
     """Make a lab for a builder: one for all of them, the parts that only one needs when it is asked for."""
-    require_engine()
+    need_engine()
     need(MISSING)
     with (
         cluster.registry_port() as port,
@@ -302,7 +296,8 @@ def sleeping(seconds: str) -> list[str]:
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if (entry / "cmdline").read_bytes().split(b"\0")[-3:-1] == [b"sleep", seconds.encode()]:
+            program, _, rest = (entry / "cmdline").read_bytes().partition(b"\0")
+            if program.endswith(b"sleep") and rest == f"{seconds}\0".encode():
                 found.append(entry.name)
     return found
 
