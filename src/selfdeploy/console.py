@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import errno
 import json as encoding
 import os
 import sys
@@ -20,6 +21,9 @@ WORKFLOWS = ("CI", "GITHUB_ACTIONS", "FORGEJO_ACTIONS")
 FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", "|/-\\"
 MARKS = {True: ("✓", "+"), False: ("✗", "x")}
 """For terminals that know Unicode, and for the others."""
+
+GONE = errno.EPIPE, errno.EIO
+"""What writing to a reader that went away fails with: a pipe's, and a terminal's (tty_ioctl, hangup)."""
 
 FRAMES_PER_SECOND = 10
 NARROW = 40
@@ -117,7 +121,10 @@ class Console:
             try:
                 stream.write("".join(f"{line}\n" for line in lines))
                 stream.flush()
-            except BrokenPipeError:  # the buffer is written once more at exit: to nowhere
+            except OSError as exc:
+                if exc.errno not in GONE:
+                    raise
+                # The buffer is written once more at exit: to nowhere.
                 nowhere = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(nowhere, stream.fileno())
                 os.close(nowhere)

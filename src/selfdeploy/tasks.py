@@ -5,6 +5,7 @@ import inspect
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from invoke import Collection, Context, Exit, Program, task
@@ -37,6 +38,17 @@ HELP = {
 }
 
 
+ENDINGS = signal.SIGTERM, signal.SIGHUP
+"""How we are told to end other than by Ctrl-C; a runner that cancels a job also takes its terminal away."""
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Begin to end, as at Ctrl-C; being told so again does not cut that short."""
+    for name in ENDINGS:
+        signal.signal(name, signal.SIG_IGN)
+    signal.default_int_handler(number, frame)
+
+
 def command(function: Callable[..., None]) -> Any:  # noqa: ANN401 -- invoke's Task is untyped
     """Make FUNCTION, which takes a console and flags, a task with --json and --quiet.
 
@@ -45,9 +57,9 @@ def command(function: Callable[..., None]) -> Any:  # noqa: ANN401 -- invoke's T
 
     @functools.wraps(function)
     def run(_: Context, *args: Any, json: bool = False, quiet: bool = False, **flags: Any) -> None:  # noqa: ANN401
-        for name in (signal.SIGTERM, signal.SIGHUP):  # a runner that cancels a job takes its terminal away
+        for name in ENDINGS:
             if signal.getsignal(name) is not signal.SIG_IGN:  # nohup's
-                signal.signal(name, signal.default_int_handler)
+                signal.signal(name, _interrupt)
         shown = console.choose(json=json, quiet=quiet)
         code = 0
         try:

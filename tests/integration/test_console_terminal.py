@@ -1,6 +1,7 @@
 """The console on a real pseudo-terminal and on real pipes, and the picture that is made of one."""
 
 import os
+import pty
 import re
 import signal
 import socket
@@ -12,7 +13,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from lab import picture
+from lab import children, picture
 from lab.children import LabError
 from lab.terminal import Terminal, opened
 
@@ -200,6 +201,40 @@ open({str(tmp_path / "end")!r}, "w").close()
     assert child.returncode == 0
     assert (tmp_path / "end").exists()
     assert b"Traceback" not in b"".join(output or b"" for output in told)
+
+
+def test_a_terminal_that_is_taken_away_ends_a_command_which_still_cleans_up(tmp_path: Path) -> None:
+    end = tmp_path / "end"
+    code = f"""
+import os, pathlib, signal, sys, time
+from selfdeploy import tasks
+def work(show):
+    with show.stage("test"):
+        try:
+            pathlib.Path({str(tmp_path / "begun")!r}).touch()
+            time.sleep(60)
+        finally:
+            show.note("letting go")
+            os.kill(os.getpid(), signal.SIGTERM)  # and told again, as a runner does
+            time.sleep(0.2)
+            pathlib.Path({str(end)!r}).touch()
+work.__name__ = "work"
+from invoke import Context
+try:
+    tasks.command(work)(Context())
+except BaseException as exc:
+    pathlib.Path({str(end)!r}).write_text(f"{{type(exc).__name__}} {{getattr(exc, 'code', '')}}")
+"""
+    master, slave = pty.openpty()
+    shell = ["setsid", "--ctty", sys.executable, "-c", code]
+    child = subprocess.Popen(shell, stdin=slave, stdout=slave, stderr=slave, env=PERSON | {"CI": "true"})
+    os.close(slave)
+    children.wait_until((tmp_path / "begun").exists, "the command")
+
+    os.close(master)
+    child.wait(30)
+
+    assert end.read_text() == "Exit 130"
 
 
 @pytest.mark.parametrize("chosen", ["", "json=True", "quiet=True"])

@@ -110,7 +110,7 @@ def test_the_workflow_installs_the_version_that_wrote_it() -> None:
     lines = shipped.own("templates/repository/selfdeploy.txt").read_text().splitlines()
 
     assert lines[-1] == f"selfdeploy=={version}"
-    assert f"'selfdeploy=={version}'" in lines[1]
+    assert f"'selfdeploy=={version}'" in lines[2]
 
 
 def test_what_is_written_is_readable_to_everybody(tmp_path: Path) -> None:
