@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from selfdeploy import (
+    admission,
     bundle,
     config,
     deploy_toml,
@@ -19,9 +20,9 @@ from selfdeploy import (
     plan,
     protection,
     provenance,
+    proving,
     report,
     retention,
-    rollout,
     source,
     stages,
     tree,
@@ -196,7 +197,7 @@ class Releasing:
 
     def _settle(self, names: Sequence[str], release: Release, *, older: bool, proved: Sequence[str] = ()) -> None:
         """Have NAMES run RELEASE, in order, the environments PROVED being proven first; under the locks of all."""
-        proofs: list[rollout.Proof] = []
+        proofs: list[proving.Proof] = []
         with contextlib.ExitStack() as held:
             protect = functools.partial(protection.protect, self.assembly.store, release.manifest.image)
             common: dict[str, Any] = {
@@ -248,7 +249,7 @@ class Releasing:
         release = self.require(wanted, revision)
         environment = environments.connect(self.project, name)
         with self.console.stage(name):
-            rollout.probe_release(environment, release.manifest)
+            admission.probe_release(environment, release.manifest)
         return self.summary([name], release)
 
     def render(self, name: str, folder: Path, wanted: str = "", revision: str = "") -> list[str]:

@@ -2,23 +2,10 @@
 
 import datetime
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from selfdeploy import errors, manifest, plan, probe, provenance, tree, witness
+from selfdeploy import admission, errors, manifest, plan, provenance, proving, tree, witness
 from selfdeploy.assembly import Release
 from selfdeploy.environments import Environment, Lock, record
-from selfdeploy.source import compare_revisions
-
-
-@dataclass(frozen=True, kw_only=True)
-class Proof:
-    """That an environment was seen to run a release, by this process, under its lock; never read from a file."""
-
-    environment: str
-    release: str
-    lock: Lock
-    rounds: int
-
 
 SURROUNDINGS = (
     errors.PortTaken,
@@ -38,98 +25,6 @@ def now() -> str:
     return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def prove(environment: Environment, lock: Lock, release: manifest.Manifest) -> Proof:
-    """Ask ENVIRONMENT until it has settled on RELEASE, and return the proof.
-
-    Raises:
-        errors.NotProven: it runs something else, or does not settle.
-        errors.LockLost: the lock went away meanwhile.
-    """
-    rounds = probe.until_settled(
-        release, environment.project.probes, lambda: environment.ask(release), environment.name
-    )
-    lock.check()
-    return Proof(environment=environment.name, release=release.release, lock=lock, rounds=rounds)
-
-
-def admit(
-    environment: Environment, known: record.Record, release: Release, before: Sequence[Proof], *, older: bool
-) -> None:
-    """Raise the reason why ENVIRONMENT must not take RELEASE; return when it may.
-
-    Raises:
-        errors.NotProven: one that comes before it has no proof, of this very release, under a lock still held.
-        errors.OnHold, errors.AuthorityRefused, errors.ReleaseOlder: as they say.
-    """
-    wanted = release.manifest
-    proofs = {proof.environment: proof for proof in before}
-    for name in environment.project.before(environment.name):
-        proof = proofs.get(name)
-        if proof is None or proof.release != wanted.release:
-            raise errors.NotProven(
-                f"{environment.name}: {name} does not prove {wanted.image.digest}",
-                f"inv promote -e {environment.name} asks {name} first",
-            )
-        proof.lock.check()
-    refuse_on_hold(environment, known, wanted.image.digest)
-    settings = environment.project.environment(environment.name)
-    if settings.authority == "forgejo" and provenance.authority(release.evidence) != "forgejo":
-        raise errors.AuthorityRefused(
-            f"{environment.name}: the evidence of {wanted.release} names no Forgejo run", "have Forgejo build it"
-        )
-    if known.proven and not older:
-        _refuse_older(environment, wanted.source.revision, known.proven[0].revision)
-
-
-def refuse_on_hold(environment: Environment, known: record.Record, digest: str) -> None:
-    """Raise `errors.OnHold` when KNOWN, the record of ENVIRONMENT, has DIGEST on hold."""
-    if digest in known.holds:
-        raise errors.OnHold(
-            f"{environment.name}: {digest} is on hold: {known.holds[digest]}",
-            f"release a newer revision, or inv unhold -e {environment.name} -d {digest}",
-        )
-
-
-def held_anyway(known: record.Record, replicas: Sequence[witness.Replica]) -> list[str]:
-    """Return a line for each of REPLICAS that runs what KNOWN has on hold: this tool would not have rolled it in."""
-    return [
-        f"{replica.name}: runs {digest}, which is on hold here, and which inv release did not roll in: {reason}"
-        for replica in replicas
-        for digest, reason in known.holds.items()
-        if digest in replica.digests
-    ]
-
-
-def probe_release(environment: Environment, release: manifest.Manifest) -> None:
-    """Ask ENVIRONMENT, without its lock, until it has settled on RELEASE.
-
-    Raises:
-        errors.OnHold: a replica runs what is on hold there.
-        errors.NotProven: it runs something else, or does not settle.
-    """
-    known = environment.read()
-    if wrong := held_anyway(known, environment.replicas()):
-        last = f" --to {known.proven[0].revision[:12]}" if known.proven else ""
-        raise errors.OnHold(
-            "\n".join(f"{environment.name}: {line}" for line in wrong),
-            f"stop what rolled it in, then inv rollback -e {environment.name}{last}",
-        )
-    probe.until_settled(release, environment.project.probes, lambda: environment.ask(release), environment.name)
-
-
-def _refuse_older(environment: Environment, wanted: str, running: str) -> None:
-    order = compare_revisions(environment.project.source_path(), wanted, running)
-    if order == "unknown":
-        raise errors.ReleaseOlder(
-            f"{environment.name}: {running} runs there, which this clone does not know: it may be newer than {wanted}",
-            "fetch the whole history, or say --older",
-        )
-    if order == "older":
-        raise errors.ReleaseOlder(
-            f"{environment.name}: {wanted} is older than {running}, which runs there", "say --older, or inv rollback"
-        )
-
-
 def glance(environment: Environment, release: manifest.Manifest) -> plan.Found | plan.Missing:
     """Return whether ENVIRONMENT, asked once and not locked, answers as RELEASE, and what would keep it from it."""
     try:
@@ -146,7 +41,7 @@ def glance(environment: Environment, release: manifest.Manifest) -> plan.Found |
     return plan.Missing(why=wrong[0], diff=diff) if wrong else plan.Found(why="answers as this release")
 
 
-def find(environment: Environment, lock: Lock, release: manifest.Manifest) -> Proof | str:
+def find(environment: Environment, lock: Lock, release: manifest.Manifest) -> proving.Proof | str:
     """Return the proof that ENVIRONMENT runs RELEASE as deploy.toml has it now, or why there is none."""
     known = environment.read(lock)
     if known.cut_off:
@@ -158,7 +53,7 @@ def find(environment: Environment, lock: Lock, release: manifest.Manifest) -> Pr
     if not environment.is_applied(environment.render(release)):
         return "what runs is not what deploy.toml describes"
     try:
-        return prove(environment, lock, release)
+        return proving.prove(environment, lock, release)
     except errors.NotProven as exc:
         return exc.message.splitlines()[-1].strip()
 
@@ -167,11 +62,11 @@ def settle(
     environment: Environment,
     lock: Lock,
     release: Release,
-    before: Sequence[Proof],
+    before: Sequence[proving.Proof],
     holder: provenance.Holder,
     *,
     older: bool = False,
-) -> Proof:
+) -> proving.Proof:
     """Have ENVIRONMENT run RELEASE and prove it; or put back what it last proved.
 
     Raises:
@@ -180,7 +75,7 @@ def settle(
     """
     wanted = release.manifest
     known = environment.read(lock)
-    admit(environment, known, release, before, older=older)
+    admission.admit(environment, known, release, before, older=older)
     target = record.Proven.of(wanted, environment.render(wanted))
     again = bool(known.proven) and known.proven[0].is_same(target)
     environment.rehearse(target.rendered)
@@ -188,7 +83,7 @@ def settle(
     try:
         # What has been proven just so and no longer answers is made anew: a server that hangs would stay as it is.
         environment.apply(lock, wanted, target.rendered, recreate=again)
-        proof = prove(environment, lock, wanted)
+        proof = proving.prove(environment, lock, wanted)
     except FAILURES as exc:
         raise _put_back(environment, lock, known, target, exc, holder) from exc
     environment.write(lock, known.prove(target, now()).end("proven", now(), holder.took()))
@@ -270,7 +165,7 @@ def _bring_back(environment: Environment, lock: Lock, proven: record.Proven) -> 
         )
     environment.fetch(wanted.image.reference)
     environment.apply(lock, wanted, proven.rendered)
-    prove(environment, lock, wanted)
+    proving.prove(environment, lock, wanted)
 
 
 def restore(environment: Environment, lock: Lock, name: str, holder: provenance.Holder) -> record.Proven:

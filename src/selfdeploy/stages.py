@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from selfdeploy import errors, plan, provenance, rollout
+from selfdeploy import admission, errors, plan, provenance, proving, rollout
 from selfdeploy.assembly import Assembly, Release
 from selfdeploy.environments import Environment, Lock
 from selfdeploy.environments.queue import Queue
@@ -127,7 +127,7 @@ class Prove:
     held: contextlib.ExitStack
     holder: provenance.Holder
     queue: Queue = field(default_factory=Queue)
-    proofs: list[rollout.Proof] = field(default_factory=list)
+    proofs: list[proving.Proof] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -138,8 +138,8 @@ class Prove:
         """Prove it; what is not proven is an error here, for nothing is to be changed."""
         if not self._proven():
             lock, wanted = self.take_lock(), self.release.manifest
-            rollout.refuse_on_hold(self.environment, self.environment.read(lock), wanted.image.digest)
-            self.proofs.append(rollout.prove(self.environment, lock, wanted))
+            admission.refuse_on_hold(self.environment, self.environment.read(lock), wanted.image.digest)
+            self.proofs.append(proving.prove(self.environment, lock, wanted))
         return self._found()
 
     def make(self) -> None:
@@ -151,7 +151,7 @@ class Prove:
         self.environment.fetch(image)
         return self.held.enter_context(self.queue.hold(self.environment, image, self.holder))
 
-    def _proven(self) -> Sequence[rollout.Proof]:
+    def _proven(self) -> Sequence[proving.Proof]:
         return [proof for proof in self.proofs if proof.environment == self.name]
 
     def _found(self) -> plan.Found:

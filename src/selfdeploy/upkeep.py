@@ -6,7 +6,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from selfdeploy import config, environments, errors, manifest, overlay, protection, provenance, rollout, witness
+from selfdeploy import (
+    admission,
+    config,
+    environments,
+    errors,
+    manifest,
+    overlay,
+    protection,
+    provenance,
+    rollout,
+    witness,
+)
 from selfdeploy.environments import Environment, Lock, record
 from selfdeploy.environments.queue import Queue
 from selfdeploy.witness import Replica
@@ -88,7 +99,7 @@ def read_status(project: config.Project, name: str) -> Status:
         }
         if not known.proven:
             replicas = environment.replicas()
-            return Status(**common, replicas=replicas, differs=rollout.held_anyway(known, replicas))
+            return Status(**common, replicas=replicas, differs=admission.held_anyway(known, replicas))
         wanted = manifest.parse(known.proven[0].manifest.encode(), f"{name}: record")
         seen = environment.ask(wanted)
     except errors.SelfdeployError as exc:
@@ -98,7 +109,7 @@ def read_status(project: config.Project, name: str) -> Status:
         replicas=seen.before,
         answers={way: _describe(wanted, answers) for way, answers in seen.answers.items()},
         differs=[
-            *rollout.held_anyway(known, seen.before),
+            *admission.held_anyway(known, seen.before),
             *witness.compare(wanted, seen, rpc=project.probes.rpc),
         ],
         proven=known.proven[0],

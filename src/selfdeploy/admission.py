@@ -1,0 +1,87 @@
+"""What an environment takes: proven before it, not on hold, built where it has to be, and not older than what runs."""
+
+from collections.abc import Sequence
+
+from selfdeploy import errors, manifest, probe, provenance, witness
+from selfdeploy.assembly import Release
+from selfdeploy.environments import Environment, record
+from selfdeploy.proving import Proof
+from selfdeploy.source import compare_revisions
+
+
+def admit(
+    environment: Environment, known: record.Record, release: Release, before: Sequence[Proof], *, older: bool
+) -> None:
+    """Raise the reason why ENVIRONMENT must not take RELEASE; return when it may.
+
+    Raises:
+        errors.NotProven: one that comes before it has no proof, of this very release, under a lock still held.
+        errors.OnHold, errors.AuthorityRefused, errors.ReleaseOlder: as they say.
+    """
+    wanted = release.manifest
+    proofs = {proof.environment: proof for proof in before}
+    for name in environment.project.before(environment.name):
+        proof = proofs.get(name)
+        if proof is None or proof.release != wanted.release:
+            raise errors.NotProven(
+                f"{environment.name}: {name} does not prove {wanted.image.digest}",
+                f"inv promote -e {environment.name} asks {name} first",
+            )
+        proof.lock.check()
+    refuse_on_hold(environment, known, wanted.image.digest)
+    settings = environment.project.environment(environment.name)
+    if settings.authority == "forgejo" and provenance.authority(release.evidence) != "forgejo":
+        raise errors.AuthorityRefused(
+            f"{environment.name}: the evidence of {wanted.release} names no Forgejo run", "have Forgejo build it"
+        )
+    if known.proven and not older:
+        _refuse_older(environment, wanted.source.revision, known.proven[0].revision)
+
+
+def refuse_on_hold(environment: Environment, known: record.Record, digest: str) -> None:
+    """Raise `errors.OnHold` when KNOWN, the record of ENVIRONMENT, has DIGEST on hold."""
+    if digest in known.holds:
+        raise errors.OnHold(
+            f"{environment.name}: {digest} is on hold: {known.holds[digest]}",
+            f"release a newer revision, or inv unhold -e {environment.name} -d {digest}",
+        )
+
+
+def held_anyway(known: record.Record, replicas: Sequence[witness.Replica]) -> list[str]:
+    """Return a line for each of REPLICAS that runs what KNOWN has on hold: this tool would not have rolled it in."""
+    return [
+        f"{replica.name}: runs {digest}, which is on hold here, and which inv release did not roll in: {reason}"
+        for replica in replicas
+        for digest, reason in known.holds.items()
+        if digest in replica.digests
+    ]
+
+
+def probe_release(environment: Environment, release: manifest.Manifest) -> None:
+    """Ask ENVIRONMENT, without its lock, until it has settled on RELEASE.
+
+    Raises:
+        errors.OnHold: a replica runs what is on hold there.
+        errors.NotProven: it runs something else, or does not settle.
+    """
+    known = environment.read()
+    if wrong := held_anyway(known, environment.replicas()):
+        last = f" --to {known.proven[0].revision[:12]}" if known.proven else ""
+        raise errors.OnHold(
+            "\n".join(f"{environment.name}: {line}" for line in wrong),
+            f"stop what rolled it in, then inv rollback -e {environment.name}{last}",
+        )
+    probe.until_settled(release, environment.project.probes, lambda: environment.ask(release), environment.name)
+
+
+def _refuse_older(environment: Environment, wanted: str, running: str) -> None:
+    order = compare_revisions(environment.project.source_path(), wanted, running)
+    if order == "unknown":
+        raise errors.ReleaseOlder(
+            f"{environment.name}: {running} runs there, which this clone does not know: it may be newer than {wanted}",
+            "fetch the whole history, or say --older",
+        )
+    if order == "older":
+        raise errors.ReleaseOlder(
+            f"{environment.name}: {wanted} is older than {running}, which runs there", "say --older, or inv rollback"
+        )

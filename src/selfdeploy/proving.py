@@ -1,0 +1,30 @@
+"""That an environment runs a release: seen by this process, now; never read from a file."""
+
+from dataclasses import dataclass
+
+from selfdeploy import manifest, probe
+from selfdeploy.environments import Environment, Lock
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proof:
+    """That an environment was seen to run a release, by this process, under its lock; never read from a file."""
+
+    environment: str
+    release: str
+    lock: Lock
+    rounds: int
+
+
+def prove(environment: Environment, lock: Lock, release: manifest.Manifest) -> Proof:
+    """Ask ENVIRONMENT until it has settled on RELEASE, and return the proof.
+
+    Raises:
+        errors.NotProven: it runs something else, or does not settle.
+        errors.LockLost: the lock went away meanwhile.
+    """
+    rounds = probe.until_settled(
+        release, environment.project.probes, lambda: environment.ask(release), environment.name
+    )
+    lock.check()
+    return Proof(environment=environment.name, release=release.release, lock=lock, rounds=rounds)
