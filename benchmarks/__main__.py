@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import side
+from benchmarks import side, window
 from benchmarks.report import Report
 from lab.children import LabError
 from lab.site import Site
@@ -88,6 +88,7 @@ def compare(folder: Path, pairs: int, starts: int) -> Report:
                 run = one.release()
                 runs.append(run)
                 say(f"pair {pair + 1} of {pairs}: {one.name}: {run.total:.1f} s")
+        report.window = window.measure(tool.site, starts)
     return report
 
 

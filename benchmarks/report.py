@@ -65,6 +65,7 @@ class Report:
     tool: list[Run] = field(default_factory=list)
     version: list[float] = field(default_factory=list)
     list_: list[float] = field(default_factory=list)
+    window: list[float] = field(default_factory=list)
 
     def releases(self) -> list[Row]:
         """Return a row a stage, the whole last."""
@@ -103,6 +104,8 @@ class Report:
             return f"{what:<14}{base:>10}{ours:>10}{'ratio':>8}  range"
 
         lines = [head("release", "script", "tool"), *map(str, self.releases()), str(self.silences())]
+        if self.window:
+            lines.append(str(Row(name="lock window", base=[], ours=self.window)))
         lines += ["", head("start-up", "--version", "--list"), str(self.start_up())]
         verdict = f"missed: {', '.join(self.missed)}" if self.missed else "all targets met"
         return "\n".join([*lines, "", f"median of {len(self.tool)} pairs, in seconds; {verdict}"])

@@ -32,6 +32,16 @@ def test_a_benchmark_names_each_target_that_is_missed(made: Report, missed: list
     assert f"missed: {missed[0]}" in str(made)
 
 
+def test_the_window_of_the_lock_is_told_where_it_was_measured() -> None:
+    made = report(run(15, 31))
+    assert "lock window" not in str(made)
+
+    made.window = [1.0, 3.0, 2.0]
+
+    assert "lock window" in str(made)
+    assert "     2.000" in str(made)
+
+
 def test_one_slow_pair_of_three_does_not_decide() -> None:
     assert report(run(15, 30), run(15, 90), run(15, 30)).missed == []
 
