@@ -30,6 +30,24 @@ def test_the_replicas_are_locked_down_and_run_the_digest(whole: tuple[Site, Done
         assert host["RestartPolicy"]["Name"] == "unless-stopped"
 
 
+def test_what_is_written_for_others_is_what_runs_and_theirs_is_never_lost(
+    whole: tuple[Site, Done], tmp_path: Path
+) -> None:
+    site, _ = whole
+    folder = tmp_path / "prod"
+
+    written = site.inv("render", "-e", "prod", "-o", str(folder))
+    hashed = site.docker("compose", "--file", str(folder / "compose.yml"), "config", "--hash", "server")
+    (folder / "mine.yml").write_text("mine")
+    refused = site.inv("render", "-e", "prod", "-o", str(folder))
+
+    assert written.returncode == 0, written.stderr
+    assert written.stdout.split() == ["compose.yml", "sf-release-manifest.json"]
+    assert hashed.stdout.split()[-1] == site.inspect("prod")["Config"]["Labels"]["com.docker.compose.config-hash"]
+    assert refused.returncode == 19
+    assert f"{folder}/mine.yml" in refused.stderr
+
+
 def test_a_second_release_changes_nothing_also_from_another_clone(whole: tuple[Site, Done], tmp_path: Path) -> None:
     site, _ = whole
     before = site.ids()
