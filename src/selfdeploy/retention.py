@@ -10,19 +10,22 @@ KEPT = 2
 
 
 def kept(known: record.Record) -> tuple[record.Proven, ...]:
-    """Return what is kept of KNOWN: the releases that it proved last, of as many digests as `KEPT`."""
-    digests = list(dict.fromkeys(proven.digest for proven in known.proven))[:KEPT]
-    return tuple(proven for proven in known.proven if proven.digest in digests)
+    """Return what is kept of KNOWN: as many of the releases that it proved last as `KEPT`, under all their settings."""
+    releases = list(dict.fromkeys(proven.release for proven in known.proven))[:KEPT]
+    return tuple(proven for proven in known.proven if proven.release in releases)
 
 
 def unwanted(known: record.Record, others: Iterable[record.Record]) -> dict[str, str]:
-    """Return the releases that KNOWN has tried and neither it nor OTHERS keep, each with its image's digest."""
+    """Return the releases that KNOWN has tried and neither it nor OTHERS keep, each with its image's digest.
+
+    The digest is empty where a release that is kept has the same.
+    """
     tried = {proven.release: proven.digest for proven in known.proven}
     tried |= {attempt.release: attempt.digest for attempt in known.attempts}
     names = {name for attempt in known.attempts[:1] for name in (attempt.release, attempt.digest)}
     for each in (known, *others):
         names |= {name for proven in kept(each) for name in (proven.release, proven.digest)}
-    return {release: digest for release, digest in tried.items() if not names & {release, digest}}
+    return {release: "" if digest in names else digest for release, digest in tried.items() if release not in names}
 
 
 def prune(project: config.Project, locks: Mapping[str, Lock], tell: Callable[[str], None]) -> None:

@@ -18,16 +18,17 @@ def test_the_present_release_and_the_one_before_it_are_kept() -> None:
     assert retention.unwanted(known, []) == {"r1": INDEX}
 
 
-def test_a_digest_released_twice_counts_once() -> None:
-    known = proven(("r1", INDEX), ("r2", CHILD), ("r3", CHILD))
+def test_an_image_stays_that_a_release_which_is_kept_has_as_well() -> None:
+    known = proven(("r1", INDEX), ("r2", CHILD), ("r3", INDEX))
 
-    assert retention.unwanted(known, []) == {}
+    assert retention.unwanted(known, []) == {"r1": ""}
 
 
 def test_what_another_environment_keeps_is_kept() -> None:
     known = proven(("r1", INDEX), ("r2", CHILD), ("r3", OTHER))
 
     assert retention.unwanted(known, [proven(("r1", INDEX))]) == {}
+    assert retention.unwanted(known, [proven(("r9", INDEX))]) == {"r1": ""}
 
 
 def test_what_failed_is_not_kept_and_what_is_under_way_is() -> None:

@@ -96,6 +96,8 @@ class Environment(Protocol):
     def forget(self, releases: Mapping[str, str]) -> Sequence[str]:
         """Have the runtime drop what it holds of RELEASES, each with its image's digest, and return what it dropped.
 
+        An empty digest is of an image that stays.
+
         What anything uses stays; nothing is deleted from a registry.
         """
 
