@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from chaos.world import ROUNDS, World
+from chaos.world import World
 from lab import children
 from lab.site import Done, Site
 from selfdeploy import errors, manifest
@@ -86,27 +86,24 @@ def _answers(site: Site, environment: str) -> dict[str, str]:
 def true_status(world: World) -> list[str]:
     """`inv status` says what the engine, the servers and the records say."""
     site = world.site
-    held = [world.containers(f"name=^/{site.name}-{name[0]}-lock$", "status=running") for name in ("test", "prod")]
+    held = {name: world.is_held(name) for name in ("test", "prod")}
     done = site.inv("status", "--json")
     wrong = spoken(done)
     told = {status["name"]: status for status in _result(done)}
     if done.returncode or set(told) != {"test", "prod"}:
         return [*wrong, f"inv status: exit code {done.returncode}: {done.stdout} {done.stderr}"]
-    for index, (name, status) in enumerate(told.items()):
-        runs = site.inspect(name)
-        states = [runs["State"]["Status"]] if runs else []
-        if [replica["state"] for replica in status["replicas"]] != states:
-            wrong.append(f"inv status: {name}: {status['replicas']}, and the engine says {states}")
-        known = world.record(name)
-        if runs:
-            first: Any = (known.get("proven") or [{}])[0]  # type: ignore[index]
-            if (status["proven"] or {}).get("release") != first.get("release"):
-                wrong.append(f"inv status: {name}: proven {status['proven']}, and the record says {first}")
-            last: Any = (known.get("attempts") or [{}])[0]  # type: ignore[index]
-            cut = last.get("release") if last.get("ending") == "under way" else None
-            if (status["cutOff"] or {}).get("release") != cut:
-                wrong.append(f"inv status: {name}: cut off {status['cutOff']}, and the record says {last}")
-        if status["holder"] and not held[index]:
+    for name, status in told.items():
+        states, known = world.states(name), world.record(name)
+        if sorted(replica["state"] for replica in status["replicas"]) != sorted(states):
+            wrong.append(f"inv status: {name}: {status['replicas']}, and the runtime says {states}")
+        first: Any = (known.get("proven") or [{}])[0]
+        if known and (status["proven"] or {}).get("release") != first.get("release"):
+            wrong.append(f"inv status: {name}: proven {status['proven']}, and the record says {first}")
+        last: Any = (known.get("attempts") or [{}])[0]
+        cut = last.get("release") if last.get("ending") == "under way" else None
+        if known and (status["cutOff"] or {}).get("release") != cut:
+            wrong.append(f"inv status: {name}: cut off {status['cutOff']}, and the record says {last}")
+        if status["holder"] and not held[name]:
             wrong.append(f"inv status: {name}: held by {status['holder']}, and nobody holds it")
     return wrong
 
@@ -136,17 +133,16 @@ def proven(world: World, revision: str) -> list[str]:
         answers = _answers(world.site, name)
         if answers.get("revision") != revision or not answers.get("image", "").startswith(f"{world.site.repository}@"):
             wrong.append(f"{name}: expected {revision} of {world.site.repository}, actual {answers}")
-        known: Any = world.record(name)
+        known = world.record(name)
         if known["proven"][0]["revision"] != revision or known["attempts"][0]["ending"] != "proven":
             wrong.append(f"{name}: the record says {known['attempts'][0]}")
     return wrong
 
 
 def prod_was_safe(world: World) -> list[str]:
-    """Prod never ran what test had not proven, nor the bad revision, as the engine tells."""
-    site = world.site
-    wrong = world.events.unproven(site.container("test"), site.container("prod"), ROUNDS)
-    answers = _answers(site, "prod")
+    """Prod never ran what test had not proven, nor the bad revision, as the runtime tells."""
+    wrong = world.unproven()
+    answers = _answers(world.site, "prod")
     if answers.get("revision") not in (world.revisions["one"], world.revisions["two"]):
         wrong.append(f"prod answers {answers}")
     return wrong
@@ -155,18 +151,7 @@ def prod_was_safe(world: World) -> list[str]:
 def nothing_left(world: World, *folders: Path) -> list[str]:
     """No process, container, volume or export folder is left over of what is done."""
     site = world.site
-    wrong = no_process(site)
-    expected = {site.container("test"), site.container("prod")}
-    ours = [*world.containers(f"name={site.name}-")]
-    for name in ("t", "p"):
-        ours += world.containers(f"volume={site.name}-{name}-record")
-        ours += world.containers(f"label=com.docker.compose.project={site.name}-{name}")
-    wrong += [f"a container is left: {name}" for name in sorted(set(ours) - expected)]
-    for name in ("t", "p"):
-        label = f"label=dev.selfdeploy.project={site.name}-{name}"
-        volumes = site.docker("volume", "ls", "--quiet", "--filter", label).stdout.split()
-        if len(volumes) > 3:
-            wrong.append(f"{name}: manifests are left: {volumes}")
+    wrong = no_process(site) + world.left()
     for folder in (site.folder, *folders):
         work = folder / ".selfdeploy"
         left = [*work.glob("trees/*/sf"), *work.glob("trees/*/tmp*"), *work.glob("base-*"), *work.rglob(".*.[0-9]*")]

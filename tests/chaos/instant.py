@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 STAGES = ("preflight", "gates", "image", "manifest", "test", "prod")
-PLACES: tuple[Literal["begin", "inside", "end"], ...] = ("begin", "inside", "end")
+Place = Literal["begin", "inside", "end"]
+PLACES: tuple[Place, ...] = ("begin", "inside", "end")
 HOWS = ("SIGKILL", "SIGTERM", "SIGKILL", "SIGINT")
 """SIGKILL goes to the whole process group, as does SIGINT; SIGTERM to the process alone, as from a CI runner."""
 
@@ -15,6 +16,7 @@ REGISTRY = "registry"
 FAULT = 7
 """One release in so many meets the fault, in a stage after preflight, which would start another registry."""
 
+BAD_CHAIN = 2
 BAD = 5
 """One release in so many is a bad one."""
 
@@ -28,7 +30,7 @@ class Instant:
 
     number: int
     stage: str
-    place: Literal["begin", "inside", "end"]
+    place: Place
     share: float
     how: str
     bad: bool = False
@@ -37,6 +39,31 @@ class Instant:
         """Return it as a tally names it."""
         place = f"{self.share:.0%} into" if self.place == "inside" else f"the {self.place} of"
         return f"{self.number}: {self.how} at {place} {self.stage}{', of a bad release' if self.bad else ''}"
+
+
+CHAINS: tuple[tuple[tuple[str, Place], ...], ...] = (
+    (("preflight", "end"), ("image", "begin"), ("test", "inside")),
+    (("gates", "inside"), ("manifest", "begin"), ("prod", "inside")),
+    (("image", "inside"), ("test", "begin"), ("test", "inside")),
+    (("gates", "end"), ("image", "end"), ("prod", "begin")),
+)
+"""A dozen in chains: each next release is killed as well, until one that is let be. The third one is of a bad release."""
+
+
+def chain(seed: int, number: int) -> list["Instant"]:
+    """Return the chain NUMBER of SEED."""
+    drawn = random.Random(f"chain-{seed}-{number}")  # noqa: S311 -- to be repeated, and no secret
+    return [
+        Instant(
+            number=number,
+            stage=stage,
+            place=place,
+            share=drawn.random(),
+            how=drawn.choice(HOWS),
+            bad=number == BAD_CHAIN,
+        )
+        for stage, place in CHAINS[number]
+    ]
 
 
 def choose(seed: int, number: int) -> Instant:

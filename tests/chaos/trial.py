@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections.abc import Sequence
 
 from chaos import checks
 from chaos.instant import REGISTRY, USUAL, Instant
@@ -51,9 +52,12 @@ def _strike(world: World, release: Started, how: str) -> list[str]:
     return wrong
 
 
-def kill(world: World, instant: Instant) -> tuple[str, bool, list[str]]:
-    """Begin a release and kill it at INSTANT; return its revision, whether it lived to see it, and what is wrong."""
-    revision = world.next_release(bad=instant.bad)
+def kill(world: World, instant: Instant, revision: str = "") -> tuple[str, bool, list[str]]:
+    """Begin a release and kill it at INSTANT; return its revision, whether it lived to see it, and what is wrong.
+
+    It goes on with the release of REVISION where that is given.
+    """
+    revision = revision or world.next_release(bad=instant.bad)
     fresh = ["--fresh"] if instant.stage == "gates" else []
     release = world.site.start("release", "--older", *fresh)
     killed = _wait(release, instant, world.seconds.get(instant.stage, USUAL[instant.stage]))
@@ -64,19 +68,23 @@ def kill(world: World, instant: Instant) -> tuple[str, bool, list[str]]:
     return revision, killed, wrong + checks.prod_was_safe(world)
 
 
-def run(world: World, instant: Instant, seed: int = 0) -> Outcome:
-    """Kill a release at INSTANT, of SEED, have the next one go on, and return what became of it."""
-    began = time.monotonic()
-    revision, killed, wrong = kill(world, instant)
-    wrong += _undo(world, revision) if instant.bad else _converge(world, revision)
+def run(world: World, instants: Sequence[Instant], seed: int = 0) -> Outcome:
+    """Kill a release at each of INSTANTS, of SEED, have the next one go on, and return what became of it."""
+    began, revision, killed, wrong = time.monotonic(), "", True, list[str]()
+    for instant in instants:
+        revision, lived, found = kill(world, instant, revision)
+        killed = killed and lived
+        wrong += found
+    last = instants[-1]
+    wrong += _undo(world, revision) if last.bad else _converge(world, revision)
     wrong += checks.prod_was_safe(world) + checks.nothing_left(world)
     return Outcome(
         runtime=world.runtime,
         seed=seed,
-        number=instant.number,
-        instant=str(instant),
-        stage=instant.stage,
-        how=instant.how,
+        number=last.number,
+        instant=", ".join(map(str, instants)),
+        stage=last.stage,
+        how=last.how,
         killed=killed,
         wrong=wrong,
         seconds=round(time.monotonic() - began, 1),
@@ -121,7 +129,7 @@ def _refused(world: World, clone: Site, revision: str) -> list[str]:
     held = clone.inv("release", "--older")
     if held.returncode != ON_HOLD:
         wrong.append(f"the hold was not kept: exit code {held.returncode}: {held.stderr[-1500:]}")
-    digests = list(world.record("test").get("holds", {}))  # type: ignore[call-overload]
+    digests = list(world.record("test").get("holds", {}))
     for digest in digests:
         world.must(clone.inv("unhold", "-e", "test", "-d", digest))
     return wrong

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from chaos.events import Events
 from lab import children
@@ -18,6 +19,9 @@ ROUNDS = 2
 """How many rounds of asking prove a release here."""
 
 PROBES = f"deadline = 60\nconsecutive = {ROUNDS}\ninterval = 0.1"
+MANIFESTS = 3
+"""How many manifests an engine keeps: the present release's, the one's before, and that of what failed last."""
+
 KEPT = 4
 """Of how many releases the images stay on the engine: those that can still be put back to, and some."""
 
@@ -84,12 +88,39 @@ class World:
         puts = [line.partition('"PUT ')[2].partition(" ")[0] for line in lines if f'"PUT /v2/{name}/manifests/' in line]
         return [path.rpartition("/")[2] for path in puts if "/kept-" not in path]
 
+    def states(self, environment: str) -> list[str]:
+        """Return the states of the replicas of ENVIRONMENT, as the engine has them."""
+        runs = self.site.inspect(environment)
+        return [runs["State"]["Status"]] if runs else []
+
+    def is_held(self, environment: str) -> bool:
+        """Say whether somebody may hold ENVIRONMENT."""
+        return bool(self.containers(f"name=^/{self.site.name}-{environment[0]}-lock$", "status=running"))
+
+    def unproven(self) -> list[str]:
+        """Return every start of prod with what test had not been asked about before, as the engine tells."""
+        return self.events.unproven(self.site.container("test"), self.site.container("prod"), ROUNDS)
+
+    def left(self) -> list[str]:
+        """Return what is left on the engine that a release which is done leaves not behind."""
+        site = self.site
+        expected = {site.container("test"), site.container("prod")}
+        ours, wrong = set(self.containers(f"name={site.name}-")), []
+        for name in ("t", "p"):
+            ours |= {*self.containers(f"volume={site.name}-{name}-record")}
+            ours |= {*self.containers(f"label=com.docker.compose.project={site.name}-{name}")}
+            label = f"label=dev.selfdeploy.project={site.name}-{name}"
+            volumes = site.docker("volume", "ls", "--quiet", "--filter", label).stdout.split()
+            if len(volumes) > MANIFESTS:
+                wrong.append(f"{name}: manifests are left: {volumes}")
+        return wrong + [f"a container is left: {name}" for name in sorted(ours - expected)]
+
     def containers(self, *filters: str) -> list[str]:
         """Return the names of the containers that match all FILTERS, running or not."""
         argv = [word for one in filters for word in ("--filter", one)]
         return self.site.docker("ps", "--all", "--format", "{{.Names}}", *argv).stdout.split()
 
-    def record(self, environment: str) -> dict[str, object]:
+    def record(self, environment: str) -> dict[str, Any]:
         """Return the record of ENVIRONMENT, read past the tool; empty when there is none."""
         image = self.site.inspect(environment).get("Image", "")
         volume = f"{self.site.name}-{environment[0]}-record:/r:ro"
