@@ -1,6 +1,7 @@
 """Kill releases, and go on from the tally of those killed before: `nox -s chaos`."""
 
 import argparse
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -21,6 +22,7 @@ def main() -> int:
     parser.add_argument("--ship", type=Path, help="what the gates built of the application; made when left out")
     given = parser.parse_args()
     tally = Tally(given.tally)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was made is removed
     with tempfile.TemporaryDirectory(prefix="chaos-") as scratch:
         ship = given.ship or Path()
         if given.ship:

@@ -47,22 +47,17 @@ CHAINS: tuple[tuple[tuple[str, Place], ...], ...] = (
     (("image", "inside"), ("test", "begin"), ("test", "inside")),
     (("gates", "end"), ("image", "end"), ("prod", "begin")),
 )
-"""A dozen in chains: each next release is killed as well, until one that is let be. The third one is of a bad release."""
+"""A dozen in chains: the next release is killed as well, until one is let be; the third chain is of a bad one."""
 
 
 def chain(seed: int, number: int) -> list["Instant"]:
     """Return the chain NUMBER of SEED."""
     drawn = random.Random(f"chain-{seed}-{number}")  # noqa: S311 -- to be repeated, and no secret
+    drawings = [(stage, place, drawn.random(), drawn.choice(HOWS)) for stage, place in CHAINS[number]]
+    bad = number == BAD_CHAIN
     return [
-        Instant(
-            number=number,
-            stage=stage,
-            place=place,
-            share=drawn.random(),
-            how=drawn.choice(HOWS),
-            bad=number == BAD_CHAIN,
-        )
-        for stage, place in CHAINS[number]
+        Instant(number=number, stage=stage, place=place, share=share, how=how, bad=bad)
+        for stage, place, share, how in drawings
     ]
 
 

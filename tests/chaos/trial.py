@@ -47,7 +47,11 @@ def _strike(world: World, release: Started, how: str) -> list[str]:
         world.store.start()
     wrong = ["a traceback"] if "Traceback" in release.progress else []
     # What was all but done when it was asked to end may have ended well; without a registry, with an error of ours.
-    if how != "SIGKILL" and code not in (0, INTERRUPTED, PUT_BACK) and (how != REGISTRY or code not in UNREACHABLE):
+    if (
+        how != "SIGKILL"
+        and code not in (0, INTERRUPTED, PUT_BACK, ON_HOLD)
+        and (how != REGISTRY or code not in UNREACHABLE)
+    ):
         wrong.append(f"{how}: exit code {code}: {release.progress[-500:]}")
     return wrong
 

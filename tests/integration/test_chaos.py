@@ -1,4 +1,4 @@
-"""A dozen of the kills that `nox -s chaos` makes by the hundred, in chains; and the harness sees a bug that is made on purpose."""
+"""A dozen of the kills that `nox -s chaos` makes by the hundred; and bugs made on purpose, which the harness sees."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
