@@ -6,16 +6,19 @@ import sys
 import tempfile
 from pathlib import Path
 
-from chaos import trial, world
+from chaos import kubernetes, trial, world
 from chaos.instant import choose
 from chaos.tally import Tally
 from lab.site import ROOT
+
+WORLDS = {"compose": world.begin, "kubernetes": kubernetes.begin}
 
 
 def main() -> int:
     """Kill until the tally has as many as are asked for; 0 when all that has to hold did, in every trial of it."""
     parser = argparse.ArgumentParser(prog="nox -s chaos --", description=__doc__)
     parser.add_argument("--kills", type=int, default=200, help="how many there shall be in the tally; 200")
+    parser.add_argument("--runtime", choices=WORLDS, default="compose", help="what it runs on; compose")
     parser.add_argument("--seed", type=int, default=1, help="what chance is drawn from; 1")
     parser.add_argument("--number", type=int, help="try that one again, and leave the tally alone")
     parser.add_argument("--tally", type=Path, default=ROOT / ".selfdeploy" / "chaos.jsonl", help="the file")
@@ -32,7 +35,7 @@ def main() -> int:
 
 
 def _run(given: argparse.Namespace, tally: Tally, ship: Path, folder: Path) -> int:
-    with world.begin(ship, folder) as here:
+    with WORLDS[given.runtime](ship, folder) as here:
         if given.number is not None:
             outcome = trial.run(here, [choose(given.seed, given.number)], given.seed)
             print("\n".join([outcome.instant, *outcome.wrong]))

@@ -5,7 +5,7 @@ import dataclasses
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,19 +26,15 @@ KEPT = 4
 """Of how many releases the images stay on the engine: those that can still be put back to, and some."""
 
 
-def write_nothing(_: Site) -> None:
-    """Leave the site as it is."""
-
-
 @dataclass(kw_only=True)
 class World:
     """What a trial works on; `site` names the repository of the release at hand."""
 
     site: Site
     store: Registry
-    base: str
-    events: Events
-    revisions: dict[str, str]
+    base: str = ""
+    events: Events | None = None
+    revisions: dict[str, str] = field(default_factory=dict)
     running: str = "one"
     number: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
@@ -99,7 +95,8 @@ class World:
 
     def unproven(self) -> list[str]:
         """Return every start of prod with what test had not been asked about before, as the engine tells."""
-        return self.events.unproven(self.site.container("test"), self.site.container("prod"), ROUNDS)
+        test, prod = (self.site.container(name) for name in ("test", "prod"))
+        return self.events.unproven(test, prod, ROUNDS) if self.events else ["nobody listened to the engine"]
 
     def left(self) -> list[str]:
         """Return what is left on the engine that a release which is done leaves not behind."""
@@ -142,35 +139,43 @@ class World:
         return done
 
 
-@contextlib.contextmanager
-def begin(ship: Path, folder: Path, *, change: Callable[[Site], None] = write_nothing) -> Iterator[World]:
-    """Give a world below FOLDER that has released a good revision; CHANGE may do something to its site first.
+def prepare(world: World) -> None:
+    """Gate the revisions of WORLD's site, and release a good one."""
+    site = world.site
+    world.base = world.must(site.inv("base", "--quiet")).stdout.strip()
+    world.revisions["one"] = site.revision
+    site.git("commit", "--quiet", "--allow-empty", "--message", "two")
+    world.revisions["two"] = site.revision
+    world.revisions["bad"] = site.answer_as_another_revision()
+    world.configure(site)
+    for name in ("bad", "two", "one"):
+        site.git("checkout", "--quiet", "--detach", world.revisions[name])
+        world.must(site.inv("gates"))
+    world.must(site.inv("release"))
 
-    SHIP is what the real gates built of the application.
-    """
+
+def forget(store: Registry) -> None:
+    """Remove from this machine's engine what was pushed to STORE."""
+    reference = f"reference={store.name}/*"
+    told = children.run(["docker", "image", "ls", "--quiet", "--filter", reference]).decode().split()
+    if told:
+        children.run(["docker", "image", "rm", "--force", *set(told)])
+
+
+@contextlib.contextmanager
+def begin(ship: Path, folder: Path) -> Iterator[World]:
+    """Give a world below FOLDER that has released a good revision; SHIP is what the real gates built."""
     with Registry() as store, Events(folder) as events:
         site = Site(folder=folder / "site", repository=f"{store.name}/sf0", ship=ship)
         site.folder.mkdir()
         site.lay_out()
-        world = World(site=site, store=store, base="", events=events, revisions={})
+        world = World(site=site, store=store, events=events)
         try:
-            world.base = world.must(site.inv("base", "--quiet")).stdout.strip()
-            world.revisions["one"] = site.revision
-            site.git("commit", "--quiet", "--allow-empty", "--message", "two")
-            world.revisions["two"] = site.revision
-            world.revisions["bad"] = site.answer_as_another_revision()
-            world.configure(site)
-            for name in ("bad", "two", "one"):
-                site.git("checkout", "--quiet", "--detach", world.revisions[name])
-                world.must(site.inv("gates"))
-            change(site)
-            world.must(site.inv("release"))
+            prepare(world)
             yield world
         finally:
             site.close()
-            images = site.docker("image", "ls", "--quiet", "--filter", f"reference={store.name}/*").stdout.split()
-            if images:
-                site.docker("image", "rm", "--force", *set(images))
+            forget(store)
 
 
 @contextlib.contextmanager
