@@ -2,12 +2,13 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from lab import children, vega
+from lab import children, terminal, vega
 from lab.checkout import GATES
 from lab.vega import ROOT, Site, docker
 
@@ -71,6 +72,26 @@ def test_a_server_that_stopped_says_since_when_and_has_no_shell(site: Site) -> N
     assert f"exited since {site.inspect()['State']['FinishedAt'][:19]}Z" in status
     assert refused.returncode == 64
     assert "vega.restart" in refused.stderr
+
+
+def test_a_shell_on_a_terminal_is_in_the_workspace_and_gets_the_keys(site: Site) -> None:
+    site.good("vega.up")
+    argv = ["env", "-C", str(site.folder), sys.executable, "-m", "invoke", "vega.shell"]
+    with terminal.opened(argv, environment=site.environment(TERM="xterm"), columns=120) as shell:
+        shell.type(b"echo in-$PWD on-$(tty)\r")
+        shell.wait_for("in-/workspace on-/dev/pts/")
+        shell.type(b"sh -c 'echo sleeps-$((1 + 1)); sleep 60'\r")
+        shell.wait_for("sleeps-2")
+        shell.type(b"\x03")
+        shell.type(b"echo ended-$?; stty size\r")
+        shell.wait_for("ended-130")
+        shell.wait_for("24 120")
+        shell.type(b"exit 7\r")
+
+        code = shell.wait()
+
+    assert code == 7
+    assert "Traceback" not in "\n".join(shell.lines)
 
 
 def test_a_description_of_one_s_own_that_does_not_fit_is_refused_before_anything_is_touched(

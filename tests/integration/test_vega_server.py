@@ -188,8 +188,10 @@ def test_a_build_that_does_not_prove_itself_is_put_back_with_its_dist(site: Site
     assert len(site.left()["volumes"]) == 1
 
 
-def test_a_put_back_needs_no_place_for_its_evidence(site: Site) -> None:
+def test_a_put_back_writes_no_file_that_it_needs(site: Site) -> None:
     site.good("vega.up")
+    shutil.rmtree(site.folder / ".selfdeploy" / "rendered")
+    (site.folder / ".selfdeploy" / "rendered").write_text("no folder")
     site.checkout.edit('const WORD = "one";', 'const WORD = "one"; throw new Error("no good");')
     (site.folder / ".selfdeploy" / "evidence").write_text("no folder")
 
@@ -220,17 +222,15 @@ def test_an_interrupted_proof_is_put_back_and_a_second_interruption_changes_noth
 def test_a_restart_that_was_killed_with_no_server_left_goes_on_from_its_settings(site: Site, tmp_path: Path) -> None:
     (site.folder / "code" / "x").mkdir()
     site.good("vega.up", "--workspace", "code/x")
-    stub = tmp_path / "slow" / "cli-plugins" / "docker-compose"
-    stub.parent.mkdir(parents=True)
-    known = '{"SchemaVersion": "0.1.0", "Vendor": "test", "Version": "1"}'
-    stub.write_text(f"""#!/bin/sh\ncase "$*" in *metadata) echo '{known}';; *" up "*) exec sleep 600;; esac\n""")
-    stub.chmod(0o755)
-    with site.start("vega.restart", DOCKER_CONFIG=str(tmp_path / "slow")) as killed:
+    with site.start("vega.restart", **vega.starting_by("sleep 600", tmp_path / "slow")) as killed:
         children.wait_until(lambda: not site.left()["containers"], "the removal", seconds=60)
         killed.kill()
 
+    down = site.inv("vega.restart", **vega.starting_by("false", tmp_path / "broken"))
     told = site.good("vega.restart")
 
+    assert down.returncode == 53, down.stderr
+    assert "inv vega.restart" in down.stderr
     assert f"workspace  {site.folder}/code/x (--workspace)" in told
     assert len(site.left()["volumes"]) == 1
 
@@ -306,6 +306,30 @@ def test_a_server_that_another_version_started_is_told_and_replaced(site: Site, 
     assert "another version" in status
     assert refused.returncode == 64
     assert site.get("/api/version")["word"] == "one"
+
+
+def test_a_server_that_another_version_started_comes_back_when_the_next_does_not_prove_itself(site: Site) -> None:
+    site.good("vega.up")
+    before = site.inspect()
+    labels = before["Config"]["Labels"] | {"dev.selfdeploy.vega.settings": "{}"}
+    told = [word for label, value in labels.items() for word in ("--label", f"{label}={value}")]
+    told += [word for variable in before["Config"]["Env"] for word in ("--env", variable)]
+    told += ["--user", before["Config"]["User"], "--publish", f"127.0.0.1:{site.port}:4000", "--workdir", "/workspace"]
+    docker("stop", site.name)
+    docker("rename", site.name, f"{site.name}-first")
+    told += ["--volumes-from", f"{site.name}-first", before["Config"]["Image"], *before["Config"]["Cmd"]]
+    docker("run", "--detach", "--name", site.name, *told)
+    docker("rm", f"{site.name}-first")
+    theirs = site.running()
+    site.settle(probes="deadline = 6")
+    site.checkout.edit('const WORD = "one";', 'const WORD = "one"; throw new Error("no good");')
+
+    failed = site.inv("vega.up", "--build")
+
+    assert failed.returncode == 51, failed.stderr
+    assert site.running() == theirs
+    assert site.get("/api/version")["word"] == "one"
+    assert len(site.left()["containers"]) == len(site.left()["volumes"]) == 1
 
 
 def test_a_server_that_is_killed_comes_back_and_proves_itself(site: Site) -> None:

@@ -30,15 +30,15 @@ class Site:
     name: str = field(default_factory=lambda: f"vega-{uuid.uuid4().hex[:8]}")
     port: int = field(default_factory=children.free_port)
 
-    def settle(self, vega: str = "", more: str = GATES) -> None:
-        """Write deploy.toml with VEGA's lines in its section, and what MORE says."""
+    def settle(self, vega: str = "", more: str = GATES, *, probes: str = "deadline = 20") -> None:
+        """Write deploy.toml with VEGA's and PROBES' lines in their sections, and what MORE says."""
         for file in ("tasks.py", "noxfile.py"):
             shutil.copy(ROOT / file, self.folder / file)
         (self.folder / "deploy.toml").write_text(f"""
 [source]
 path = {json.dumps(str(self.checkout.folder))}
 [probes]
-deadline = 20
+{probes}
 [vega]
 name = "{self.name}"
 state = {json.dumps(str(self.folder / "state"))}
@@ -125,4 +125,14 @@ def without(plugins: Sequence[str], folder: Path) -> dict[str, str]:
         stub.parent.mkdir(parents=True, exist_ok=True)
         stub.write_text("#!/bin/sh\nexit 1\n")
         stub.chmod(0o755)
+    return {"DOCKER_CONFIG": str(folder)}
+
+
+def starting_by(command: str, folder: Path) -> dict[str, str]:
+    """Return the variables under which Compose, where it is to start something, runs COMMAND; FOLDER is for it."""
+    known = '{"SchemaVersion": "0.1.0", "Vendor": "test", "Version": "1"}'
+    stub = folder / "cli-plugins" / "docker-compose"
+    stub.parent.mkdir(parents=True)
+    stub.write_text(f"""#!/bin/sh\ncase "$*" in *metadata) echo '{known}';; *" up "*) exec {command};; esac\n""")
+    stub.chmod(0o755)
     return {"DOCKER_CONFIG": str(folder)}

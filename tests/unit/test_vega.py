@@ -413,15 +413,6 @@ def test_a_template_that_asks_for_what_there_is_not_is_refused(tmp_path: Path) -
         render.vega(deploy_toml.parse({}, root=tmp_path), VALUES)
 
 
-def test_a_folder_for_working_files_is_hidden_from_git_once(tmp_path: Path) -> None:
-    dist.hide(tmp_path / "one")
-    (tmp_path / ".gitignore").write_text("mine")
-    dist.hide(tmp_path)
-
-    assert (tmp_path / "one" / ".gitignore").read_text() == "*\n"
-    assert (tmp_path / ".gitignore").read_text() == "mine"
-
-
 def a_swap(checkout: Path, *, node_modules: bool = True) -> dist.Swap:
     for name in ("dist", *(["node_modules"] if node_modules else [])):
         for place, text in ((checkout, "old"), (dist.room(checkout) / "next", "new")):
@@ -467,6 +458,35 @@ def test_a_swap_that_was_killed_half_way_is_undone_by_the_next_command(
     dist.recover(tmp_path)
 
     assert content(tmp_path) == ["old", "old"]
+
+
+@pytest.mark.parametrize("renames", range(7))
+def test_an_undo_that_was_killed_half_way_is_finished_by_the_next_command_and_writes_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, renames: int
+) -> None:
+    swap, real, left = a_swap(tmp_path), Path.rename, [renames]
+    swap.apply()
+
+    def rename(self: Path, target: Path) -> Path:
+        if not left[0]:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        return real(self, target)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "rename", rename)
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    monkeypatch.setattr(Path, "open", refuse)
+    with contextlib.nullcontext() if renames == 6 else pytest.raises(KeyboardInterrupt):
+        swap.undo()
+    monkeypatch.undo()
+
+    dist.recover(tmp_path)
+    dist.recover(tmp_path)
+
+    assert content(tmp_path) == (["new", "new"] if renames == 0 else ["old", "old"])
 
 
 @pytest.mark.parametrize("told", ['["../../x", "dist"]', "null", "{", "[" * 100_000, '{"dist": 1}', None])

@@ -24,6 +24,9 @@ FOLDERS = ("dist", "node_modules")
 HALF = "swapping.json"
 """Which folders are being swapped; there only while they are."""
 
+DONE = "swapped.json"
+"""The same file once they are: an undo gives it its first name back, so that one that is killed is gone on with."""
+
 INSTALLED = Path("node_modules/.package-lock.json")
 """What npm says it installed (npm's documentation of package-lock.json, "Hidden Lockfiles")."""
 
@@ -40,26 +43,33 @@ class Swap:
         aside = room(self.checkout)
         with explained():
             shutil.rmtree(aside / "previous", ignore_errors=True)
+            (aside / DONE).unlink(missing_ok=True)
             (aside / "previous").mkdir()
             tree.write_whole(aside / HALF, json.dumps(self.names).encode())
             for name in self.names:
                 if (self.checkout / name).exists():
                     (self.checkout / name).rename(aside / "previous" / name)
                 (aside / "next" / name).rename(self.checkout / name)
-            (aside / HALF).unlink()
+            (aside / HALF).rename(aside / DONE)
 
     def undo(self) -> None:
-        """Put the previous ones back, however far `apply` came; the new ones stay aside, to be looked at."""
+        """Put the previous ones back, however far `apply` came; the new ones stay aside, to be looked at.
+
+        Files are only renamed: a disk that is full is no reason not to.
+        """
         aside = room(self.checkout)
-        shutil.rmtree(aside / "failed", ignore_errors=True)
-        (aside / "failed").mkdir()
+        if os.path.lexists(aside / DONE) and not os.path.lexists(aside / HALF):
+            (aside / DONE).rename(aside / HALF)
         for name in self.names:
-            previous, now = aside / "previous" / name, self.checkout / name
-            if now.exists() and not (aside / "next" / name).exists():
-                now.rename(aside / "failed" / name)
+            previous, now, after = aside / "previous" / name, self.checkout / name, aside / "next" / name
+            if now.exists() and not after.exists():
+                now.rename(after)
             if previous.exists() and not now.exists():
                 previous.rename(now)
         (aside / HALF).unlink(missing_ok=True)
+        shutil.rmtree(aside / "failed", ignore_errors=True)
+        with contextlib.suppress(OSError):
+            (aside / "next").rename(aside / "failed")
 
 
 @contextlib.contextmanager
@@ -76,12 +86,6 @@ def explained() -> Iterator[None]:
 def room(checkout: Path) -> Path:
     """Return the folder of CHECKOUT where builds wait and stand aside; git does not see it."""
     return checkout / ".selfdeploy" / "vega"
-
-
-def hide(folder: Path) -> None:
-    """Make FOLDER, for working files, such that git does not see it."""
-    if not os.path.lexists(folder / ".gitignore"):
-        tree.write_whole(folder / ".gitignore", b"*\n")
 
 
 def recover(checkout: Path) -> None:
@@ -117,6 +121,7 @@ def build(project: config.Project, checkout: Path, tell: Callable[[str], None]) 
         errors.BuildStale: the build left no server.
     """
     objects = (project.work / "vega-objects").absolute()
+    tree.hide(project.work)
     shutil.rmtree(objects, ignore_errors=True)
     made = live.read(checkout, project.source.repository, objects)
     revision = made.revision
@@ -141,7 +146,6 @@ def build(project: config.Project, checkout: Path, tell: Callable[[str], None]) 
             tell(line.strip())
 
     log = project.work / "vega-build.log"
-    log.parent.mkdir(exist_ok=True)
     with log.open("wb") as file:
         limit = sum(gate.timeout for gate in chosen.values()) + 600
         env = {**os.environ, source.OBJECTS: live.quoted(objects)}
@@ -167,7 +171,7 @@ def _stage(export: Path, checkout: Path) -> Swap:
     with explained():
         shutil.rmtree(aside / "next", ignore_errors=True)
         aside.mkdir(parents=True, exist_ok=True)
-        hide(aside.parent)
+        tree.hide(aside.parent)
         for name in names:
             shutil.copytree(export / name, aside / "next" / name, symlinks=True)
     if os.geteuid() == 0:  # what is in a checkout is its owner's, also when root built it

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from python_on_whales.exceptions import DockerException
 
-from selfdeploy import config, errors, probe, render, shipped, tree
+from selfdeploy import config, errors, probe, process, render, shipped, tree
 from selfdeploy.environments import engine
 from selfdeploy.vega import live, mounts, translate
 from selfdeploy.vega.container import HOLDING, LABEL, Server, read, settings_of
@@ -34,10 +34,9 @@ class Engine(engine.Engine):
 
     def refuse_elsewhere(self) -> None:
         """Raise `errors.EngineElsewhere` when the engine is not this host's, and `EngineUnreachable` without one."""
-        host = self.run("context", "inspect", "--format", "{{.Endpoints.docker.Host}}").text
-        if engine.Engine(name=self.name, host=host).is_remote:
+        if self.is_remote:
             raise errors.EngineElsewhere(
-                f"the engine is at {host}: it has none of this host's folders",
+                f"the engine is at {self.host}: it has none of this host's folders",
                 "unset DOCKER_HOST, or choose the local context: docker context use default",
             )
         self.ping()
@@ -91,8 +90,14 @@ class Engine(engine.Engine):
         return volume
 
     def manifest(self, server: Server) -> live.Manifest:
-        """Return the manifest that SERVER was started with."""
+        """Return the manifest that SERVER was started with.
+
+        Raises:
+            errors.ManifestInvalid: it is gone, or is none.
+        """
         volume = f"{self.name}-{server.release.removeprefix('sha256:')[:24]}"
+        if self.inspect("volume", volume) is None:  # to mount it would make it
+            raise errors.ManifestInvalid(f"{volume}: no such volume", "inv vega.up writes it anew")
         argv = ["run", "--rm", "--network", "none", "--read-only", "--cap-drop", "ALL", "--entrypoint", "cat"]
         told = self.run(*argv, "--volume", f"{volume}:{mounts.MANIFEST}:ro", server.image, FILE)
         return live.parse(told.stdout, volume)
@@ -124,29 +129,38 @@ class Engine(engine.Engine):
         }
         return render.vega(self.project, values)
 
-    def start(self, rendered: str) -> None:
+    def start(self, rendered: str, project: str = "") -> None:
         """Start RENDERED: with Compose where the plugin is there, with the `docker run` it describes elsewhere.
+
+        PROJECT is Compose's name for it, where that is not the server's.
 
         Raises:
             errors.PortTaken: its port is held by something else.
             errors.CommandFailed: the engine would not; the end of what it said is the hint.
         """
+        if self.compose:
+            with contextlib.suppress(OSError):  # for people to read; Compose does not
+                tree.hide(self.project.work)
+                tree.write_whole(self.project.work / "rendered" / "vega" / "compose.yml", rendered.encode())
+            argv = ["up", "--detach", "--no-build", "--pull", "never", "--quiet-pull", "server"]
+            told = self._compose(rendered, "--project-name", project or self.name, *argv, timeout=180)
+            if told.code:
+                raise self._not_started(told.complaint)
+            return
+        run = translate.run(rendered)
         try:
-            if self.compose:
-                file = self.project.work / "rendered" / "vega" / "compose.yml"
-                tree.write_whole(file, rendered.encode())
-                client = self.client(180, compose_files=[file], compose_project_name=self.name)
-                client.compose.up(["server"], detach=True, no_build=True, pull="never", quiet=True)
-            else:
-                run = translate.run(rendered)
-                self.client(180).run(run.image, run.command, detach=True, pull="never", **run.options)
+            self.client(180).run(run.image, run.command, detach=True, pull="never", **run.options)
         except DockerException as exc:
-            said = "\n".join((exc.stderr or "").strip().splitlines()[-12:])
-            if "port is already allocated" in said or "address already in use" in said:
-                raise errors.PortTaken(
-                    f"{self.name}: {said.splitlines()[-1]}", "free it, or name another: --port"
-                ) from exc
-            raise errors.CommandFailed(f"{self.name}: the engine did not start it: {said}", "inv vega.status") from exc
+            raise self._not_started("\n".join((exc.stderr or "").strip().splitlines()[-12:])) from exc
+
+    def _compose(self, rendered: str, *argv: str, timeout: float = 60) -> process.Outcome:
+        prefix = ("compose", "--project-directory", str(self.project.root), "--file", "-")
+        return self.run(*prefix, *argv, timeout=timeout, stdin=rendered.encode(), check=False)
+
+    def _not_started(self, said: str) -> errors.SelfdeployError:
+        if "port is already allocated" in said or "address already in use" in said:
+            return errors.PortTaken(f"{self.name}: {said.splitlines()[-1]}", "free it, or name another: --port")
+        return errors.CommandFailed(f"{self.name}: the engine did not start it: {said}", "inv vega.status")
 
     def check(self, rendered: str) -> None:
         """Raise `errors.ConfigInvalid` when RENDERED is nothing that `start` could start."""
@@ -154,7 +168,7 @@ class Engine(engine.Engine):
         if not self.compose:
             translate.run(rendered)
             return
-        told = self.run("compose", "--file", "-", "config", "--quiet", stdin=rendered.encode(), check=False)
+        told = self._compose(rendered, "config", "--quiet")
         if told.code:
             raise errors.ConfigInvalid(f"{translate.FLAVOUR}: {told.complaint}", "mend it, then again")
 
@@ -203,10 +217,11 @@ class Engine(engine.Engine):
         data = self.inspect("volume", f"{self.name}-settings") or {}
         return settings_of(data.get("Labels") or {})
 
-    def forget_manifests(self) -> None:
-        """Remove the volumes of manifests that no container uses, and the settings kept aside."""
+    def forget_manifests(self, *, settings: bool = True) -> None:
+        """Remove the volumes of manifests that no container uses, and the SETTINGS kept aside."""
         listed = self.run("volume", "ls", "--quiet", "--filter", f"label={LABEL}={self.name}").text
-        for volume in listed.split():
+        kept = set() if settings else {f"{self.name}-settings"}
+        for volume in set(listed.split()) - kept:
             self.run("volume", "rm", volume, check=False)
 
     def logs(self, lines: int) -> str:

@@ -2,11 +2,11 @@
 
 import contextlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from selfdeploy import errors, probe, tree
-from selfdeploy.vega import dist, live, report, settings
+from selfdeploy.vega import aside, dist, live, report, settings
 from selfdeploy.vega.engine import Engine
 
 LINES = 40
@@ -23,13 +23,25 @@ class Wanted:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Kept:
+    """A server whose settings or manifest cannot be read, as another version's: its very container comes back."""
+
+    url: str
+    manifest: live.Manifest | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Replacement:
-    """NEW in the place of OLD (None when what it takes to start it is lost), with what SWAP has ready."""
+    """NEW in the place of OLD (None when nothing ran), with what SWAP has ready.
+
+    LEFT are the settings that a command which was killed with no server left has kept.
+    """
 
     engine: Engine
-    old: Wanted | None
+    old: Wanted | Kept | None
     new: Wanted
     swap: dist.Swap | None
+    left: settings.Settings | None = None
 
     def make(self) -> None:
         """Replace the server. The one that ran has ended before a file under it is changed.
@@ -46,15 +58,18 @@ class Replacement:
             if self.swap:
                 swapped = True
                 self.swap.apply()
+            if isinstance(self.old, Kept):
+                aside.put(self.engine)
             self.engine.remove()
             self._start_new()
-            prove(self.engine, self.new.settings, self.new.manifest)
+            prove(self.engine, self.new.settings.url, self.new.manifest)
         except (errors.SelfdeployError, OSError, KeyboardInterrupt) as exc:
             with uninterrupted():
                 ending = self._put_back(exc, self.swap if swapped else None)
             if isinstance(exc, KeyboardInterrupt):
                 raise
             raise ending from exc
+        aside.drop(self.engine)
 
     def _start_new(self) -> None:
         with uninterrupted() as came:  # the engine's client would go on without us
@@ -64,50 +79,60 @@ class Replacement:
 
     def _start(self, wanted: Wanted) -> None:
         settings.verify(wanted.settings)
-        self.engine.start(wanted.rendered)
+        # Compose would take the container that is set aside for the one to be replaced, and remove it.
+        self.engine.start(wanted.rendered, f"{self.engine.name}-anew" if isinstance(self.old, Kept) else "")
 
     def _put_back(self, why: BaseException, swap: dist.Swap | None) -> errors.SelfdeployError:
         message, log = str(why) or "interrupted", ""
         with contextlib.suppress(errors.SelfdeployError):
             log = self.engine.logs(400)
         wrong: errors.SelfdeployError | OSError | None = None
-        steps = [self.engine.remove, *([swap.undo] if swap else [])]
-        if self.old:
-            before = self.old
-            steps += [lambda: self.engine.remember(before.settings), lambda: self._start(before)]
-            steps += [lambda: prove(self.engine, before.settings, before.manifest)]
-        for step in steps:
+        for step in self._steps(swap):
             try:
                 step()
             except (errors.SelfdeployError, OSError) as exc:
                 wrong = wrong or exc
         with contextlib.suppress(errors.SelfdeployError):
             if not wrong:
-                self.engine.forget_manifests()
+                self.engine.forget_manifests(settings=bool(self.old) or not self.left)
         told = "\n".join([message, *log.splitlines()[-LINES:], *self._evidence(f"{message}\n\n{log}\n")])
         if self.old is None:
-            return errors.WentDown(
-                f"{told}\nvega is down: nothing ran before that could be put back", "mend it, then again"
-            )
+            kept = "; inv vega.restart goes on from the settings before these" if self.left else ""
+            return errors.WentDown(f"{told}\nvega is down: nothing ran before", f"mend it, then again{kept}")
         if wrong:
             return errors.PutBackUnproven(f"{told}\nput back what ran before, but: {wrong}", getattr(wrong, "hint", ""))
-        runs = report.revision(self.old.manifest)
+        runs = report.revision(self.old.manifest) if self.old.manifest else ""
         return errors.PutBack(f"{told}\nvega runs {runs} again, proven", "mend it, then again")
+
+    def _steps(self, swap: dist.Swap | None) -> list[Callable[[], None]]:
+        """Return what has to be done, each step whatever came of those before it, until what ran runs again."""
+        old, left, undo = self.old, self.left, [swap.undo] if swap else []
+        if isinstance(old, Kept):
+            # The new one has ended before a file under it is changed; the old one may have its name still.
+            steps = [self.engine.stop, *undo, lambda: aside.bring_back(self.engine)]
+            return [*steps, lambda: prove(self.engine, old.url, old.manifest)]
+        if isinstance(old, Wanted):
+            steps = [self.engine.remove, *undo, lambda: self.engine.remember(old.settings), lambda: self._start(old)]
+            return [*steps, lambda: prove(self.engine, old.settings.url, old.manifest)]
+        return [self.engine.remove, *undo, *([lambda: self.engine.remember(left)] if left else [])]
 
     def _evidence(self, text: str) -> list[str]:
         """Keep TEXT, where the disk takes it, and return the line that says where."""
         at = self.engine.project.work / "evidence" / "vega.log"
         try:
+            tree.hide(self.engine.project.work)
             tree.write_whole(at, text.encode())
         except OSError as exc:
             return [f"no evidence: {exc}"]
         return [f"evidence: {at}"]
 
 
-def prove(engine: Engine, chosen: settings.Settings, made: live.Manifest) -> None:
-    """Raise `errors.NotProven` unless the server on ENGINE with the settings CHOSEN runs MADE."""
+def prove(engine: Engine, url: str, made: live.Manifest | None) -> None:
+    """Raise `errors.NotProven` unless the server on ENGINE that is reached at URL runs MADE, which has to be known."""
+    if made is None:
+        raise errors.NotProven(f"{engine.name}: nothing says what it runs", "inv vega.up replaces it")
     try:
-        probe.until_settled(made, engine.project.probes, lambda: engine.ask(made, chosen.url), engine.name)
+        probe.until_settled(made, engine.project.probes, lambda: engine.ask(made, url), engine.name)
     except errors.NotProven as exc:
         raise errors.NotProven(exc.message, "inv vega.logs shows what it says; inv vega.status what runs") from exc
 

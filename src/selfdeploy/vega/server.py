@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from selfdeploy import config, deploy_toml, errors, process
+from selfdeploy import config, deploy_toml, errors, process, tree
 from selfdeploy.console import Console
-from selfdeploy.vega import bind, dist, image, live, lock, mounts, replacement, report, settings
+from selfdeploy.environments.engine import connect
+from selfdeploy.vega import aside, bind, dist, image, live, lock, mounts, replacement, report, settings
 from selfdeploy.vega.container import HOLDING, Server
 from selfdeploy.vega.engine import Engine
 from selfdeploy.vega.gap import Gap
@@ -27,7 +28,9 @@ class Vega:
     @cached_property
     def engine(self) -> Engine:
         """The engine it runs on, which is this host's."""
-        engine = Engine(name=self.project.vega.name, project=self.project)
+        name = self.project.vega.name
+        found = connect(name, "")
+        engine = Engine(name=name, project=self.project, host=found.host, context=found.context)
         engine.refuse_elsewhere()
         return engine
 
@@ -88,6 +91,7 @@ class Vega:
                 with contextlib.suppress(errors.CommandFailed, errors.CommandTimedOut):
                     self.engine.stop()
                 self.engine.remove()
+            aside.drop(self.engine)
             self.engine.forget_manifests()
             left = self.engine.left()
         if left:
@@ -96,7 +100,7 @@ class Vega:
     def follow_logs(self, lines: int, *, follow: bool) -> None:
         """Become `docker logs` of the server."""
         more = ["--follow"] if follow else []
-        process.become(["docker", "logs", "--tail", str(lines), *more, self.running()[0].container])
+        process.become(self.engine.argv("logs", "--tail", str(lines), *more, self.running()[0].container))
 
     def shell(self) -> None:
         """Become a shell in the server's workspace."""
@@ -106,7 +110,7 @@ class Vega:
             raise errors.NotRunning(f"{self.engine.name}: it is {server.state}", hint)
         terminal = ["--tty"] if sys.stdin.isatty() else []
         script = "command -v bash >/dev/null && exec bash; exec sh"
-        process.become(["docker", "exec", "--interactive", *terminal, server.container, "sh", "-c", script])
+        process.become(self.engine.argv("exec", "--interactive", *terminal, server.container, "sh", "-c", script))
 
     def probe(self) -> report.Told:
         """Return that the server runs its checkout as it is now.
@@ -124,7 +128,7 @@ class Vega:
             raise errors.NotProven("vega: the image it should run is not there", "inv vega.restart")
         wanted = live.describe(made, built, self.engine.name, found)
         with self.console.stage(self.engine.name):
-            replacement.prove(self.engine, chosen, wanted)
+            replacement.prove(self.engine, chosen.url, wanted)
         return report.summary(chosen, wanted)
 
     def _checked(self, chosen: settings.Settings) -> settings.Settings:
@@ -136,10 +140,12 @@ class Vega:
         return chosen.model_copy(update={"bind": chosen.bind.model_copy(update={"value": str(address)})})
 
     def _replace(self, chosen: settings.Settings, *, build: bool) -> report.Told:
+        aside.recover(self.engine)
         before = self.engine.found()
+        left = None if before else self.engine.remembered()
         refuse_taken_port(chosen, before)
         dist.recover(chosen.source.path)
-        dist.hide(self.project.work)
+        tree.hide(self.project.work)
         swap: dist.Swap | None = None
         if build:
             self._refuse_neighbours(chosen)
@@ -158,13 +164,13 @@ class Vega:
         )
         keep_state(chosen)
         self.engine.place(made_of, tag.tag, chosen)
-        old = self._as_wanted(before) if before else None
+        old = self._as_it_was(before) if before else None
         with (
             self.console.stage(self.engine.name),
             Gap(*((before.url,) if before and before.url else ()), chosen.url) as gap,
         ):
             self.console.note("by Compose" if self.engine.compose else "by docker run")
-            replacement.Replacement(engine=self.engine, old=old, new=wanted, swap=swap).make()
+            replacement.Replacement(engine=self.engine, old=old, new=wanted, swap=swap, left=left).make()
         self.engine.forget_manifests()
         return report.summary(chosen, made_of, gap.seconds if before else None)
 
@@ -176,14 +182,14 @@ class Vega:
                 "take that down, or give this one a checkout of its own: git worktree add",
             )
 
-    def _as_wanted(self, before: Server) -> replacement.Wanted | None:
-        """Return what starts BEFORE again; None when what it takes is lost."""
-        if before.settings is None:
-            return None
+    def _as_it_was(self, before: Server) -> replacement.Wanted | replacement.Kept:
+        """Return what starts BEFORE again: its settings and manifest, or, where they cannot be read, its container."""
         try:
             known = self.engine.manifest(before)
         except (errors.CommandFailed, errors.ManifestInvalid):
-            return None
+            return replacement.Kept(url=before.url, manifest=None)
+        if before.settings is None:
+            return replacement.Kept(url=before.url, manifest=known)
         rendered = self.engine.render(before.settings, known, image.Image(tag=before.tag, base=""))
         return replacement.Wanted(settings=before.settings, manifest=known, rendered=rendered)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pydantic
 
-from selfdeploy import config, errors
+from selfdeploy import config, errors, flags
 
 DEFAULT = "default"
 
@@ -181,6 +181,7 @@ def _folder(chosen: Chosen, start: Path, home: Path, *, needed: bool) -> Path:
 
 
 def _port(chosen: Chosen) -> Chosen:
-    if not (chosen.value.isascii() and chosen.value.isdigit() and 1 <= int(chosen.value) <= 65_535):  # noqa: PLR2004
+    number = flags.count(chosen.origin, chosen.value, least=1)
+    if number > 65_535:  # noqa: PLR2004 -- the highest there is
         raise errors.ConfigInvalid(f"{chosen.origin}: {chosen.value}: no port", "a port is 1 to 65535")
-    return chosen.model_copy(update={"value": str(int(chosen.value))})
+    return chosen.model_copy(update={"value": str(number)})
