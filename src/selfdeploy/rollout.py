@@ -69,13 +69,20 @@ def settle(
 ) -> proving.Proof:
     """Have ENVIRONMENT run RELEASE and prove it; or put back what it last proved.
 
+    When RELEASE is not to be taken, and the attempt before it was cut off, that one is undone first.
+
     Raises:
         errors.PutBack, errors.PutBackUnproven, errors.WentDown: the rollout failed, and ended so.
         what `admit` and `Environment.rehearse` raise; nothing was changed then.
     """
     wanted = release.manifest
     known = environment.read(lock)
-    admission.admit(environment, known, release, before, older=older)
+    try:
+        admission.admit(environment, known, release, before, older=older)
+    except (errors.OnHold, errors.AuthorityRefused, errors.ReleaseOlder) as exc:
+        if known.cut_off:
+            raise _undo(environment, lock, known, exc, holder) from exc
+        raise
     target = record.Proven.of(wanted, environment.render(wanted))
     again = bool(known.proven) and known.proven[0].is_same(target)
     environment.rehearse(target.rendered)
@@ -107,10 +114,6 @@ def _put_back(
     holder: provenance.Holder,
 ) -> errors.SelfdeployError:
     """Put back what ENVIRONMENT last proved, and return the error that says how FAILED, and that, ended."""
-
-    def end(ending: str) -> None:
-        environment.write(lock, known.end(ending, now(), holder.took()))
-
     detail = f"\n{why.hint}" if isinstance(why, errors.CommandFailed | errors.CommandTimedOut) and why.hint else ""
     told = f"{why.message}{detail}\n{_keep_evidence(environment, known, why.message + detail)}"
     # What has been proven here before is not at fault now: its settings are, or what is around it.
@@ -119,21 +122,47 @@ def _put_back(
         reason = lines[0 if isinstance(why, errors.ReplicaFailed) else -1].strip()
         known = known.hold(failed.digest, f"{known.attempts[0].began}: {reason}")
         environment.write(lock, known)
+    if known.proven and known.proven[0].is_same(failed):
+        environment.write(lock, known.end("not proven", now(), holder.took()))
+        return errors.NotProven(
+            f"{told}\n{environment.name} runs what it last proved, made anew, and it does not prove itself",
+            f"mend what is around it, then inv release; or inv rollback -e {environment.name}",
+        )
+    return _end_as_before(environment, lock, known, told, holder)
+
+
+def _undo(
+    environment: Environment,
+    lock: Lock,
+    known: record.Record,
+    refusal: errors.SelfdeployError,
+    holder: provenance.Holder,
+) -> errors.SelfdeployError:
+    """Undo the attempt that was cut off, and return REFUSAL, why nothing comes in its place; or how that went wrong."""
+    ended = _end_as_before(environment, lock, known, f"{refusal.message}\nthe attempt before was cut off", holder)
+    return refusal if isinstance(ended, errors.PutBack | errors.WentDown) else ended
+
+
+def _end_as_before(
+    environment: Environment, lock: Lock, known: record.Record, told: str, holder: provenance.Holder
+) -> errors.SelfdeployError:
+    """Have ENVIRONMENT run what it last proved, or nothing; return TOLD and how that ended."""
+
+    def end(ending: str) -> None:
+        environment.write(lock, known.end(ending, now(), holder.took()))
+
     if not known.proven:
         environment.down(lock)
         end("down")
         return errors.WentDown(f"{told}\n{environment.name} is down: it had proven nothing before", "mend and release")
     last = known.proven[0]
-    if last.is_same(failed):
-        end("not proven")
-        return errors.NotProven(
-            f"{told}\n{environment.name} runs what it last proved, made anew, and it does not prove itself",
-            f"mend what is around it, then inv release; or inv rollback -e {environment.name}",
-        )
     try:
         _bring_back(environment, lock, last)
     except errors.LockLost:
         raise
+    except errors.ConfigInvalid as exc:
+        end("not put back")
+        return errors.PutBackUnproven(f"{told}\n{last.revision} is not put back: {exc.message}", exc.hint)
     except errors.SelfdeployError as exc:
         end("put back, not proven")
         return errors.PutBackUnproven(f"{told}\nput back {last.digest}, but: {exc.message}", exc.hint)
@@ -150,6 +179,7 @@ def _keep_evidence(environment: Environment, known: record.Record, why: str) -> 
     except errors.SelfdeployError as exc:
         said = exc.message
     try:
+        tree.hide(environment.project.work)
         tree.write_whole(path, f"{why}\n\n{said}\n".encode())
     except OSError as exc:
         return f"evidence: not kept: {path}: {exc.strerror}"
@@ -175,6 +205,7 @@ def restore(environment: Environment, lock: Lock, name: str, holder: provenance.
         errors.NothingToRollBack: it has proven no such release.
         errors.OnHold: that one has failed here since.
         errors.ImageGone: nobody has its image any more.
+        errors.ConfigInvalid: it takes a secret that deploy.toml does not name now.
         errors.PutBack, errors.PutBackUnproven, errors.NotProven: it does not prove itself, and how that ended.
     """
     known = environment.read(lock)

@@ -1,5 +1,6 @@
 """A release that is interrupted, killed or met by another one leaves nothing behind, and the next one finishes it."""
 
+import json
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,13 @@ def holder(site: Site, environment: str) -> str:
 def applied(site: Site, environment: str, revision: str) -> bool:
     labels = site.inspect(environment).get("Config", {}).get("Labels", {})
     return bool(labels.get("org.opencontainers.image.revision") == revision)
+
+
+def on_hold(site: Site, environment: str) -> bool:
+    """Say whether a digest is on hold, as the record says that the lock's container sees."""
+    lock = f"{site.name}-{environment[0]}-lock"
+    told = site.docker("exec", lock, "cat", "/record/record.json").stdout
+    return bool(told) and bool(json.loads(told)["holds"])
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
@@ -87,6 +95,28 @@ def test_a_bad_release_whose_process_was_killed_is_undone_by_the_next_from_a_fre
     assert quiet.version("test")["revision"] == good
     assert quiet.inspect("prod")["Id"] == prod
     assert "cut off" in clone.inv("history", "-e", "test").stdout
+
+
+def test_a_put_back_whose_process_was_killed_is_finished_by_the_next_though_it_refuses_the_release(
+    quiet: Site,
+) -> None:
+    good, prod = quiet.version("test")["revision"], quiet.inspect("prod")["Id"]
+    bad = quiet.answer_as_another_revision()
+
+    release = quiet.start("release")
+    children.wait_until(lambda: on_hold(quiet, "test"), "the hold", seconds=120)
+    release.end(signal.SIGKILL)
+    children.wait_until(lambda: not holder(quiet, "test"), "the end of its lock", seconds=60)
+    between = quiet.inv("status").stdout
+    refused = quiet.inv("release")
+    history = quiet.inv("history", "-e", "test").stdout.splitlines()[0]
+
+    assert f"cut off  {bad}" in between
+    assert refused.returncode == 45, refused.stderr
+    assert quiet.version("test")["revision"] == good
+    assert "put back, proven" in history
+    assert quiet.inv("probe", "-e", "test", "--revision", good).returncode == 0
+    assert quiet.inspect("prod")["Id"] == prod
 
 
 def test_a_good_release_whose_process_was_killed_is_finished_by_the_next(quiet: Site, tmp_path: Path) -> None:

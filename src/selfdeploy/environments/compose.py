@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 
 from python_on_whales.exceptions import DockerException
 
 from selfdeploy import config, errors, probe, process, render, tree
 from selfdeploy.environments import Lock as Held
-from selfdeploy.environments import containers, engine, fitness, images, lock, record
+from selfdeploy.environments import containers, engine, fitness, images, lock, record, secrets
 from selfdeploy.environments.containers import Container
 from selfdeploy.manifest import Manifest
 from selfdeploy.provenance import Holder
@@ -76,7 +75,7 @@ class Compose:
         """Raise what would keep a release from ending here: engine, reach, secrets, disk or port."""
         fitness.refuse_out_of_reach(self.engine, self.project, self.url)
         self.engine.ping()
-        self.secrets()
+        secrets.read(self.project, self.name)
         if not self.engine.is_remote:
             fitness.refuse_full_disk(self.engine)
             if address(self.settings.bind, self.settings.port) not in _published(self.containers()):
@@ -189,28 +188,13 @@ class Compose:
         """Return the Compose file of MANIFEST's release."""
         return render.compose(self.project, self.name, manifest)
 
-    def secrets(self) -> dict[str, str]:
-        """Return the secrets by name; read now, from the files or the environment that deploy.toml names."""
-        values = {}
-        for name, secret in self.settings.secrets.items():
-            place = f"{secret.env} is not set" if secret.env else f"{secret.file} cannot be read"
-            try:
-                found = os.environ[secret.env] if secret.env else self._secret_file(name, secret.file or "").read_text()
-            except (KeyError, OSError, UnicodeDecodeError) as exc:
-                where = f"deploy.toml: environments.{self.name}.secrets.{name}"
-                raise errors.ConfigInvalid(f"{where}: {place}", "provide it, or name another place") from exc
-            values[name] = found.rstrip("\n")
-        return values
-
-    def _secret_file(self, name: str, file: str) -> Path:
-        return self.project.place(file, f"environments.{self.name}.secrets.{name}.file")
-
     def _compose(self, rendered: str, *argv: str, timeout: float) -> process.Outcome:
         with contextlib.suppress(OSError):  # for people to read; Compose does not
+            tree.hide(self.project.work)
             tree.write_whole(self.project.work / "rendered" / self.name / "compose.yml", rendered.encode())
         prefix = ["compose", "--project-name", self.compose_project, "--file", "-"]
         # Compose takes the values of secrets from its own environment: no file and no argv has them.
-        env = {**os.environ, **self.secrets()}
+        env = {**os.environ, **secrets.read_for(self.project, self.name, rendered)}
         limit = timeout + self.settings.grace
         return self.engine.run(*prefix, *argv, timeout=limit, stdin=rendered.encode(), env=env, check=False)
 
@@ -228,7 +212,8 @@ class Compose:
         return ""
 
     def rehearse(self, rendered: str) -> None:
-        """Do nothing: what RENDERED would come to is seen when Compose applies it."""
+        """Raise `errors.ConfigInvalid` when RENDERED takes a secret that is not there now; the rest is seen later."""
+        secrets.read_for(self.project, self.name, rendered)
 
     def apply(self, lock: Held, manifest: Manifest, rendered: str, *, recreate: bool = False) -> None:
         """Have Compose run RENDERED, the release of MANIFEST; in a new container in any case when RECREATE."""
