@@ -95,7 +95,11 @@ class Assembly:
             )
 
     def recorded_here(self) -> Release | None:
-        """Return the release of the revision that the registry has a record of, when it is of the very same folder."""
+        """Return the release of the revision that is on record, when it was made as deploy.toml says now.
+
+        That is of the very same folder, by the same gates, and on the configured base; an image that somebody else
+        built names no base of ours.
+        """
         commit = self.revision.commit
         found = self._known.get(commit) or self.recorded(commit)
         if found is None:
@@ -103,7 +107,12 @@ class Assembly:
         self._known[commit] = found
         told = found.manifest.source
         same = (told.tree, told.path) == (self.revision.tree, self.revision.path)
-        return found if same and found.manifest.gates == self._gates() else None
+        return found if same and found.manifest.gates == self._gates() and self._is_on_base(found) else None
+
+    def _is_on_base(self, found: Release) -> bool:
+        told = found.evidence.get("base")
+        bases = set(told.values()) if isinstance(told, dict) else {None}
+        return not self.project.image.base or bases <= {self.project.image.base, ""}
 
     # The gates.
 
@@ -123,13 +132,14 @@ class Assembly:
         limit = sum(gate.timeout for gate in self.project.gates.all.values()) + 600
         gates.room(self.project, self.revision).failure.unlink(missing_ok=True)
         log = self.project.work / "gates.log"
-        log.parent.mkdir(exist_ok=True)
+        tree.hide(self.project.work)
         with log.open("wb") as file:
             code = process.follow(argv, timeout=limit, cwd=self.project.root, log=file, tell=self._tell_gate)
         gates.raise_failure(self.project, self.revision)
         if code:
             tail = log.read_text(encoding="utf-8", errors="replace")[-2000:]
-            raise errors.GatesIncomplete(f"gates: nox ended with exit code {code}; log: {log}", tail)
+            kind = errors.of_code(code, errors.GatesIncomplete)
+            raise kind(f"gates: nox ended with exit code {code}; log: {log}", tail)
         return self.require_gated()
 
     def find_gated(self) -> gates.GatedTree | errors.SelfdeployError:
@@ -199,6 +209,8 @@ class Assembly:
     def check(self, gated: gates.GatedTree, image: registry.Image) -> dict[str, list[str]]:
         """Return how the files of IMAGE differ from GATED's, by platform, as `inspection.check` finds them."""
         labels = inspection.labels(self.revision, gated.ship, gated.digest)
+        if self.project.image.base:
+            labels[inspection.BASE] = self.project.image.base
         return inspection.check(self.store, image, labels, gated.ship, foreign=self.project.image.foreign)
 
     # The manifest.
@@ -216,10 +228,7 @@ class Assembly:
             provenance.read_run(),
             gates=gated.receipt.gates,
             tree=gated.digest,
-            base={
-                name: inspection.read_labels(self.store, child).get(inspection.BASE, "")
-                for name, child in image.platforms.items()
-            },
+            base=inspection.bases(self.store, image, gated.digest),
             foreign=differing,
         )
         record = registry.Record(subject=described[0], manifest=made.bytes, evidence=evidence)
@@ -227,6 +236,7 @@ class Assembly:
         # The tag of the digest keeps it from garbage collection; the revision's finds it, and comes last.
         self.store.put_record(record, f"release-{image.digest.removeprefix('sha256:')}")
         self.store.put_record(record, self.revision.commit)
+        tree.hide(self.project.work)
         tree.write_whole(self.project.work / "evidence" / f"{self.revision.commit}.json", evidence)
 
     def _gates(self) -> tuple[manifest.Gate, ...]:

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from selfdeploy import builders, config, errors, process, shipped, source
+from selfdeploy import builders, config, errors, process, shipped, source, tree
 
 SUITE = "bookworm"
 PACKAGES = {
@@ -60,7 +60,7 @@ def _context(project: config.Project, kind: str) -> Iterator[Path]:
     Raises:
         errors.BuildFailed: mmdebstrap, or what is done with the folder, failed; the end of what it said is the hint.
     """
-    project.work.mkdir(exist_ok=True)
+    tree.hide(project.work)
     with tempfile.TemporaryDirectory(dir=project.work, prefix="base-") as scratch:
         context = Path(scratch)
         argv = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(PACKAGES[kind])}"]

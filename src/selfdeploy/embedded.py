@@ -7,6 +7,7 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from selfdeploy import base, config, errors, process, registry
+from selfdeploy.environments import engine
 
 
 def _address(project: config.Project) -> tuple[str, int] | None:
@@ -31,6 +32,7 @@ def ensure(project: config.Project, tell: Callable[[str], None]) -> None:
     """Have the local registry run, and wait until it answers.
 
     Raises:
+        errors.ConfigInvalid: the engine is on another host, or the repository not at a port of this one.
         errors.CommandFailed: the engine could not start it.
         errors.RegistryUnreachable: it does not answer within 20 s.
     """
@@ -40,6 +42,7 @@ def ensure(project: config.Project, tell: Callable[[str], None]) -> None:
             f"deploy.toml: image.repository: {project.image.repository} is not on this machine at a port",
             "a local registry is 127.0.0.1:PORT/NAME",
         )
+    engine.refuse_other_loopback(project.image.repository)
     host, port = address
     name = f"selfdeploy-registry-{port}"
     if process.run(["docker", "container", "inspect", name], timeout=30, check=False).code == 0:

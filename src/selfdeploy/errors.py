@@ -3,6 +3,8 @@
 The codes are an interface; `docs/operations.md` lists them, and a test holds both to the same table.
 """
 
+import errno
+
 
 class SelfdeployError(Exception):
     """Something the operator can act on: what is wrong and where, and as `hint` what to do next."""
@@ -337,3 +339,17 @@ class Interrupted(SelfdeployError):
     """Ctrl-C, or the job was cancelled."""
 
     exit_code = 130
+
+
+def unusable(exc: OSError) -> SelfdeployError:
+    """Return EXC, what the system says of a file or disk, as an error of ours; raise it where it is of neither."""
+    if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFull(f"{exc.filename or 'a file of this command'}: {exc.strerror}", "make room: docker system df")
+    if exc.filename is None:
+        raise exc
+    return FileUnusable(f"{exc.filename}: {exc.strerror}", "mend the file or folder, then run it again")
+
+
+def of_code(code: int, other: type[SelfdeployError]) -> type[SelfdeployError]:
+    """Return the class of errors that has the exit code CODE; OTHER where none has."""
+    return {kind.exit_code: kind for kind in SelfdeployError.__subclasses__()}.get(code, other)

@@ -178,6 +178,7 @@ def run(
     chosen = graph.select(project.gates.all, names)
     whole = not revision.live and set(chosen) == set(project.gates.all)
     place = room(project, revision) if whole or revision.live else Room(folder=project.work / "trees" / "some")
+    tree.hide(project.work)
     place.folder.parent.mkdir(parents=True, exist_ok=True)
     with _alone(place.folder.with_suffix(".lock")) as waited:
         if waited and whole and not fresh and isinstance(find(project, revision), GatedTree):

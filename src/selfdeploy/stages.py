@@ -83,7 +83,8 @@ class Manifest:
         """Look for the record."""
         recorded = None if self.fresh else self.assembly.recorded_here()
         if recorded is None or (self.foreign and self.foreign != recorded.manifest.image.reference):
-            return plan.Missing(why=f"the registry has no record of {self.assembly.revision.commit[:12]}")
+            revision = self.assembly.revision.commit[:12]
+            return plan.Missing(why=f"the registry has no record of {revision}, made as deploy.toml says")
         return plan.Found(why=recorded.manifest.release)
 
     def make(self) -> None:

@@ -63,15 +63,17 @@ def command(function: Callable[..., None]) -> Any:  # noqa: ANN401 -- invoke's T
         shown = console.choose(json=json, quiet=quiet)
         code = 0
         try:
+            for flag in needed:
+                if flags.get(flag) is None:
+                    raise errors.ConfigInvalid(f"--{flag} is needed", "inv COMMAND --help lists the flags")
             function(shown, *args, **flags)
         except errors.SelfdeployError as exc:
             code = exc.exit_code
             shown.error(exc.message, exc.hint, code)
         except OSError as exc:
-            if exc.filename is None:
-                raise
-            code = errors.FileUnusable.exit_code
-            shown.error(f"{exc.filename}: {exc.strerror}", "mend the file or folder, then run it again", code)
+            error = errors.unusable(exc)
+            code = error.exit_code
+            shown.error(error.message, error.hint, code)
         except KeyboardInterrupt:
             code = errors.Interrupted.exit_code
             shown.error("interrupted", "run it again to go on; inv status shows what runs", code)
@@ -81,12 +83,14 @@ def command(function: Callable[..., None]) -> Any:  # noqa: ANN401 -- invoke's T
             raise Exit(code=code)
 
     given = list(inspect.signature(function).parameters.values())
+    needed = [parameter.name for parameter in given[1:] if parameter.default is inspect.Parameter.empty]
     context = inspect.Parameter("_", inspect.Parameter.POSITIONAL_OR_KEYWORD)
     more = [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=False) for n in ("json", "quiet")]
     run.__signature__ = inspect.Signature([context, *given[1:], *more])  # type: ignore[attr-defined]
     names = {parameter.name for parameter in (*given[1:], *more)}
     optional = [name for name in names if name == "wait"]
-    return task(run, help={name: text for name, text in HELP.items() if name in names}, optional=optional)
+    # With arguments that are no flags, invoke would take the `--help` of `inv COMMAND --help` for the first of them.
+    return task(run, help={n: text for n, text in HELP.items() if n in names}, optional=optional, positional=[])
 
 
 @command
@@ -253,11 +257,12 @@ def history(show: Console, environment: str) -> None:
 
 
 @command
-def logs(show: Console, environment: str, tail: int = 100, follow: bool = False) -> None:
+def logs(show: Console, environment: str, tail: str = "100", follow: bool = False) -> None:
     """Print what the replicas of ENVIRONMENT wrote last."""
-    from selfdeploy import deploy_toml, environments
+    from selfdeploy import deploy_toml, environments, flags
 
-    show.result(environments.connect(deploy_toml.load(), environment).logs(tail, follow=follow))
+    lines = flags.count("--tail", tail)
+    show.result(environments.connect(deploy_toml.load(), environment).logs(lines, follow=follow))
 
 
 @command

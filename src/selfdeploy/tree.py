@@ -28,6 +28,12 @@ def write_whole(path: Path, data: bytes) -> None:
         scratch.unlink(missing_ok=True)
 
 
+def hide(folder: Path) -> None:
+    """Make FOLDER, for working files, such that git does not see it; whoever makes one makes it so."""
+    if not os.path.lexists(folder / ".gitignore"):
+        write_whole(folder / ".gitignore", b"*\n")
+
+
 def _walk(root: Path) -> Iterator[Path]:
     for folder, folders, files in os.walk(root):
         folders.sort()

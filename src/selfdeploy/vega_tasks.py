@@ -40,11 +40,12 @@ def status(show: Console) -> None:
     show.result(*server.load(show).status())
 
 
-def logs(show: Console, follow: bool = False, tail: int = 100) -> None:
+def logs(show: Console, follow: bool = False, tail: str = "100") -> None:
     """Print what the shared server wrote last."""
+    from selfdeploy import flags
     from selfdeploy.vega import server
 
-    server.load(show).follow_logs(tail, follow=follow)
+    server.load(show).follow_logs(flags.count("--tail", tail), follow=follow)
 
 
 def shell(show: Console) -> None:

@@ -44,9 +44,10 @@ def test_gates_that_have_passed_are_honoured_and_say_so(whole: tuple[Site, Done]
 
 
 def test_a_gate_that_does_not_exist_is_named_with_those_that_do(site: Site) -> None:
-    refused = site.nox("tpyecheck")
+    refused, counted = site.nox("tpyecheck"), site.nox("--jobs", "none")
 
-    assert refused.returncode != 0
+    assert (refused.returncode, counted.returncode) == (10, 10)
+    assert "--jobs: 'none' is no number" in counted.stderr
     assert "no gate named 'tpyecheck'" in refused.stderr
     assert "typecheck" in refused.stderr
     assert "Traceback" not in refused.stderr

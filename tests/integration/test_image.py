@@ -178,6 +178,37 @@ def test_a_base_image_is_named_by_digest_and_has_to_start_node_by_tini(gated: Si
     assert "does not start node by tini" in outcomes[1].stderr
 
 
+def test_a_release_on_another_base_is_another_image_and_another_record(gated: Site, tmp_path: Path) -> None:
+    first = json.loads(gated.inv("base", "--json").stdout.splitlines()[-1])["base"]
+    name = f"{gated.repository}-{gated.name}"
+    (tmp_path / "Dockerfile").write_text(f"FROM {first}\nLABEL patched=yes\n")
+    gated.docker("build", "--quiet", "--tag", name, str(tmp_path))
+    gated.docker("push", "--quiet", name)
+    second = gated.docker("inspect", "--format", "{{index .RepoDigests 0}}", name).stdout.strip()
+    gated.commit("on two bases")
+    gated.inv("gates")
+    made, on_record = [], []
+
+    for base in (first, second, first):
+        gated.configure(image=f'base = "{base}"')
+        planned = gated.inv("plan").stdout
+        steps = [gated.inv("build"), gated.inv("manifest")]
+        record = store(gated).find_record(gated.revision)
+        assert [step.returncode for step in steps] == [0, 0], [step.stderr for step in steps]
+        assert "manifest   missing" in planned
+        assert record is not None
+        made.append(steps[0].stdout.strip())
+        on_record.append(provenance.decode(record.evidence)["base"]["linux/amd64"])
+    adopted = gated.inv("build", "--image", made[1])
+    gated.configure()
+    gated.docker("rmi", "--force", name)
+
+    assert on_record == [first, second, first]
+    assert made[0] == made[2] != made[1]
+    assert adopted.returncode == 33
+    assert f"expected {first}, actual {second}" in adopted.stderr
+
+
 def test_the_image_runs_without_a_network_and_without_writing_anywhere_but_home(gated: Site) -> None:
     gated.inv("gates")
     reference = gated.inv("build").stdout.strip()

@@ -60,6 +60,8 @@ def test_a_second_release_changes_nothing_also_from_another_clone(whole: tuple[S
     assert len(before) == 2
     assert site.ids() == before
     assert not (tmp_path / "clone" / ".selfdeploy" / "trees").exists()
+    for folder in (site.folder, tmp_path / "clone"):  # what made it hid it from git
+        assert (folder / ".selfdeploy" / ".gitignore").read_text() == "*\n"
 
 
 def test_a_release_can_stop_at_test_and_prod_is_promoted_by_hand(site: Site) -> None:
@@ -109,14 +111,13 @@ def test_what_has_changed_in_deploy_toml_is_applied_and_the_same_release_proven_
 
 
 def test_a_secret_reaches_the_server_and_nothing_else(site: Site) -> None:
-    value = "s3cret-of-the-test"
-    site.configure(test='secrets = {SF_AUTH_TOKEN = {env = "THE_TOKEN"}}', probes="rpc = true")
+    value, good = "s3cret-of-the-test", site.revision
+    settings = {"test": 'secrets = {SF_AUTH_TOKEN = {env = "THE_TOKEN"}}', "probes": "deadline = 20\nrpc = true"}
+    site.configure(**settings)
 
     missing = site.inv("release", "--to", "test")
     done = site.inv("release", "--to", "test", THE_TOKEN=value)
     environment = site.inspect("test")["Config"]["Env"]
-    site.configure()
-    site.inv("release")
 
     assert missing.returncode == 10
     assert "THE_TOKEN is not set" in missing.stderr
@@ -125,6 +126,28 @@ def test_a_secret_reaches_the_server_and_nothing_else(site: Site) -> None:
     assert value not in done.stdout + done.stderr
     kept = [file for file in (site.folder / ".selfdeploy").rglob("*") if file.is_file() and "trees" not in file.parts]
     assert not [file for file in kept if value.encode() in file.read_bytes()]
+
+    # No value is kept: what takes a secret that is named no longer is not started with another, or without it.
+    site.configure()
+    site.answer_as_another_revision()
+    failed = site.inv("release", "--to", "test", SF_AUTH_TOKEN="of-somebody-else")
+    history = site.inv("history", "-e", "test").stdout.splitlines()[0]
+    refused = site.inv("rollback", "-e", "test")
+    site.configure(**settings)
+    back = site.inv("rollback", "-e", "test", THE_TOKEN="renewed")
+    environment = site.inspect("test")["Config"]["Env"]
+    site.configure()
+    site.git("checkout", "--quiet", "--force", "-B", "main", good)
+    mended = site.inv("release")
+
+    assert failed.returncode == 52, failed.stderr
+    assert "secrets: no SF_AUTH_TOKEN" in failed.stderr
+    assert "not put back" in history
+    assert refused.returncode == 10
+    assert "no SF_AUTH_TOKEN" in refused.stderr
+    assert back.returncode == 0, back.stderr
+    assert "SF_AUTH_TOKEN=renewed" in environment
+    assert mended.returncode == 0, mended.stderr
 
 
 def test_rolling_back_brings_what_was_proven_before_and_again_goes_forward(site: Site) -> None:
@@ -151,6 +174,18 @@ def test_status_and_history_tell_what_is_and_what_was(site: Site) -> None:
     assert status.returncode == 0, status.stderr
     assert site.version("prod")["revision"] in status.stdout
     assert "proven" in history.stdout.splitlines()[0]
+
+
+def test_how_many_lines_of_the_log_is_asked_for_in_digits(site: Site) -> None:
+    told, refused = site.inv("logs", "-e", "test", "--tail", "1"), site.inv("logs", "-e", "test", "--tail", "abc")
+    flags = site.inv("logs", "--help")
+
+    assert (flags.returncode, "How many lines" in flags.stdout) == (0, True)
+    assert told.returncode == 0, told.stderr
+    assert len(told.stdout.splitlines()) <= 1
+    assert refused.returncode == 10
+    assert "--tail: 'abc' is no number" in refused.stderr
+    assert "Traceback" not in refused.stderr
 
 
 def test_what_was_taken_down_comes_back_with_the_next_release(site: Site) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from lab import children, engine, registry
 from lab.needed import need
-from lab.site import Site
+from lab.site import Site, call
 from lab.tokens import Login
 from selfdeploy import errors, provenance
 from selfdeploy.environments import engine as engines
@@ -66,6 +66,56 @@ def test_a_release_reaches_another_host_and_changes_nothing_there_the_second_tim
     assert len(before) == 2
     assert site.ids() == before
     assert site.version("prod")["revision"] == site.revision
+
+
+def test_docker_host_and_the_current_context_name_the_host_as_deploy_toml_does(
+    remote: tuple[engine.Engine, Site, registry.Registry],
+) -> None:
+    host, site, store = remote
+    file = site.folder / "deploy.toml"
+    text = file.read_text()
+    file.write_text(text.replace(f'engine = "{host.url}"', 'engine = ""'))
+    revision = site.commit("over DOCKER_HOST")
+    contexts = ("docker", "context")
+
+    # buildx fetches the base image's token itself, and trusts no certs.d
+    released = site.inv("release", DOCKER_HOST=host.url, SSL_CERT_FILE=str(store.ca))
+    call(*contexts, "create", "far", "--docker", f"host={host.url}", cwd=site.folder, env=site.environment)
+    named, nowhere = (site.inv("probe", "-e", "prod", DOCKER_CONTEXT=context) for context in ("far", "no-such"))
+    call(*contexts, "use", "far", cwd=site.folder, env=site.environment)
+    file.write_text(file.read_text().replace(site.repository, f"127.0.0.1:{children.free_port()}/sf"))
+    far = site.inv("release")
+    file.write_text(file.read_text().replace('engine = ""', 'engine = "unix:///var/run/docker.sock"'))
+    built_far = site.inv("registry.up")
+    call(*contexts, "use", "default", cwd=site.folder, env=site.environment)
+    file.write_text(text)
+
+    assert released.returncode == 0, released.stderr
+    assert site.version("prod")["revision"] == revision
+    assert named.returncode == 0, named.stderr
+    assert (far.returncode, built_far.returncode) == (10, 10), far.stderr + built_far.stderr
+    assert f"{host.url} is another host" in far.stderr
+    assert "choose an engine here" in built_far.stderr
+    assert nowhere.returncode == 40, nowhere.stderr
+    assert "no-such" in nowhere.stderr
+
+
+def test_a_release_goes_the_whole_way_through_a_registry_with_a_password(
+    new_site: Callable[..., Site], tmp_path: Path
+) -> None:
+    need(registry.MISSING)
+    (tmp_path / "none").mkdir()
+    with registry.Registry(login=LOGIN) as store:
+        (tmp_path / "config.json").write_text(f'{{"auths": {{"{store.name}": {{"auth": "{encoded(LOGIN)}"}}}}}}')
+        site = new_site(repository=f"{store.name}/sf", environment={"DOCKER_CONFIG": str(tmp_path)})
+
+        refused = site.inv("release", DOCKER_CONFIG=str(tmp_path / "none"))
+        done = site.inv("release")
+
+        assert refused.returncode == 31, refused.stderr
+        assert done.returncode == 0, done.stderr
+        assert [site.version(name)["revision"] for name in ("test", "prod")] == [site.revision] * 2
+        assert LOGIN.password not in done.stderr + done.stdout
 
 
 def test_prod_comes_up_and_proves_itself_after_the_checkout_is_gone_and_the_host_restarted(

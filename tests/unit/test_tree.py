@@ -215,3 +215,12 @@ def test_what_is_demanded_and_not_there_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(errors.SourceUnusable, match="'build': matches nothing"):
         tree.stage(export, tmp_path / "ship", include=["package.json", "build"])
+
+
+def test_a_folder_for_working_files_is_hidden_from_git_once(tmp_path: Path) -> None:
+    tree.hide(tmp_path / "one")
+    (tmp_path / ".gitignore").write_text("mine")
+    tree.hide(tmp_path)
+
+    assert (tmp_path / "one" / ".gitignore").read_text() == "*\n"
+    assert (tmp_path / ".gitignore").read_text() == "mine"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from selfdeploy import errors, process
 from selfdeploy.builders import record
+from selfdeploy.environments import engine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +33,11 @@ class Docker:
         """Return the digest of the image of ROOT, built and pushed to TO; the push's own answer says it.
 
         What buildx puts on record is, with the plain docker driver, the digest of the image's config.
+
+        Raises:
+            errors.ConfigInvalid: TO is on our loopback, and the engine on another host.
         """
+        engine.refuse_other_loopback(to)
         argv = ["docker", "buildx", "build", "--load", "--provenance=false", "--progress=plain"]
         argv += ["--file", str(self.dockerfile), "--tag", to, *([] if cached else ["--no-cache"])]
         for name, value in {**self.arguments, "SOURCE_DATE_EPOCH": str(epoch)}.items():

@@ -27,7 +27,9 @@ class Compose(Common):
 
     kind: Literal["compose"] = pydantic.Field(description="The runtime.")
     project: Name | None = pydantic.Field(None, description="The Compose project; `sf-` and the name when left out.")
-    engine: str = pydantic.Field("", description="The engine's address; DOCKER_HOST or the local one when empty.")
+    engine: str = pydantic.Field(
+        "", description="The engine's address; DOCKER_HOST, or the current docker context, when empty."
+    )
     bind: str = pydantic.Field("127.0.0.1", description="The address the port is published on.")
     port: Port = pydantic.Field(description="The port that is published.")
     url: str = pydantic.Field(

@@ -1,6 +1,7 @@
 """The Docker engine of an environment, through the docker command: this machine's or another's."""
 
 import contextlib
+import functools
 import ipaddress
 import json
 import os
@@ -12,7 +13,7 @@ from urllib.parse import urlsplit
 
 import python_on_whales
 
-from selfdeploy import errors, process
+from selfdeploy import errors, process, registry
 
 SILENT = ("Cannot connect to the Docker daemon", "error during connect", "failed to connect", "context deadline")
 """What the docker command says when the engine does not answer."""
@@ -20,10 +21,14 @@ SILENT = ("Cannot connect to the Docker daemon", "error during connect", "failed
 
 @dataclass(frozen=True, kw_only=True)
 class Engine:
-    """One engine; NAME is the environment it serves, HOST its address, empty for the caller's own."""
+    """One engine; NAME is the environment it serves, HOST its address, CONTEXT the docker context that has that.
+
+    A context is named rather than its address, for it may have certificates too.
+    """
 
     name: str
     host: str = ""
+    context: str = ""
 
     @property
     def is_remote(self) -> bool:
@@ -39,7 +44,8 @@ class Engine:
 
     def argv(self, *argv: str) -> list[str]:
         """Return the docker command line ARGV with the engine named in it."""
-        return ["docker", *(["--host", self.host] if self.host else []), *argv]
+        host = ["--host", self.host] if self.host else []
+        return ["docker", *(["--context", self.context] if self.context else host), *argv]
 
     def run(
         self,
@@ -85,9 +91,8 @@ class Engine:
 
     def client(self, seconds: float, **settings: Any) -> python_on_whales.DockerClient:  # noqa: ANN401 -- passed on
         """Return a python-on-whales client whose every call ends within SECONDS."""
-        return python_on_whales.DockerClient(
-            client_call=[*process.guard(seconds), "docker"], host=self.host or None, **settings
-        )
+        where = {"context": self.context} if self.context else {"host": self.host or None}
+        return python_on_whales.DockerClient(client_call=[*process.guard(seconds), "docker"], **where, **settings)
 
     def unreachable(self, why: str) -> errors.EngineUnreachable:
         """Return the error that says that the engine does not answer, and WHY."""
@@ -107,5 +112,41 @@ class Engine:
 
 
 def connect(name: str, host: str) -> Engine:
-    """Return the engine of the environment NAME: HOST, or else DOCKER_HOST, or else this machine's."""
-    return Engine(name=name, host=host or os.environ.get("DOCKER_HOST", ""))
+    """Return the engine of the environment NAME: HOST, or else DOCKER_HOST, or else the current docker context's.
+
+    Raises:
+        errors.EngineUnreachable: the current context cannot be read.
+    """
+    if address := host or os.environ.get("DOCKER_HOST", ""):
+        return Engine(name=name, host=address)
+    context, address = current()
+    return Engine(name=name, host=address, context=context)
+
+
+@functools.cache
+def current() -> tuple[str, str]:
+    """Return the name of the current docker context, and the address of its engine; asked once, and kept to.
+
+    Raises:
+        errors.EngineUnreachable: there is no such context, or it has no engine.
+    """
+    outcome = process.run(["docker", "context", "inspect"], timeout=20, check=False)
+    try:
+        told = json.loads(outcome.stdout)[0]
+        return str(told["Name"]), str(told["Endpoints"]["docker"]["Host"])
+    except (ValueError, LookupError, TypeError) as exc:
+        raise errors.EngineUnreachable(
+            f"the current docker context names no engine: {outcome.complaint}",
+            "docker context ls shows what there is",
+        ) from exc
+
+
+def refuse_other_loopback(repository: str) -> None:
+    """Raise `errors.ConfigInvalid` when REPOSITORY is on our loopback, and the caller's own engine on another host."""
+    own = connect("image", "")
+    if own.is_remote and registry.is_loopback(repository.partition("/")[0]):
+        raise errors.ConfigInvalid(
+            f"deploy.toml: image.repository: {repository} is on this host's loopback, and {own.host}, where the docker "
+            "command builds and pushes, is another host",
+            "set image.repository to a registry that both reach; or choose an engine here: docker context use default",
+        )
