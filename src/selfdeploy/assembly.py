@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from selfdeploy import (
+    builders,
     config,
     errors,
     gates,
@@ -209,7 +210,7 @@ class Assembly:
     def check(self, gated: gates.GatedTree, image: registry.Image) -> dict[str, list[str]]:
         """Return how the files of IMAGE differ from GATED's, by platform, as `inspection.check` finds them."""
         labels = inspection.labels(self.revision, gated.ship, gated.digest)
-        if self.project.image.base:
+        if self.project.image.base and builders.wants_base(self.project):
             labels[inspection.BASE] = self.project.image.base
         return inspection.check(self.store, image, labels, gated.ship, foreign=self.project.image.foreign)
 

@@ -91,7 +91,7 @@ class Images:
         Raises:
             errors.NotReproducible: it makes another one; the message names the first layer and file that differ.
         """
-        self.project.work.mkdir(exist_ok=True)
+        tree.hide(self.project.work)
         with tempfile.TemporaryDirectory(dir=self.project.work, prefix="again-") as scratch:
             root = Path(scratch, "image")
             shutil.copytree(gated.root, root, symlinks=True)
