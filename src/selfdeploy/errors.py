@@ -324,13 +324,13 @@ class DeploymentPaused(SelfdeployError):
 
 
 class ReplicaFailed(SelfdeployError):
-    """A replica does not start: its image, or what runs in it."""
+    """A replica does not come up: what runs in it ends, or is never ready."""
 
     exit_code = 77
 
 
 class ReplicaHeldUp(SelfdeployError):
-    """A replica is kept from starting: no node, volume, quota or setting for it."""
+    """A replica is kept from starting: the node gets no image, or there is no room, volume, quota or setting for it."""
 
     exit_code = 78
 

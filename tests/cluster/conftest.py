@@ -1,6 +1,7 @@
 import contextlib
 import fcntl
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +12,18 @@ from lab.cluster import Cluster
 from lab.cluster import site as sites
 from lab.cluster.site import Site
 from lab.site import Site as Plain
+
+
+@pytest.fixture(scope="module", autouse=True)
+def apart(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Keep a module that stops parts of the cluster (`EXCLUSIVE`) apart from all others, in whichever process."""
+    kind = fcntl.LOCK_EX if getattr(request.module, "EXCLUSIVE", False) else fcntl.LOCK_SH
+    folder = Path(tempfile.gettempdir())
+    with (folder / "cluster-faults.turn").open("a") as turn, (folder / "cluster-faults.lock").open("a") as held:
+        fcntl.flock(turn, fcntl.LOCK_EX)  # who waits for all others is not overtaken by them
+        fcntl.flock(held, kind)
+        fcntl.flock(turn, fcntl.LOCK_UN)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -65,8 +78,8 @@ def new_site(
 
 @pytest.fixture(scope="module")
 def site(new_site: Callable[..., Site]) -> Site:
-    """A site that has released its first revision to test and prod."""
-    made = new_site()
+    """A site that has released its first revision to test and prod, which have an Ingress."""
+    made = new_site(public=True)
     done = made.inv("release")
     assert done.returncode == 0, done.stderr
     return made

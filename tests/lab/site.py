@@ -200,19 +200,20 @@ port = {self.ports[1]}
 
     def never_be_ready(self) -> str:
         """Commit a server that is alive and never ready."""
-        return self._begin_server('process.env.SF_WEB_PROJECT_CWD = "/nowhere";', "never ready")
+        return self.begin_server('process.env.SF_WEB_PROJECT_CWD = "/nowhere";', "never ready")
 
     def end_when_there_is(self, file: str) -> str:
         """Commit a server that ends at once when there is FILE in its home."""
         test = f"require('node:fs').existsSync(`${{process.env.HOME}}/{file}`)"
-        return self._begin_server(f"if ({test}) process.exit(1);", f"ends when there is {file}")
+        return self.begin_server(f"if ({test}) process.exit(1);", f"ends when there is {file}")
 
     def be_slow(self, seconds: int) -> str:
         """Commit a server that takes SECONDS to start."""
         wait = f"Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, {seconds * 1000});"
-        return self._begin_server(wait, "slow")
+        return self.begin_server(wait, "slow")
 
-    def _begin_server(self, statement: str, message: str) -> str:
+    def begin_server(self, statement: str, message: str) -> str:
+        """Commit a server that does STATEMENT before all else."""
         name = Path("scripts", "server.cjs")
         original = (ROOT / "examples" / "sf" / name).read_text()
         (self.folder / "sf" / name).write_text(f"{statement}\n{original}")

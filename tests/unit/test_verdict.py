@@ -99,8 +99,8 @@ def test_an_old_pod_that_serves_no_more_is_not_waited_for() -> None:
 @pytest.mark.parametrize(
     ("reason", "ours"),
     [
-        ("ErrImagePull", True),
-        ("ImagePullBackOff", True),
+        ("ErrImagePull", False),
+        ("ImagePullBackOff", False),
         ("CrashLoopBackOff", True),
         ("CreateContainerConfigError", False),
         ("CreateContainerError", False),

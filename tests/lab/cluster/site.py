@@ -1,6 +1,7 @@
 """A project that releases a copy of the bundled application to two namespaces of a real cluster."""
 
 import contextlib
+import datetime
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from typing import Any
 
 import requests
 
-from lab import site
+from lab import children, site
 from lab.cluster import Cluster
 
 CLAIMS = ("sf-home", "sf-workspace")
@@ -17,11 +18,12 @@ CLAIMS = ("sf-home", "sf-workspace")
 
 @dataclass(frozen=True, kw_only=True)
 class Site(site.Site):
-    """A project folder whose environments `test` and `prod` are namespaces of CLUSTER."""
+    """A project folder whose environments `test` and `prod` are namespaces of CLUSTER; PUBLIC ones have an Ingress."""
 
     cluster: Cluster
     namespaces: tuple[str, str]
     kubeconfig: Path = Path()
+    public: bool = False
     environment: dict[str, str] = field(default_factory=dict)
 
     def configure(
@@ -49,7 +51,7 @@ kubeconfig = {json.dumps(str(self.kubeconfig))}
 kubectl = {json.dumps(self.cluster.command)}
 namespace = "{self.namespace(name)}"
 storage = {{home = {volume}, workspace = {volume}}}
-ingress = {{host = "{self.host(name)}"}}
+{f'ingress = {{host = "{self.host(name)}"}}' if self.public else ""}
 resources = {{requests = {{cpu = "10m", memory = "64Mi"}}}}
 deadline = 90
 drain = 1
@@ -78,7 +80,13 @@ drain = 1
         return {pod["metadata"]["uid"]: pod for pod in listed if "deletionTimestamp" not in pod["metadata"]}
 
     def version(self, environment: str) -> dict[str, str]:
-        """Return what the server of ENVIRONMENT says it is, through the Ingress."""
+        """Return what the server of ENVIRONMENT says it is: one that its Service leads to."""
+        path = f"/api/v1/namespaces/{self.namespace(environment)}/services/sf:http/proxy/api/version"
+        told: dict[str, str] = json.loads(self.cluster.kubectl("get", f"--raw={path}"))
+        return told
+
+    def public_version(self, environment: str) -> dict[str, str]:
+        """Return what the server of ENVIRONMENT says it is, through its Ingress."""
         url = f"http://{self.cluster.ingress}/api/version"
         told: dict[str, str] = requests.get(url, headers={"Host": self.host(environment)}, timeout=5).json()
         return told
@@ -87,6 +95,26 @@ drain = 1
         """Return the record of the environment NAME."""
         told: dict[str, Any] = json.loads(self.get(name, "configmap", "sf-record")["data"]["record.json"])
         return told
+
+    def attempt(self, name: str) -> dict[str, Any]:
+        """Return the last attempt on the environment NAME, as its record has it."""
+        told: dict[str, Any] = self.record(name)["attempts"][0]
+        return told
+
+    def seconds(self, name: str) -> float:
+        """Return how long the last attempt on the environment NAME took."""
+        told = self.attempt(name)
+        began, ended = (datetime.datetime.fromisoformat(told[when]) for when in ("began", "ended"))
+        return (ended - began).total_seconds()
+
+    def template(self, old: str, new: str) -> None:
+        """Have the project's own template of the Deployment, with NEW where the one that comes with us has OLD."""
+        path = Path("templates", "kubernetes", "deployment.yml.j2")
+        text = (site.ROOT / path).read_text()
+        if old not in text:
+            raise children.LabError(f"{path}: no {old!r} in it")
+        (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (self.folder / path).write_text(text.replace(old, new))
 
     def close(self) -> None:
         """Do nothing: what the site made goes with its namespaces."""

@@ -5,16 +5,18 @@ import http.client
 import json
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
+from selfdeploy import errors
 from selfdeploy.environments.kubernetes import refusal
 from selfdeploy.environments.kubernetes.kubectl import Kubectl
 
 Object = dict[str, Any]
+Given = TypeVar("Given")
 
 LIMIT = 64 << 20
 """Bytes of an answer of the API server that are read at most."""
@@ -23,6 +25,9 @@ JSON = "application/json"
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 NOT_FOUND, CONFLICT, GONE = 404, 409, 410
+
+AGAIN = 0.3
+"""Seconds until a server that did not answer is asked again."""
 
 
 class Local(http.client.HTTPConnection):
@@ -157,16 +162,27 @@ class Api:
             connection.close()
             raise
 
-    def text(self, path: str, **query: str) -> str:
-        """Return what PATH answers, as it is. Raises what `call` does."""
+    def text(self, path: str, *, timeout: float, **query: str) -> str:
+        """Return what PATH answers within TIMEOUT seconds, as it is. Raises what `call` does."""
         try:
-            code, told = self.fetch("GET", path, query=query)
+            code, told = self.fetch("GET", path, query=query, timeout=timeout)
         except (OSError, http.client.HTTPException) as exc:
             raise refusal.unreachable(self.kubectl.name, str(exc) or type(exc).__name__) from exc
         if code < http.client.BAD_REQUEST:
             return told.decode(errors="replace")
         reply = _read(code, told)
         raise refusal.explain(self.kubectl.name, self.kubectl.namespace, code, reply.object, reply.text)
+
+    def insist(self, ask: Callable[[], Given], seconds: float) -> Given:
+        """Return what ASK does; when nobody answers, again and again for SECONDS."""
+        ends = time.monotonic() + seconds
+        while True:
+            try:
+                return ask()
+            except errors.ClusterUnreachable:
+                if time.monotonic() > ends:
+                    raise
+            time.sleep(AGAIN)
 
     def get(self, version: str, kind: str, name: str) -> Object | None:
         """Return the object; None where there is none."""

@@ -222,7 +222,13 @@ class Kubernetes:
         return self.api.list("discovery.k8s.io/v1", "endpointslices", labelSelector=label)[0]
 
     def ask(self, manifest: Manifest) -> Round:
-        """Ask every pod and the Service through the API server, and the public way, once."""
+        """Ask every pod and the Service through the API server, and the public way, once.
+
+        An API server that goes away in between is waited for, for as long as a server that does not answer is.
+        """
+        return self.api.insist(lambda: self._ask(manifest), self.project.probes.deadline)
+
+    def _ask(self, manifest: Manifest) -> Round:
         before = self.replicas()
         names = [replica.name for replica in before if replica.state == "running"]
         url, timeout = self.settings.public_url, self.project.probes.timeout

@@ -48,11 +48,17 @@ class LeaseLock:
             raise errors.LockLost(f"{self._api.name}: {self._lost}", "run the command again")
 
     def check(self) -> None:
-        """Raise `errors.LockLost` when it is no longer held; the cluster itself is asked, by a renewal."""
+        """Raise `errors.LockLost` when it is no longer held; the cluster itself is asked, by a renewal.
+
+        A server that does not answer gives the Lease to nobody else, and is asked again for a while.
+        """
+        self._api.insist(self._renew, DURATION)
+        self.refuse_lost()
+
+    def _renew(self) -> None:
         self.refuse_lost()
         with self._mutex:
             self._write({"renewTime": _now()})
-        self.refuse_lost()
 
     def _write(self, changes: Mapping[str, Any]) -> None:
         """Have the Lease say CHANGES, unless somebody else has written it since we did."""
@@ -72,7 +78,7 @@ class LeaseLock:
         """Renew it until STOP; an API server that does not answer is asked again, and nobody else gets it meanwhile."""
         while not stop.wait(RENEWAL) and not self._lost:
             with contextlib.suppress(errors.SelfdeployError):
-                self.check()
+                self._renew()
 
     def release(self) -> None:
         """Let go of it, so that the next one need not wait."""

@@ -7,10 +7,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from selfdeploy import errors
-from selfdeploy.environments.kubernetes.api import Api, Object, Stream
-
-AGAIN = 0.3
-"""Seconds until a server that did not answer is asked again."""
+from selfdeploy.environments.kubernetes.api import AGAIN, Api, Object, Stream
 
 RECOVERY = 5.0
 """Seconds after an outage in which a refusal may come from a server that is not all there yet."""

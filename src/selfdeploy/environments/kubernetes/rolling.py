@@ -149,7 +149,7 @@ def read_log(api: Api, pod: str, container: str, lines: int, *, previous: bool =
         "previous": str(previous).lower(),
         "limitBytes": "1000000",
     }
-    return api.text(api.path("v1", "pods", pod, "log"), **query)
+    return api.text(api.path("v1", "pods", pod, "log"), timeout=10, **query)
 
 
 def tell(api: Api, pod: Object, lines: int) -> Iterator[str]:

@@ -183,7 +183,8 @@ def _of_containers(pod: Object) -> Iterator[Trouble]:
         waiting = (one.get("state") or {}).get("waiting") or {}
         reason, message = str(waiting.get("reason", "")), str(waiting.get("message", ""))
         if reason in IMAGE:
-            yield Trouble(about=about, reason=reason, message=message, patience=IMAGE[reason], ours=True)
+            # The registry had it a moment ago, for us: it is the node that does not get it.
+            yield Trouble(about=about, reason=reason, message=message, patience=IMAGE[reason])
         elif reason in PROCESS:
             ended = (one.get("lastState") or {}).get("terminated") or {}
             told = f"exit code {ended['exitCode']} ({ended.get('reason', '?')})" if "exitCode" in ended else message

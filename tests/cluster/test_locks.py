@@ -1,0 +1,85 @@
+"""Two releases at once, and one whose process was killed."""
+
+import json
+import signal
+from collections.abc import Callable
+
+import pytest
+
+from lab import children
+from lab.cluster.site import Site
+
+
+@pytest.fixture(scope="module")
+def site(new_site: Callable[..., Site]) -> Site:
+    """A site whose first revision runs in test."""
+    made = new_site()
+    done = made.inv("release", "--to", "test", FORGEJO_RUN_ID="1", FORGEJO_SERVER_URL="https://forge.example")
+    assert done.returncode == 0, done.stderr
+    return made
+
+
+def holder(site: Site) -> str:
+    return str(site.get("test", "lease", "sf-lock")["spec"].get("holderIdentity") or "")
+
+
+def test_the_second_of_two_at_once_is_refused_with_the_first_one_s_name(site: Site) -> None:
+    site.be_slow(8)
+    first = site.start("release", "--to", "test")
+    children.wait_until(lambda: bool(holder(site)), "the lock is held", seconds=120)
+
+    second = site.inv("rollback", "-e", "test")
+    told = site.inv("status")
+
+    assert second.returncode == 43, second.stderr
+    assert "held by " in second.stderr
+    assert " since 20" in second.stderr
+    assert "locked   by " in told.stdout
+    assert first.process.wait(120) == 0, first.progress
+    assert holder(site) == ""
+
+
+def test_a_killed_holder_s_lock_is_taken_over_and_its_release_finished(site: Site) -> None:
+    revision = site.commit("to be killed")
+    first = site.start("release", "--to", "test")
+    children.wait_until(lambda: site.attempt("test")["revision"] == revision, "it is under way", seconds=120)
+    first.end(signal.SIGKILL)
+    dead = holder(site)
+
+    again = site.inv("release", "--to", "test", "--wait")
+
+    assert dead
+    assert again.returncode == 0, again.stderr
+    assert "took over the lock of " in again.stderr
+    assert site.version("test")["revision"] == revision
+    assert site.get("test", "lease", "sf-lock")["spec"]["leaseTransitions"] > 1
+    assert holder(site) == ""
+
+
+def test_a_holder_that_has_lost_its_lock_changes_nothing_more(site: Site) -> None:
+    before = site.version("test")["revision"]
+    site.be_slow(3)
+    first = site.start("release", "--to", "test")
+    children.wait_until(lambda: bool(holder(site)), "the lock is held", seconds=120)
+
+    site.kubectl(
+        "test", "patch", "lease", "sf-lock", "--type=merge", "--patch", '{"spec": {"holderIdentity": "thief"}}'
+    )
+    code = first.process.wait(120)
+
+    assert code == 44, first.progress
+    assert "thief" in first.progress
+    assert site.record("test")["proven"][0]["revision"] == before
+    site.kubectl("test", "delete", "lease", "sf-lock")
+    assert site.inv("release", "--to", "test").returncode == 0
+
+
+def test_the_run_is_told_by_the_deployment_and_by_no_pod(site: Site) -> None:
+    deployment = site.get("test", "deployment", "sf")
+    pods = {*site.pods("test")}
+
+    again = site.inv("release", "--to", "test", FORGEJO_RUN_ID="2", FORGEJO_SERVER_URL="https://forge.example")
+
+    assert again.returncode == 0, again.stderr
+    assert {*site.pods("test")} == pods
+    assert "dev.selfdeploy/run" not in json.dumps(deployment["spec"])
