@@ -45,7 +45,7 @@ def test_another_manager_s_image_is_not_forced(site: Site) -> None:
 
     assert "rival has set .spec.template.spec.containers" in planned.stdout
     assert done.returncode == 74
-    assert 'deployments sf: rival has set .spec.template.spec.containers[name="server"].image' in done.stderr
+    assert 'deployment/sf: rival has set .spec.template.spec.containers[name="server"].image' in done.stderr
     assert same.returncode == 0, same.stderr
     assert "rival has set" in fought.stderr
     site.kubectl("test", "delete", "deployment", "sf")

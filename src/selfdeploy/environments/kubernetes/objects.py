@@ -146,7 +146,7 @@ class Objects:
         if reply.code != CONFLICT:
             return reply.object
         if refusal.managers(reply.object):
-            raise refusal.conflict(self.api.name, reply.object)
+            raise refusal.conflict(self.api.name, describe(body), reply.object)
         return None
 
     def changes(self, wanted: Sequence[Object]) -> list[Change]:

@@ -35,7 +35,7 @@ def explain(name: str, namespace: str, code: int, told: Mapping[str, Any], text:
     elif code == NOT_FOUND and details.get("kind") == "namespaces":
         error = _missing(name, namespace, "does not exist")
     elif managers(told):
-        error = conflict(name, told)
+        error = conflict(name, describe(details), told)
     elif code == TOO_MANY_REQUESTS or code >= INTERNAL_SERVER_ERROR:
         error = unreachable(name, message)
     else:
@@ -91,11 +91,11 @@ def managers(told: Mapping[str, Any]) -> dict[str, list[str]]:
     return found
 
 
-def conflict(name: str, told: Mapping[str, Any]) -> errors.FieldConflict:
-    """Return the error for a Status that names other managers, who set other values than ours."""
+def conflict(name: str, about: str, told: Mapping[str, Any]) -> errors.FieldConflict:
+    """Return the error for a Status that names other managers, who set other values ABOUT an object than ours."""
     owned = [f"{owner} has set {', '.join(fields)}" for owner, fields in managers(told).items()]
     return errors.FieldConflict(
-        f"{name}: {describe(told.get('details') or {})}: {'; '.join(owned)}",
+        f"{name}: {about}: {'; '.join(owned)}",
         "have it let go of that, or apply what `inv render` writes yourself: kubectl apply --server-side "
         "--field-manager=selfdeploy --force-conflicts; nothing was forced here",
     )
