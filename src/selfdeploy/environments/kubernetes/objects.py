@@ -193,6 +193,16 @@ def _generation(thing: Object) -> tuple[object, ...]:
     return metadata["uid"], metadata.get("generation", metadata["resourceVersion"])
 
 
+class _ForPeople(yaml.SafeDumper):
+    """Writes a text of several lines as such: a manifest within an object is read and compared line by line."""
+
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style="|" if "\n" in data else None)
+
+
+_ForPeople.add_representer(str, _ForPeople.represent_str)
+
+
 def _told(thing: Object | None) -> str:
     """Return what THING is to be, as YAML: without its state, and what the server writes into it."""
     if thing is None:
@@ -200,4 +210,4 @@ def _told(thing: Object | None) -> str:
     metadata = {key: value for key, value in thing["metadata"].items() if key not in VOLATILE}
     notes = {key: value for key, value in (metadata.pop("annotations", None) or {}).items() if key != RUN}
     told = {key: value for key, value in thing.items() if key != "status"}
-    return yaml.safe_dump({**told, "metadata": {**metadata, **({"annotations": notes} if notes else {})}})
+    return yaml.dump({**told, "metadata": {**metadata, **({"annotations": notes} if notes else {})}}, Dumper=_ForPeople)
