@@ -29,8 +29,11 @@ def write(folder: Path, content: Mapping[str, bytes]) -> None:
 
     Raises:
         errors.FolderForeign: it holds what this did not write.
+        errors.FileUnusable: it is the one that we stand in, or above it, and so cannot be replaced.
     """
     place = folder.resolve()
+    if Path.cwd().is_relative_to(place):
+        raise errors.FileUnusable(f"{place}: it would be replaced, and you stand in it", "name another folder")
     if foreign := _foreign(place):
         raise errors.FolderForeign(
             "\n".join(f"{path}: not written by inv render, or changed since" for path in foreign),

@@ -101,6 +101,16 @@ def test_a_folder_in_it_is_foreign(folder: Path) -> None:
         bundle.write(folder, the_files())
 
 
+def test_the_folder_one_stands_in_is_not_taken_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    for folder in (Path(), Path(".."), tmp_path):
+        with pytest.raises(errors.FileUnusable):
+            bundle.write(folder, the_files())
+
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_cannot_be_written_whole_leaves_what_was_there(folder: Path) -> None:
     bundle.write(folder, the_files())
 
