@@ -27,6 +27,7 @@ from selfdeploy import (
     witness,
 )
 from selfdeploy.environments import containers, lock, queue, record
+from selfdeploy.environments.kubernetes import asking, lease, refusal, shape, verdict
 from selfdeploy.registry import artifact, credentials, tokens
 
 SECRET = "hunter2-and-then-some"  # noqa: S105 -- of nobody
@@ -251,6 +252,78 @@ def test_what_docker_inspects_is_taken_or_refused(told: bytes) -> None:
             container.replica(frozenset())
             lock.describe(container)
             assert all(isinstance(port, int) for _, port in container.published)
+
+    ends_well(use)
+
+
+METADATA = {
+    "name": "sf",
+    "uid": "u",
+    "resourceVersion": "7",
+    "generation": 2,
+    "annotations": {verdict.REVISION: "1", "dev.selfdeploy/who": "w"},
+    "ownerReferences": [{"uid": "u", "controller": True}],
+}
+CONDITION = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "m"}
+WAITING = {"waiting": {"reason": "ImagePullBackOff", "message": "m"}}
+STATUS = {"name": "server", "imageID": f"r@{INDEX}", "restartCount": 1, "state": WAITING, "lastState": WAITING}
+OBJECTS: dict[str, dict[str, Any]] = {
+    "deployments": {
+        "metadata": METADATA,
+        "spec": {"replicas": 1},
+        "status": {"observedGeneration": 2, "replicas": 1, "updatedReplicas": 1, "conditions": [CONDITION]},
+    },
+    "replicasets": {
+        "metadata": METADATA,
+        "spec": {"template": {"spec": {"volumes": [{"name": "m", "configMap": {"name": "c"}}]}}},
+    },
+    "pods": {
+        "metadata": METADATA,
+        "status": {"phase": "Pending", "conditions": [CONDITION], "containerStatuses": [STATUS]},
+    },
+    "endpointslices": {
+        "metadata": METADATA,
+        "endpoints": [{"conditions": {"ready": True, "serving": True}, "targetRef": {"uid": "u"}}],
+    },
+    "events": {"metadata": METADATA, "involvedObject": {"uid": "u"}, "reason": "FailedMount", "message": "m"},
+    "leases": {"metadata": METADATA, "spec": {"holderIdentity": "h", "acquireTime": "t"}},
+}
+
+
+@fuzzed
+@given(st.sampled_from(sorted(OBJECTS)), st.data())
+def test_what_a_cluster_answers_is_taken_or_refused(kind: str, drawn: st.DataObject) -> None:
+    def use() -> None:
+        told = shape.check("test", kind, drawn.draw(changed(OBJECTS[kind]) | VALUE))
+        if kind == "leases":
+            lease.describe(told)
+            return
+        have = {**OBJECTS, kind: told}
+        state = verdict.State(
+            deployment=have["deployments"],
+            sets=[have["replicasets"]],
+            pods=[have["pods"]],
+            slices=[have["endpointslices"]],
+            events=[have["events"]],
+        )
+        verdict.missing(state, [INDEX])
+        [str(trouble) for trouble in verdict.troubles(state)]
+        asking.replicas(state.deployment, state.pods, state.slices)
+
+    for name, whole in OBJECTS.items():
+        shape.check("test", name, whole)
+    ends_well(use)
+
+
+@fuzzed
+@given(st.integers(200, 599), data({"kind": "Status", "message": "m", "details": {"kind": "pods", "causes": [{}]}}))
+def test_a_refusal_of_a_cluster_is_explained(code: int, told: bytes) -> None:
+    def use() -> None:
+        try:
+            value = json.loads(told)
+        except (ValueError, RecursionError):
+            value = {}
+        raise refusal.explain("test", "ns", code, value if isinstance(value, dict) else {}, told.decode("latin-1"))
 
     ends_well(use)
 

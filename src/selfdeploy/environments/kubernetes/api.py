@@ -5,14 +5,14 @@ import http.client
 import json
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
 from selfdeploy import errors
-from selfdeploy.environments.kubernetes import refusal
+from selfdeploy.environments.kubernetes import refusal, shape
 from selfdeploy.environments.kubernetes.kubectl import Kubectl
 
 Object = dict[str, Any]
@@ -187,12 +187,15 @@ class Api:
     def get(self, version: str, kind: str, name: str) -> Object | None:
         """Return the object; None where there is none."""
         reply = self.call("GET", self.path(version, kind, name), accept=(NOT_FOUND,))
-        return None if reply.code == NOT_FOUND else reply.object
+        return None if reply.code == NOT_FOUND else shape.check(self.name, kind, reply.object)
 
     def list(self, version: str, kind: str, **query: str) -> tuple[list[Object], str]:
         """Return the objects that QUERY (`labelSelector`, `fieldSelector`) selects, and the version of the list."""
         told = self.call("GET", self.path(version, kind), query=query).object
-        return list(told.get("items") or ()), str(told.get("metadata", {}).get("resourceVersion", ""))
+        items, metadata = told.get("items") or (), told.get("metadata") or {}
+        if not isinstance(items, Sequence) or not isinstance(metadata, dict):
+            raise refusal.unreachable(self.name, f"what it answers is no list of {kind}")
+        return [shape.check(self.name, kind, one) for one in items], str(metadata.get("resourceVersion", ""))
 
     def watch(self, version: str, kind: str, since: str, **query: str) -> Stream | None:
         """Return what happens to the objects that QUERY selects after the version SINCE of their list.

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from selfdeploy import errors
+from selfdeploy.environments.kubernetes import shape
 from selfdeploy.environments.kubernetes.api import AGAIN, Api, Object, Stream
 
 RECOVERY = 5.0
@@ -126,12 +127,12 @@ class Mirror:
                 stream.close()
         self._note(query, None)
         for event in stream:
-            thing = event.get("object") or {}
-            if event.get("type") == "ERROR":
+            what, thing = (event.get("type"), event.get("object")) if isinstance(event, dict) else ("ERROR", None)
+            if what == "ERROR" or not isinstance(thing, dict):
                 return ""
-            version = str(thing.get("metadata", {}).get("resourceVersion", version))
-            if event.get("type") != "BOOKMARK":
-                self._take(query.kind, event["type"], thing)
+            version = str((thing.get("metadata") or {}).get("resourceVersion", version))
+            if what != "BOOKMARK":
+                self._take(query.kind, str(what), shape.check(self._api.name, query.kind, thing))
         return version
 
     def _take(self, kind: str, what: str, thing: Object) -> None:

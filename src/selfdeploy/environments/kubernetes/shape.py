@@ -1,0 +1,189 @@
+"""What is read of the API server's objects, by kind: they have that shape, whatever answered, or are refused."""
+
+from typing import Annotated, Any
+
+import pydantic
+from pydantic.alias_generators import to_camel
+
+from selfdeploy import errors
+from selfdeploy.environments.kubernetes import refusal
+
+Number = Annotated[str, pydantic.Field(pattern=r"^[0-9]{1,30}$")]
+
+
+class _Part(pydantic.BaseModel):
+    """What others write: strict in the keys that are read, indifferent to all others."""
+
+    model_config = pydantic.ConfigDict(frozen=True, strict=True, alias_generator=to_camel, populate_by_name=True)
+
+
+class _Owner(_Part):
+    uid: str
+    controller: bool | None = None
+
+
+class _Metadata(_Part):
+    name: str
+    uid: str
+    resource_version: Number
+    generation: int = 0
+    creation_timestamp: str | None = None
+    deletion_timestamp: str | None = None
+    labels: dict[str, str] | None = None
+    annotations: dict[str, str] | None = None
+    owner_references: list[_Owner] | None = None
+
+
+class _Object(_Part):
+    metadata: _Metadata
+
+
+class _Condition(_Part):
+    type: str
+    status: str
+    reason: str = ""
+    message: str = ""
+
+
+class _Why(_Part):
+    reason: str = ""
+    message: str = ""
+    exit_code: int = 0
+
+
+class _State(_Part):
+    waiting: _Why | None = None
+    terminated: _Why | None = None
+    running: dict[str, Any] | None = None
+
+
+class _Container(_Part):
+    name: str
+    image_id: str = pydantic.Field("", alias="imageID")
+    restart_count: int = 0
+    state: _State | None = None
+    last_state: _State | None = None
+
+
+class _PodStatus(_Part):
+    phase: str = ""
+    conditions: list[_Condition] | None = None
+    container_statuses: list[_Container] | None = None
+    init_container_statuses: list[_Container] | None = None
+
+
+class _Pod(_Object):
+    status: _PodStatus
+
+
+class _DeploymentSpec(_Part):
+    replicas: int
+    paused: bool | None = None
+
+
+class _DeploymentStatus(_Part):
+    observed_generation: int = 0
+    replicas: int = 0
+    updated_replicas: int = 0
+    ready_replicas: int = 0
+    available_replicas: int = 0
+    conditions: list[_Condition] | None = None
+
+
+class _Deployment(_Object):
+    spec: _DeploymentSpec
+    status: _DeploymentStatus = _DeploymentStatus()
+
+
+class _ConfigMapVolume(_Part):
+    name: str
+
+
+class _Volume(_Part):
+    name: str
+    config_map: _ConfigMapVolume | None = None
+
+
+class _PodSpec(_Part):
+    volumes: list[_Volume] | None = None
+
+
+class _Template(_Part):
+    spec: _PodSpec
+
+
+class _SetSpec(_Part):
+    template: _Template
+
+
+class _ReplicaSet(_Object):
+    spec: _SetSpec
+
+
+class _Uid(_Part):
+    uid: str = ""
+
+
+class _Conditions(_Part):
+    ready: bool | None = None
+    serving: bool | None = None
+
+
+class _Endpoint(_Part):
+    conditions: _Conditions | None = None
+    target_ref: _Uid | None = None
+
+
+class _Slice(_Object):
+    endpoints: list[_Endpoint] | None = None
+
+
+class _Event(_Object):
+    involved_object: _Uid | None = None
+    reason: str = ""
+    message: str | None = None
+
+
+class _LeaseSpec(_Part):
+    holder_identity: str | None = None
+    acquire_time: str | None = None
+
+
+class _Lease(_Object):
+    spec: _LeaseSpec
+
+
+class _ConfigMap(_Object):
+    data: dict[str, str] | None = None
+
+
+KINDS: dict[str, type[_Object]] = {
+    "configmaps": _ConfigMap,
+    "deployments": _Deployment,
+    "endpointslices": _Slice,
+    "events": _Event,
+    "leases": _Lease,
+    "pods": _Pod,
+    "replicasets": _ReplicaSet,
+}
+
+
+def check(name: str, kind: str, told: object) -> dict[str, Any]:
+    """Return TOLD, which the cluster of the environment NAME answered, when it is an object of KIND (plural).
+
+    Raises:
+        errors.ClusterUnreachable: it has another shape: what answered is no Kubernetes, or not all of it.
+    """
+    try:
+        KINDS.get(kind, _Object).model_validate(told)
+    except pydantic.ValidationError as exc:
+        raise _wrong(name, kind, exc) from exc
+    if not isinstance(told, dict):
+        raise refusal.unreachable(name, f"what it answers is none of {kind}")
+    return told
+
+
+def _wrong(name: str, kind: str, exc: pydantic.ValidationError) -> errors.ClusterUnreachable:
+    first = exc.errors(include_url=False, include_input=False)[0]
+    place = ".".join(map(str, first["loc"]))
+    return refusal.unreachable(name, f"what it answers is none of {kind}: {place}: {first['msg']}")
