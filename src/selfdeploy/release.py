@@ -102,10 +102,10 @@ class Releasing:
         )
         return [clean, *lines]
 
-    def preflight(self, names: Sequence[str], *, building: bool = True) -> None:
+    def preflight(self, names: Sequence[str], *, fresh: bool, foreign: str) -> None:
         """Raise what would keep a release to the environments NAMES from ending, before minutes are spent on it.
 
-        Unless it is BUILDING an image, or has to because there is no release yet, the builder is not asked.
+        The builder is asked only when there is something to build: FRESH, or neither FOREIGN nor a release on record.
         """
         source.refuse_dirty(self.assembly.revision)
         fitness.refuse_full(self.project.root)
@@ -115,7 +115,7 @@ class Releasing:
             self.queue.refuse_held(environment)
         self.ready_registry()
         self.assembly.store.may_push()
-        if building:
+        if fresh or not (foreign or self.assembly.recorded_here()):
             self.assembly.images.builder().refuse_unready()
 
     def ready_registry(self) -> None:
@@ -182,7 +182,7 @@ class Releasing:
         """Release HEAD to every environment up to TO, or to all; do only what reality lacks."""
         names = self.names(to)
         with self.console.stage("preflight"):
-            self.preflight(names, building=fresh or not (foreign or self.assembly.recorded_here()))
+            self.preflight(names, fresh=fresh, foreign=foreign)
         release = self.assemble(fresh=fresh, foreign=foreign)
         self._settle(names, release, older=older)
         return release

@@ -33,7 +33,14 @@ def pod(
 ) -> Object:
     told = {"name": "server", "imageID": f"host/sf@{digest}", "state": {"running": {}}, **(container or {})}
     gone = {"deletionTimestamp": "2026-01-01T00:00:00Z"} if leaving else {}
-    return {"metadata": owned(uid, owner, **gone), "status": {"phase": "Running", "containerStatuses": [told]}}
+    ready = [{"type": "Ready", "status": "True"}]
+    status = {"phase": "Running", "conditions": ready, "containerStatuses": [told]}
+    return {"metadata": owned(uid, owner, **gone), "status": status}
+
+
+def unready(uid: str) -> Object:
+    found = pod(uid)
+    return {**found, "status": {**found["status"], "conditions": [{"type": "Ready", "status": "False"}]}}
 
 
 def endpoints(**pods: Object) -> Object:
@@ -71,10 +78,11 @@ def test_it_is_done_when_everything_of_it_is() -> None:
     [
         ({"deployment": deployment(observedGeneration=1)}, "has not seen it"),
         ({"sets": [replica_set("old", 1)]}, "has not seen it"),
-        ({"deployment": deployment(updatedReplicas=1)}, "updated: 1 of 2"),
-        ({"deployment": deployment(replicas=3)}, "replicas: 3 of 2"),
-        ({"deployment": deployment(readyReplicas=0)}, "ready: 0 of 2"),
-        ({"deployment": deployment(availableReplicas=1)}, "available: 1 of 2"),
+        ({"deployment": deployment(updatedReplicas=1)}, "1 of 2 replicas are updated"),
+        ({"deployment": deployment(replicas=3)}, "1 replicas are of an older release"),
+        ({"deployment": deployment(readyReplicas=0)}, "0 of 2 replicas are ready"),
+        ({"deployment": deployment(availableReplicas=1)}, "1 of 2 replicas are available"),
+        ({"pods": [pod("one"), unready("two")]}, "pod/two is not ready"),
         ({"pods": [pod("one")]}, "1 of 2 pods"),
         ({"pods": [pod("one"), pod("two", "old")]}, "1 of 2 pods"),
         ({"pods": [pod("one"), pod("two", leaving=True)]}, "1 of 2 pods"),

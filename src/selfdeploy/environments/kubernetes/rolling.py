@@ -114,7 +114,7 @@ class Rollout:
         if unseen:
             return errors.ClusterUnreachable(f"{unseen}; {self.deadline:g} s were not enough", "run the command again")
         pods = verdict.current(state) if state else []
-        waiting = next((pod for pod in pods if not _is_ready(pod)), None)
+        waiting = next((pod for pod in pods if not verdict.is_ready(pod)), None)
         # What has come up and is not ready is the release's own fault; what has not come up at all, hardly.
         started = waiting is not None and any(map(verdict.is_running, verdict.containers(waiting)))
         kind = errors.ReplicaFailed if started else errors.ReplicaHeldUp
@@ -183,8 +183,3 @@ def paused(name: str, deployment: Object) -> errors.DeploymentPaused:
         f"{name}: deployment/{metadata['name']} is paused by {meddler(deployment)}: nothing rolls",
         f"kubectl --namespace {metadata['namespace']} rollout resume deployment/{metadata['name']}",
     )
-
-
-def _is_ready(pod: Object) -> bool:
-    conditions = pod["status"].get("conditions") or ()
-    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)

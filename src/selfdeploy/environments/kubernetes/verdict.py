@@ -103,6 +103,12 @@ def containers(pod: Object) -> list[Object]:
     return [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
 
 
+def is_ready(pod: Object) -> bool:
+    """Say whether POD is ready for requests, as its node sees it."""
+    conditions = pod["status"].get("conditions") or ()
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+
+
 def is_running(container: Object) -> bool:
     """Say whether CONTAINER, as a pod's status tells of it, runs."""
     return "running" in (container.get("state") or {})
@@ -132,30 +138,37 @@ def reached(slices: Sequence[Object]) -> dict[str, bool]:
 
 def missing(state: State, images: Collection[str]) -> str:
     """Return what a rollout to IMAGES still waits for, in a few words; empty when it is done."""
-    status, wanted = state.deployment.get("status", {}), state.deployment["spec"]["replicas"]
-    present = newest(state)
-    if present is None:
+    if newest(state) is None:
         return "the Deployment's controller has not seen it yet"
-    for told in ("updatedReplicas", "replicas", "readyReplicas", "availableReplicas"):
-        if status.get(told, 0) != wanted:
-            return f"{told.removesuffix('Replicas')}: {status.get(told, 0)} of {wanted} replicas"
-    pods = current(state)
+    return next(_missing(state, images), "")
+
+
+def _missing(state: State, images: Collection[str]) -> Iterator[str]:
+    status, wanted, pods = state.deployment.get("status", {}), state.deployment["spec"]["replicas"], current(state)
+    for pod in pods:
+        if not is_ready(pod):
+            yield f"pod/{pod['metadata']['name']} is not ready"
+    for told in ("updatedReplicas", "readyReplicas", "availableReplicas"):
+        if status.get(told, 0) < wanted:
+            yield f"{status.get(told, 0)} of {wanted} replicas are {told.removesuffix('Replicas')}"
+    if status.get("replicas", 0) > wanted:
+        yield f"{status['replicas'] - wanted} replicas are of an older release"
     if len(pods) != wanted:
-        return f"{len(pods)} of {wanted} pods"
+        yield f"{len(pods)} of {wanted} pods"
     for pod in pods:
         if not digests(pod) & set(images):
-            return f"pod/{pod['metadata']['name']} runs {', '.join(digests(pod)) or 'no image yet'}"
-    return _missing_endpoints(state, {str(pod["metadata"]["uid"]): pod["metadata"]["name"] for pod in pods})
+            yield f"pod/{pod['metadata']['name']} runs {', '.join(digests(pod)) or 'no image yet'}"
+    yield from _missing_endpoints(state, {str(pod["metadata"]["uid"]): pod["metadata"]["name"] for pod in pods})
 
 
-def _missing_endpoints(state: State, pods: dict[str, str]) -> str:
+def _missing_endpoints(state: State, pods: dict[str, str]) -> Iterator[str]:
     found = reached(state.slices)
-    if unready := sorted(name for uid, name in pods.items() if not found.get(uid)):
-        return f"the Service does not lead to pod/{unready[0]} yet"
-    if older := sorted(found.keys() - pods.keys()):
-        names = {str(pod["metadata"]["uid"]): pod["metadata"]["name"] for pod in state.pods}
-        return f"the Service still leads to pod/{names.get(older[0], older[0])}, of an older release"
-    return ""
+    for uid, name in pods.items():
+        if not found.get(uid):
+            yield f"the Service does not lead to pod/{name} yet"
+    names = {str(pod["metadata"]["uid"]): pod["metadata"]["name"] for pod in state.pods}
+    for uid in sorted(found.keys() - pods.keys()):
+        yield f"the Service still leads to pod/{names.get(uid, uid)}, of an older release"
 
 
 def troubles(state: State) -> list[Trouble]:
