@@ -1,4 +1,4 @@
-"""Compare a release with a plain script that does the same, on this machine, now: `nox -s bench`."""
+"""Compare a release with a plain script, and rollouts with kubectl's and Helm's, here and now: `nox -s bench`."""
 
 import argparse
 import contextlib
@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import side, window
+from benchmarks import cluster, side, window
 from benchmarks.report import Report
 from lab.children import LabError
 from lab.site import Site
@@ -97,23 +97,33 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="nox -s bench --", description=__doc__)
     parser.add_argument("--pairs", type=int, default=3, help="how many releases of each side; 3")
     parser.add_argument("--starts", type=int, default=15, help="how many starts of each command; 15")
+    parser.add_argument("--rollouts", type=int, default=3, help="how many rollouts of each way in a cluster; 3")
+    parser.add_argument("--only", choices=("release", "cluster"), help="one of the two comparisons; both when left out")
     given = parser.parse_args()
-    if min(given.pairs, given.starts) < 1:
+    if min(given.pairs, given.starts, given.rollouts) < 1:
         parser.error("at least one of each")
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, interrupt)
     try:
         with tempfile.TemporaryDirectory(prefix="selfdeploy-bench-") as scratch:
-            before = machine()
-            report = compare(Path(scratch), given.pairs, given.starts)
+            print(machine(), flush=True)
+            missed = []
+            if given.only != "cluster":
+                report = compare(Path(scratch), given.pairs, given.starts)
+                print(f"\n{report}", flush=True)
+                missed += report.missed
+            if given.only != "release":
+                with cluster.prepared(Path(scratch), say) as field:
+                    rollouts = cluster.compare(field, given.rollouts, say)
+                print(f"\n{rollouts}", flush=True)
+                missed += rollouts.missed
     except LabError as exc:
         say(f"error: {exc}")
         return 2
     except KeyboardInterrupt:
         say("interrupted")
         return 130
-    print(f"{before}\n\n{report}", flush=True)
-    return 1 if report.missed else 0
+    return 1 if missed else 0
 
 
 if __name__ == "__main__":

@@ -1,13 +1,12 @@
 """What tests of several kinds start from; made once in a run, however many workers it has."""
 
 import json
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from lab import children, shared
+from lab import children, embedded, shared
 from lab.needed import need_engine
 from lab.site import ROOT, Done, Site
 from selfdeploy import base, config
@@ -33,17 +32,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if shared.made("whole"):
         _read_application().close()
     if repository := shared.made("repository"):
-        _remove_registry(repository.partition("/")[0])
+        embedded.remove(repository)
     shared.end()
-
-
-def _remove_registry(host: str) -> None:
-    name = f"selfdeploy-registry-{host.rpartition(':')[2]}"
-    subprocess.run(["docker", "rm", "--force", "--volumes", name], capture_output=True, check=False)
-    subprocess.run(["docker", "volume", "rm", "--force", name], capture_output=True, check=False)
-    pushed = children.run(["docker", "images", "--quiet", "--filter", f"reference={host}/*"]).decode().split()
-    if pushed:
-        subprocess.run(["docker", "rmi", "--force", *set(pushed)], capture_output=True, check=False)
 
 
 def _choose_repository() -> str:

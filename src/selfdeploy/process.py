@@ -14,6 +14,7 @@ from typing import IO, NoReturn
 from selfdeploy import errors
 
 PIPE = subprocess.PIPE
+STDOUT = subprocess.STDOUT
 Child = subprocess.Popen[bytes]
 Giver = Callable[[IO[bytes]], None]
 """What writes a process's standard input."""

@@ -1,17 +1,15 @@
 import contextlib
 import fcntl
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from lab import children, cluster
+from lab import cluster, embedded
 from lab.cluster import Cluster
 from lab.cluster import site as sites
 from lab.cluster.site import Site
-from lab.site import Site as Plain
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -38,28 +36,7 @@ def repository(real: Cluster) -> Iterator[str]:
     assert real
     with cluster.registry_port() as port:
         yield f"127.0.0.1:{port}/sf"
-        name = f"selfdeploy-registry-{port}"
-        children.run(["docker", "rm", "--force", "--volumes", name])
-        children.run(["docker", "volume", "rm", "--force", name])
-        pushed = children.run(["docker", "images", "--quiet", "--filter", f"reference=127.0.0.1:{port}/*"]).decode()
-        if pushed:
-            children.run(["docker", "rmi", "--force", *set(pushed.split())])
-
-
-@pytest.fixture(scope="session")
-def ship(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """What the real gates built of the application: once, however many processes run the tests."""
-    base = tmp_path_factory.getbasetemp()
-    shared = (base if worker_id == "master" else base.parent) / "cluster-ship"
-    with shared.with_suffix(".lock").open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        if not shared.exists():
-            site = Plain(folder=tmp_path_factory.mktemp("gates"))
-            site.lay_out()
-            done = site.inv("gates")
-            assert done.returncode == 0, done.stderr
-            shutil.move(next((site.folder / ".selfdeploy" / "trees").glob("*/ship")), shared)
-    return shared
+        embedded.remove(f"127.0.0.1:{port}/sf")
 
 
 @pytest.fixture(scope="module")
