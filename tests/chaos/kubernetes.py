@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from chaos import world
-from lab import children, cluster
+from lab import children, cluster, images
 from lab.cluster import site as sites
 from lab.registry import Registry
 from lab.site import Site as Plain
@@ -94,7 +94,7 @@ def begin(ship: Path, folder: Path) -> Iterator[World]:
     real = cluster.provide()
     with contextlib.ExitStack() as held:
         store = held.enter_context(Registry(port=held.enter_context(cluster.registry_port())))
-        held.callback(world.forget, store)
+        held.callback(images.forget, store.name)
         place = folder / "site"
         place.mkdir()
         made = held.enter_context(sites.make(real, place, ship, f"{store.name}/sf0"))

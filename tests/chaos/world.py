@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from chaos.events import Events
-from lab import children
+from lab import children, images
 from lab.registry import Registry
 from lab.site import ROOT, Done, Site
 
@@ -154,14 +154,6 @@ def prepare(world: World) -> None:
     world.must(site.inv("release"))
 
 
-def forget(store: Registry) -> None:
-    """Remove from this machine's engine what was pushed to STORE."""
-    reference = f"reference={store.name}/*"
-    told = children.run(["docker", "image", "ls", "--quiet", "--filter", reference]).decode().split()
-    if told:
-        children.run(["docker", "image", "rm", "--force", *set(told)])
-
-
 @contextlib.contextmanager
 def begin(ship: Path, folder: Path) -> Iterator[World]:
     """Give a world below FOLDER that has released a good revision; SHIP is what the real gates built."""
@@ -175,7 +167,7 @@ def begin(ship: Path, folder: Path) -> Iterator[World]:
             yield world
         finally:
             site.close()
-            forget(store)
+            images.forget(store.name)
 
 
 @contextlib.contextmanager

@@ -2,7 +2,7 @@
 
 import subprocess
 
-from lab import children
+from lab import images
 
 
 def remove(repository: str) -> None:
@@ -11,6 +11,4 @@ def remove(repository: str) -> None:
     name = f"selfdeploy-registry-{host.rpartition(':')[2]}"
     for argv in (["rm", "--force", "--volumes", name], ["volume", "rm", "--force", name]):
         subprocess.run(["docker", *argv], capture_output=True, check=False)
-    pushed = children.run(["docker", "images", "--quiet", "--filter", f"reference={host}/*"]).decode().split()
-    if pushed:
-        subprocess.run(["docker", "rmi", "--force", *set(pushed)], capture_output=True, check=False)
+    images.forget(host)

@@ -5,9 +5,12 @@ import hashlib
 import io
 import json
 import shutil
+import subprocess
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
+
+from lab import children
 
 BUSYBOX = Path(shutil.which("busybox") or "/bin/busybox")
 
@@ -25,6 +28,18 @@ def busybox_layer() -> bytes:
             link.type, link.linkname = tarfile.SYMTYPE, "busybox"
             tar.addfile(link)
     return buffer.getvalue()
+
+
+def forget(reference: str) -> None:
+    """Remove the names that begin with REFERENCE from the engine of this machine, and images that have no other.
+
+    By name, for an id is everybody's: a base image has a name in each repository that it was pushed to.
+    """
+    argv = ["docker", "images", "--digests", "--filter", f"reference={reference}/*"]
+    told = children.run([*argv, "--format", "{{.Repository}} {{.Tag}} {{.Digest}}"]).decode().splitlines()
+    for repository, tag, digest in (line.split() for line in told):
+        name = f"{repository}@{digest}" if tag == "<none>" else f"{repository}:{tag}"
+        subprocess.run(["docker", "image", "rm", name], capture_output=True, check=False)
 
 
 def oci_layout(folder: Path, *, labels: Mapping[str, str] | None = None) -> str:
