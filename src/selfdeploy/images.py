@@ -10,6 +10,8 @@ from pathlib import Path
 from selfdeploy import base, builders, config, errors, gates, inspection, registry, shipped, source, tree
 from selfdeploy.registry import difference
 
+DOCKERFILE = "docker/Dockerfile.sf-server"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Images:
@@ -22,7 +24,7 @@ class Images:
 
     @property
     def _dockerfile(self) -> Path:
-        return shipped.find(self.project, "docker/Dockerfile.sf-server")
+        return shipped.find(self.project, DOCKERFILE)
 
     def tag(self, gated: gates.GatedTree) -> str:
         """Return the tag of GATED's image: an equal tree on another revision, base or Dockerfile makes another one."""
@@ -70,7 +72,7 @@ class Images:
         labels = inspection.labels(self.revision, ship, gated.digest) | {inspection.CREATED: created}
         if base_image:
             labels[inspection.BASE] = base_image
-        if builder.own_files:
+        if builder.own_files or self._dockerfile.read_bytes() != shipped.own(DOCKERFILE).read_bytes():
             del labels[inspection.TREE]  # an image that has it is not read file by file
         told = builder.push(root, reference, labels, self.revision.epoch, cached=cached)
         if tree.digest(ship) != gated.digest:

@@ -43,6 +43,7 @@ docker buildx build --load --provenance=false --file "$1" --build-arg BASE="$2" 
 docker push "$3" | sed -n 's/.* digest: \\(.*\\) size: .*/\\1/p' >"$6"
 """
 ARGV = ["{dockerfile}", "{base}", "{to}", "{revision}", "{root}", "{digest_file}"]
+NO_ENGINE = {"DOCKER_HOST": "unix:///nowhere/docker.sock"}
 FAILS = ["sh", "-c", "echo broken-on-$((40+2)) >&2; exit 3"]
 
 
@@ -58,13 +59,13 @@ class Lab:
     executor: str
     pods: dict[str, str] = field(default_factory=dict)
 
-    def use(self, builder: str, *, steps: list[str] | None = None, timeout: float = 300) -> Site:
-        """Return the site with BUILDER; the commands STEPS take the place of what it builds else."""
+    def use(self, builder: str, *, steps: list[str] | None = None, script: str = COMMAND, timeout: float = 300) -> Site:
+        """Return the site with BUILDER; the command STEPS is what it runs in a build, SCRIPT what `command` is."""
         kind, _, where = builder.partition(" ")
         table = {
             "buildkit": f'address = "{self.buildkit.address}"',
             "kaniko": f'executor = "{self.executor}"',
-            "command": f"argv = {json.dumps(['sh', '-ec', COMMAND, 'sh', *ARGV])}",
+            "command": f"argv = {json.dumps(['sh', '-ec', script, 'sh', *ARGV])}",
         }.get(kind, "")
         cluster = ""
         if where == "pod":
@@ -151,7 +152,9 @@ def lab(
             assert found is not None
             return f"{store.name}/{name}@{found[0]}"
 
-        base = site.inv("base")
+        without_engine = f'builder = "buildkit"\n[image.buildkit]\naddress = "{buildkit.address}"'
+        site.configure(top=GATES, image=without_engine)
+        base = site.inv("base", **NO_ENGINE)
         assert base.returncode == 0, base.stderr
         context = tmp_path_factory.mktemp("busybox")
         (context / "layer.tar").write_bytes(images.busybox_layer())
@@ -253,6 +256,78 @@ def test_the_password_is_in_no_file_of_the_project_and_in_no_line_it_printed(rel
     assert "right-horse" not in released.progress
 
 
+@pytest.mark.parametrize(("builder", "environment"), [("docker", {}), ("buildkit", NO_ENGINE)])
+def test_a_gated_tree_built_twice_is_one_image_also_from_another_folder(
+    lab: Callable[[str], Lab], builder: str, environment: dict[str, str]
+) -> None:
+    site = lab(builder).use(builder)
+
+    done = site.inv("build", "--twice", **environment)
+
+    assert done.returncode == 0, done.stderr
+    assert "the same digest" in done.stderr
+    assert done.stdout.startswith(f"{site.repository}@sha256:")
+
+
+@pytest.mark.parametrize("builder", ["docker", "buildkit"])
+def test_what_differs_between_two_builds_is_named(lab: Callable[[str], Lab], builder: str) -> None:
+    site = lab(builder).use(builder)
+    dockerfile = site.folder / "docker" / "Dockerfile.sf-server"
+    dockerfile.parent.mkdir(exist_ok=True)
+    whole = (ROOT / "docker" / "Dockerfile.sf-server").read_text()
+    dockerfile.write_text(whole.replace("WORKDIR", "RUN date +%s%N >/when\nWORKDIR"))
+
+    refused = site.inv("build", "--twice")
+
+    assert refused.returncode == 23, refused.stderr
+    assert "layer 4 of" in refused.stderr
+    assert "when: content" in refused.stderr
+
+
+def test_a_dockerfile_of_one_s_own_may_not_add_to_the_gated_tree(lab: Callable[[str], Lab]) -> None:
+    site = lab("docker").use("docker")
+    dockerfile = site.folder / "docker" / "Dockerfile.sf-server"
+    dockerfile.parent.mkdir(exist_ok=True)
+    dockerfile.write_text((ROOT / "docker" / "Dockerfile.sf-server").read_text() + "COPY opt /opt/sf/more\n")
+
+    refused = site.inv("build")
+
+    assert refused.returncode == 33, refused.stderr
+    assert "more: only in the image" in refused.stderr
+
+
+def test_a_command_s_image_of_something_else_than_the_gated_tree_is_refused(lab: Callable[[str], Lab]) -> None:
+    more = """printf '\\nCOPY opt/sf/package.json /opt/sf/more.json\\n' | cat "$1" - >more.Dockerfile"""
+    site = lab("command").use("command", script=more + COMMAND.replace('"$1"', "more.Dockerfile"))
+
+    refused = site.inv("build")
+
+    assert refused.returncode == 33, refused.stderr
+    assert "more.json: only in the image" in refused.stderr
+
+
+def test_a_builder_that_does_not_answer_is_told_before_the_gates_run(lab: Callable[[str], Lab]) -> None:
+    site = lab("buildkit").use("buildkit")
+    file = site.folder / "deploy.toml"
+    file.write_text(file.read_text().replace("unix:///", "unix:///nowhere/"))
+    site.commit("not gated yet")
+
+    refused = site.inv("release")
+
+    assert refused.returncode == 48, refused.stderr
+    assert "does not answer" in refused.stderr
+    assert "gates ..." not in refused.stderr
+
+
+def test_a_digest_that_is_not_the_registry_s_is_refused(lab: Callable[[str], Lab]) -> None:
+    site = lab("command").use("command", script=f'{COMMAND}echo sha256:{"0" * 64} >"$6"')
+
+    refused = site.inv("build")
+
+    assert refused.returncode == 33, refused.stderr
+    assert "the builder pushed sha256:000" in refused.stderr
+
+
 @pytest.mark.parametrize("builder", ALL)
 def test_why_a_build_failed_is_shown(lab: Callable[[str], Lab], builder: str) -> None:
     site = lab(builder).use(builder, steps=FAILS)
@@ -267,7 +342,7 @@ def test_why_a_build_failed_is_shown(lab: Callable[[str], Lab], builder: str) ->
 @pytest.mark.parametrize("builder", ALL)
 def test_a_build_that_takes_too_long_is_ended(lab: Callable[[str], Lab], builder: str) -> None:
     seconds = str(10_000 + secrets.randbelow(100_000))
-    site = lab(builder).use(builder, steps=["sleep", seconds], timeout=8)
+    site = lab(builder).use(builder, steps=["sleep", seconds], timeout=5)
 
     ended = site.inv("build")
 

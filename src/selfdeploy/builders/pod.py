@@ -53,7 +53,7 @@ class Pod:
         name = f"selfdeploy-build-{uuid.uuid4().hex[:12]}"
         self._remove_ended()
         try:
-            made = json.dumps(self._manifest(name, image, argv, loopback=loopback))
+            made = json.dumps(self.manifest(name, image, argv, loopback=loopback))
             self._run(what, "create", "--filename", "-", stdin=made)
             self._wait(name, what, ("Running", *ENDED), PATIENCE)
             # What it is fed and what it says go over one connection; its end is asked of the cluster.
@@ -75,7 +75,8 @@ class Pod:
         finally:
             self._kubectl("delete", "pod", name, "--ignore-not-found", "--grace-period=1", "--wait=true")
 
-    def _manifest(self, name: str, image: str, argv: list[str], *, loopback: bool) -> dict[str, Any]:
+    def manifest(self, name: str, image: str, argv: list[str], *, loopback: bool) -> dict[str, Any]:
+        """Return the pod NAME that runs IMAGE with ARGV; on the node's network for a registry on its LOOPBACK."""
         executor = {
             "name": "executor",
             "image": image,

@@ -45,7 +45,7 @@ def _first_file(pairs: Iterator[tuple[layers.Member | None, layers.Member | None
             return f"{names}, where the same file has to be"
         for what, mine in vars(left).items():
             if mine != (its := vars(right)[what]):
-                return f"{left.name}: {what} {str(mine)[:80]} and {str(its)[:80]}"
+                return f"{left.name or '/'}: {what} {str(mine)[:80]} and {str(its)[:80]}"
     return ""
 
 
