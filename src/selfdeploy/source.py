@@ -2,12 +2,11 @@
 
 import os
 import re
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from selfdeploy import errors, process
+from selfdeploy import errors, process, tree
 
 ADDRESS = re.compile(
     r"""(?x)
@@ -133,8 +132,8 @@ def export(revision: Revision, to: Path) -> None:
         if mode == b"160000":
             raise errors.SourceUnusable(f"{revision.path}/{name}: a submodule", "vendor its files or drop it")
     to.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=to.parent) as scratch:
-        index = Path(scratch) / "index"
+    with tree.scratch(to.parent, "index") as scratch:
+        index = scratch / "index"
         top = Path(_git(revision.checkout, "rev-parse", "--show-toplevel").text)
         _git(top, "read-tree", revision.tree, index=index)
         _git(top, "checkout-index", "--all", "--force", f"--prefix={to}/", index=index)

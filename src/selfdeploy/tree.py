@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import stat
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,29 @@ from typing import Any, Literal
 from selfdeploy import errors
 
 
+def _lives(process: str) -> bool:
+    return Path("/proc", process).exists()
+
+
+@contextlib.contextmanager
+def scratch(parent: Path, name: str) -> Iterator[Path]:
+    """Give a new folder below PARENT for the block; those NAMEd so of processes that were killed go as well."""
+    for left in parent.glob(f"{name}-*-*"):
+        if not _lives(left.name.removeprefix(f"{name}-").partition("-")[0]):
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=parent, prefix=f"{name}-{os.getpid()}-") as folder:
+        yield Path(folder)
+
+
 def write_whole(path: Path, data: bytes) -> None:
-    """Write DATA to PATH such that a reader, at any moment, sees all of it or what was there before."""
+    """Write DATA to PATH such that a reader, at any moment, sees all of it or what was there before.
+
+    What a process left beside it that was killed while it wrote is removed.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(".*.[0-9]*"):
+        if not _lives(left.suffix[1:]):
+            left.unlink(missing_ok=True)
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with scratch.open("wb") as file:

@@ -154,6 +154,6 @@ def nothing_left(world: World, *folders: Path) -> list[str]:
     wrong = no_process(site) + world.left()
     for folder in (site.folder, *folders):
         work = folder / ".selfdeploy"
-        left = [*work.glob("trees/*/sf"), *work.glob("trees/*/tmp*"), *work.glob("base-*"), *work.rglob(".*.[0-9]*")]
+        left = [*work.glob("trees/*/sf"), *work.glob("trees/*/index-*"), *work.glob("base-*"), *work.rglob(".*.[0-9]*")]
         wrong += [f"a working file is left: {path}" for path in left if "node_modules" not in path.parts]
     return wrong

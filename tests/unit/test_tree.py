@@ -184,6 +184,26 @@ def test_a_file_is_written_whole_over_what_was_there(tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_what_a_process_that_was_killed_left_half_written_goes_with_the_next_write(tmp_path: Path) -> None:
+    dead, alive = tmp_path / ".file.4194999", tmp_path / f".other.{os.getpid()}"
+    for left in (dead, alive):
+        left.write_bytes(b"half")
+
+    tree.write_whole(tmp_path / "file", b"whole")
+
+    assert sorted(found.name for found in tmp_path.iterdir()) == [alive.name, "file"]
+
+
+def test_the_scratch_of_a_process_that_was_killed_goes_with_the_next_one(tmp_path: Path) -> None:
+    for left in ("base-4194999-x", f"base-{os.getpid()}-x", "other-4194999-x"):
+        (tmp_path / left).mkdir()
+
+    with tree.scratch(tmp_path, "base") as made:
+        assert made.is_dir()
+
+    assert sorted(found.name for found in tmp_path.iterdir()) == [f"base-{os.getpid()}-x", "other-4194999-x"]
+
+
 def test_a_write_that_fails_leaves_what_was_there_and_nothing_beside_it(tmp_path: Path) -> None:
     path = tmp_path / "folder"
     write(path, old="x")
