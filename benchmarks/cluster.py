@@ -40,13 +40,14 @@ class Way:
     namespace: str
     commands: Callable[[str], list[list[str]]]
     port: int
-    folder: Path
+    site: Site
 
     def run(self, revision: str, *, after: float | None = None) -> tuple[int, str]:
         """Have REVISION rolled out; return the exit code and what was said. Killed AFTER so many seconds, if given."""
         ends = time.monotonic() + (after if after is not None else LIMIT)
+        env = {**os.environ, **self.site.environment}
         for argv in self.commands(revision):
-            child = process.start(argv, timeout=LIMIT, cwd=self.folder, stderr=process.STDOUT)
+            child = process.start(argv, timeout=LIMIT, cwd=self.site.folder, env=env, stderr=process.STDOUT)
             killer = threading.Timer(max(0.0, ends - time.monotonic()), _kill, [child])
             killer.start()
             try:
@@ -220,7 +221,7 @@ def _fill(site: Site, extra: str, helm: Path, tell: Callable[[str], None]) -> Fi
             namespace=namespaces[name],
             commands=commands[name],
             port=_publish(site, namespaces[name]),
-            folder=site.folder,
+            site=site,
         )
         for name in commands
     }
