@@ -172,12 +172,11 @@ def prepared(folder: Path, tell: Callable[[str], None]) -> Iterator[Field]:
     plain.lay_out()
     if (done := plain.nox()).returncode:
         raise LabError(done.stderr)
-    ship = plain.folder / ".selfdeploy" / "trees" / plain.revision / "ship"
     with contextlib.ExitStack() as held:
         port = held.enter_context(cluster.registry_port())
         held.callback(embedded.remove, f"127.0.0.1:{port}/sf")
         (folder / "site").mkdir()
-        site = held.enter_context(sites.make(real, folder / "site", ship, f"127.0.0.1:{port}/sf"))
+        site = held.enter_context(sites.make(real, folder / "site", plain.shipped, f"127.0.0.1:{port}/sf"))
         extra = held.enter_context(real.namespace())
         held.enter_context(real.volumes(extra, *CLAIMS))
         yield _fill(site, extra, helm, tell)

@@ -77,7 +77,7 @@ def application() -> Site:
 @pytest.fixture(scope="session")
 def ship(application: Site) -> Path:
     """What the real gates built of the application."""
-    return application.folder / ".selfdeploy" / "trees" / application.revision / "image" / "opt" / "sf"
+    return application.shipped
 
 
 @pytest.fixture(scope="session")

@@ -180,5 +180,5 @@ def built() -> Iterator[Path]:
         done = site.nox()
         if done.returncode:
             raise children.LabError(f"the gates of {ROOT / 'examples' / 'sf'}: {done.stderr}")
-        yield site.folder / ".selfdeploy" / "trees" / site.revision / "ship"
+        yield site.shipped
         shutil.rmtree(site.folder)

@@ -244,7 +244,7 @@ def test_its_files_are_the_gated_tree_s_byte_for_byte(released: Released) -> Non
     image = released.store.image(released.digest)
     assert image is not None
     (child,) = image.platforms.values()
-    ship = released.site.folder / ".selfdeploy" / "trees" / released.site.revision / "image" / "opt" / "sf"
+    ship = released.site.shipped
 
     assert layers.compare(tree.entries(ship), layers.files(released.store, child.digest, below="opt/sf")) == []
 

@@ -27,10 +27,6 @@ def store(site: Site) -> registry.Registry:
     return registry.connect(registry.Reference.parse(site.repository))
 
 
-def ship(site: Site) -> Path:
-    return site.folder / ".selfdeploy" / "trees" / site.revision / "image" / "opt" / "sf"
-
-
 def build_elsewhere(site: Site, tmp_path: Path, *, revision: str = "", more: str = "") -> str:
     """Build the gated tree as somebody else would, without our labels, and return the pushed image by digest."""
     base = json.loads(site.inv("base", "--json").stdout.splitlines()[-1])["base"]
@@ -39,7 +35,7 @@ def build_elsewhere(site: Site, tmp_path: Path, *, revision: str = "", more: str
     tag = f"{site.repository}:{site.name}"
     label = f"org.opencontainers.image.revision={revision or site.revision}"
     argv = ["build", "--quiet", "--file", str(file), "--tag", tag, "--label", label, "--build-arg", f"BASE={base}"]
-    built = site.docker(*argv, str(ship(site).parents[1]))
+    built = site.docker(*argv, str(site.shipped.parents[1]))
     pushed = site.docker("push", "--quiet", tag)
     assert built.returncode == pushed.returncode == 0, built.stderr + pushed.stderr
     found = store(site).manifest(site.name)
@@ -91,11 +87,11 @@ def test_equal_trees_of_two_revisions_are_two_images(new_site: Callable[..., Sit
 
 
 def test_only_what_production_needs_is_in_the_image(gated: Site) -> None:
-    names = {path.name for path in (ship(gated) / "node_modules").iterdir()}
+    names = {path.name for path in (gated.shipped / "node_modules").iterdir()}
 
     assert "typescript" not in names
     assert "ms" in names
-    assert (ship(gated) / "node_modules" / "@sf" / "durations" / "index.js").is_file()
+    assert (gated.shipped / "node_modules" / "@sf" / "durations" / "index.js").is_file()
 
 
 def test_an_image_that_somebody_else_built_from_the_same_files_is_taken(gated: Site, tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ def test_a_receipt_that_does_not_hold_together_is_worth_nothing(clean: Site, how
 def test_a_tree_that_changed_after_the_gates_is_not_packed(clean: Site) -> None:
     clean.commit("anything")
     clean.inv("gates")
-    (room(clean) / "image" / "opt" / "sf" / "dist" / "loader.js").write_text("process.exit(0)")
+    (clean.shipped / "dist" / "loader.js").write_text("process.exit(0)")
 
     refused = clean.inv("build")
 

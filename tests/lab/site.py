@@ -185,6 +185,11 @@ port = {self.ports[1]}
         """HEAD of the application's checkout."""
         return self.git("rev-parse", "HEAD")
 
+    @property
+    def shipped(self) -> Path:
+        """What the gates left of HEAD to go into the image."""
+        return self.folder / ".selfdeploy" / "trees" / self.revision / "image" / "opt" / "sf"
+
     def edit(self, file: str, old: str, new: str) -> None:
         """Replace OLD, which has to be there, by NEW in FILE of the checkout."""
         path = self.folder / "sf" / file
