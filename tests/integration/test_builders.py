@@ -48,6 +48,15 @@ FAILS = ["sh", "-c", "echo broken-on-$((40+2)) >&2; exit 3"]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Pods:
+    """A namespace where kaniko may be root, and what deploy.toml says of its cluster."""
+
+    cluster: cluster.Cluster
+    namespace: str
+    settings: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Lab:
     """What the builders need, the login of their registry included, and a site whose image they build."""
 
@@ -57,7 +66,7 @@ class Lab:
     busybox: str
     buildkit: builders.BuildKit
     executor: str
-    pods: dict[str, str] = field(default_factory=dict)
+    pods: list["Pods"] = field(default_factory=list)
 
     def use(self, builder: str, *, steps: list[str] | None = None, script: str = COMMAND, timeout: float = 300) -> Site:
         """Return the site with BUILDER; the command STEPS is what it runs in a build, SCRIPT what `command` is."""
@@ -69,10 +78,10 @@ class Lab:
         }.get(kind, "")
         cluster = ""
         if where == "pod":
-            table += f'\nenvironment = "cluster"\nnamespace = "{self.pods["namespace"]}"'
-            cluster = f'[environments.cluster]\nkind = "kubernetes"\n{self.pods["settings"]}'
+            table += f'\nenvironment = "cluster"\nnamespace = "{self.pods[0].namespace}"'
+            cluster = f'[environments.cluster]\nkind = "kubernetes"\n{self.pods[0].settings}'
         if steps and kind == "command":
-            table = f"argv = {json.dumps([*steps, '{digest_file}'])}"
+            table = f"argv = {json.dumps(['env', 'LEAVES={digest_file}', *steps])}"
         name = builder.replace(" ", "-") + ("-broken" if steps else "")
         site = dataclasses.replace(self.site, repository=f"{self.store.name}/{name}")
         image = f'builder = "{kind}"\nbase = "{self.base}"\ntimeout = {timeout}'
@@ -91,11 +100,11 @@ class Lab:
 
 
 @pytest.fixture(scope="module")
-def pods() -> Iterator[Callable[[str], dict[str, str]]]:
-    """Return what deploy.toml says of a namespace where kaniko may be root, with the login LOGIN of a registry."""
+def pods() -> Iterator[Callable[[str], Pods]]:
+    """Make a namespace where kaniko may be root, with the logins of a config.json."""
     with contextlib.ExitStack() as held:
 
-        def prepare(config: str) -> dict[str, str]:
+        def prepare(config: str) -> Pods:
             there = cluster.provide()
             labels = {"pod-security.kubernetes.io/enforce": "privileged"}
             namespace = held.enter_context(there.namespace(labels=labels))
@@ -115,15 +124,13 @@ kubectl = {json.dumps(there.command)}
 namespace = "elsewhere"
 pull_secrets = ["login"]
 """
-            return {"namespace": namespace, "settings": settings}
+            return Pods(cluster=there, namespace=namespace, settings=settings)
 
         yield prepare
 
 
 @pytest.fixture(scope="module")
-def lab(
-    pods: Callable[[str], dict[str, str]], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[[str], Lab]]:
+def lab(pods: Callable[[str], Pods], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Lab]]:
     """Make a lab for a builder: one for all of them, the parts that only one needs when it is asked for."""
     need_engine()
     need(MISSING)
@@ -170,7 +177,7 @@ def lab(
 
         def choose(builder: str) -> Lab:
             if builder == "kaniko pod" and not made.pods:
-                made.pods.update(pods((docker / "config.json").read_text()))
+                made.pods.append(pods((docker / "config.json").read_text()))
             return made
 
         yield choose
@@ -310,9 +317,8 @@ def test_a_builder_that_does_not_answer_is_told_before_the_gates_run(lab: Callab
     site = lab("buildkit").use("buildkit")
     file = site.folder / "deploy.toml"
     file.write_text(file.read_text().replace("unix:///", "unix:///nowhere/"))
-    site.commit("not gated yet")
 
-    refused = site.inv("release")
+    refused = site.inv("release", "--fresh")
 
     assert refused.returncode == 48, refused.stderr
     assert "does not answer" in refused.stderr
@@ -380,8 +386,8 @@ def sleeping(seconds: str) -> list[str]:
 def left_behind(lab: Lab) -> list[str]:
     """Return the containers and pods that builds have left, and the processes of the project."""
     found = lab.site.docker("ps", "--all", "--quiet", "--filter", "name=selfdeploy-build-").stdout.split()
-    if lab.pods:
-        found += cluster.provide().kubectl("get", "pods", "-o", "name", "-n", lab.pods["namespace"]).split()
+    for pods in lab.pods:
+        found += pods.cluster.kubectl("get", "pods", "--output=name", f"--namespace={pods.namespace}").split()
     return found + lab.site.processes()
 
 

@@ -102,7 +102,9 @@ FLAKE = """\
         builder = "/bin/sh";
         args = [ "-ec" ("PATH=/bin:/usr/bin:/usr/local/bin\n" + script) ];
       };
-      layer = run "layer" ''@LAYER@'';
+      layer = run "layer" ''
+        @LAYER@
+      '';
     in {
       packages.${system}.image.copyTo = run "copy-to" ''
         mkdir -p $out/bin
