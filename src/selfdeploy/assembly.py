@@ -43,6 +43,7 @@ class Assembly:
     tell: Callable[[str], None] = silent
     _known: dict[str, Release] = field(default_factory=dict, repr=False)
     _gated: dict[str, gates.GatedTree] = field(default_factory=dict, repr=False)
+    _checked: dict[tuple[str, str], dict[str, list[str]]] = field(default_factory=dict, repr=False)
 
     @cached_property
     def revision(self) -> source.Revision:
@@ -208,11 +209,16 @@ class Assembly:
         return digest
 
     def check(self, gated: gates.GatedTree, image: registry.Image) -> dict[str, list[str]]:
-        """Return how the files of IMAGE differ from GATED's, by platform, as `inspection.check` finds them."""
+        """Return how the files of IMAGE differ from GATED's, by platform, as `inspection.check` finds them, once."""
+        which = image.digest, gated.digest
+        if which in self._checked:
+            return self._checked[which]
         labels = inspection.labels(self.revision, gated.ship, gated.digest)
         if self.project.image.base and builders.wants_base(self.project):
             labels[inspection.BASE] = self.project.image.base
-        return inspection.check(self.store, image, labels, gated.ship, foreign=self.project.image.foreign)
+        foreign = self.project.image.foreign
+        self._checked[which] = inspection.check(self.store, image, labels, gated.ship, foreign=foreign)
+        return self._checked[which]
 
     # The manifest.
 
