@@ -46,9 +46,9 @@ def new_site(
     """Make a site of two namespaces of its own, whose gates take seconds, for what is tested is not them."""
     with contextlib.ExitStack() as held:
 
-        def make(**settings: object) -> Site:
+        def make(*, public: bool = False, **settings: object) -> Site:
             folder = tmp_path_factory.mktemp("site")
-            return held.enter_context(sites.make(real, folder, ship, repository, **settings))
+            return held.enter_context(sites.make(real, folder, ship, repository, public=public, **settings))
 
         yield make
 

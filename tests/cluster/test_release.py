@@ -4,7 +4,7 @@ from lab.cluster.site import Site
 
 
 def test_a_release_goes_from_test_to_prod(site: Site) -> None:
-    assert [site.version(name)["revision"] for name in ("test", "prod")] == [site.revision] * 2
+    assert [site.public_version(name)["revision"] for name in ("test", "prod")] == [site.revision] * 2
     assert [len(site.pods(name)) for name in ("test", "prod")] == [1, 2]
     assert [site.record(name)["attempts"][0]["ending"] for name in ("test", "prod")] == ["proven", "proven"]
 

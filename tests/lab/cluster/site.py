@@ -4,7 +4,7 @@ import contextlib
 import datetime
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +12,19 @@ import requests
 
 from lab import children, site
 from lab.cluster import Cluster
+from lab.cluster.name import resolve
 
 CLAIMS = ("sf-home", "sf-workspace")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Site(site.Site):
-    """A project folder whose environments `test` and `prod` are namespaces of CLUSTER; PUBLIC ones have an Ingress."""
+    """A project folder whose environments are namespaces of CLUSTER, with an Ingress each where there are ADDRESSES."""
 
     cluster: Cluster
     namespaces: tuple[str, str]
     kubeconfig: Path = Path()
-    public: bool = False
-    environment: dict[str, str] = field(default_factory=dict)
+    addresses: tuple[str, ...] = ()
 
     def configure(
         self,
@@ -51,7 +51,8 @@ kubeconfig = {json.dumps(str(self.kubeconfig))}
 kubectl = {json.dumps(self.cluster.command)}
 namespace = "{self.namespace(name)}"
 storage = {{home = {volume}, workspace = {volume}}}
-{f'ingress = {{host = "{self.host(name)}"}}' if self.public else ""}
+{f'ingress = {{host = "{self.host(name)}"}}' if self.addresses else ""}
+{f'url = "{self.public_url(name)}"' if self.addresses else ""}
 resources = {{requests = {{cpu = "10m", memory = "64Mi"}}}}
 deadline = 90
 drain = 1
@@ -65,6 +66,10 @@ drain = 1
     def host(self, name: str) -> str:
         """Return the name by which the Ingress of the environment NAME is reached."""
         return f"{self.namespace(name)}.example"
+
+    def public_url(self, name: str) -> str:
+        """Return the address on this machine that leads to the Ingress of the environment NAME."""
+        return self.addresses[0 if name == "test" else 1]
 
     def kubectl(self, name: str, *argv: str) -> str:
         """Run kubectl, as the cluster's administrator, in the namespace of the environment NAME."""
@@ -87,8 +92,7 @@ drain = 1
 
     def public_version(self, environment: str) -> dict[str, str]:
         """Return what the server of ENVIRONMENT says it is, through its Ingress."""
-        url = f"http://{self.cluster.ingress}/api/version"
-        told: dict[str, str] = requests.get(url, headers={"Host": self.host(environment)}, timeout=5).json()
+        told: dict[str, str] = requests.get(f"{self.public_url(environment)}/api/version", timeout=5).json()
         return told
 
     def record(self, name: str) -> dict[str, Any]:
@@ -121,13 +125,17 @@ drain = 1
 
 
 @contextlib.contextmanager
-def make(cluster: Cluster, folder: Path, ship: Path, repository: str, **settings: object) -> Iterator[Site]:
+def make(
+    cluster: Cluster, folder: Path, ship: Path, repository: str, *, public: bool = False, **settings: object
+) -> Iterator[Site]:
     """Return a site in FOLDER that releases what SHIP holds to two new namespaces of CLUSTER, until the block ends."""
     with contextlib.ExitStack() as held:
         names = (held.enter_context(cluster.namespace()), held.enter_context(cluster.namespace()))
-        for name in names:
-            held.enter_context(cluster.volumes(name, *CLAIMS))
-        given: dict[str, Any] = {"kubeconfig": cluster.kubeconfig, **settings}
+        for namespace in names:
+            held.enter_context(cluster.volumes(namespace, *CLAIMS))
+        hosts = [f"{namespace}.example" for namespace in names] if public else []
+        addresses = tuple(held.enter_context(resolve(host, cluster.ingress)) for host in hosts)
+        given: dict[str, Any] = {"kubeconfig": cluster.kubeconfig, "addresses": addresses, **settings}
         made = Site(
             folder=folder,
             name=names[0],
@@ -135,8 +143,6 @@ def make(cluster: Cluster, folder: Path, ship: Path, repository: str, **settings
             repository=repository,
             cluster=cluster,
             namespaces=names,
-            # Names of Ingresses resolve nowhere; whom a proxy is asked for goes by the same header.
-            environment={"http_proxy": f"http://{cluster.ingress}", "no_proxy": "127.0.0.1"},
             **given,
         )
         made.lay_out()
