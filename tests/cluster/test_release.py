@@ -17,3 +17,47 @@ def test_a_second_release_changes_nothing(site: Site) -> None:
     assert again.returncode == 0, again.stderr
     assert "missing" not in again.stderr
     assert [*site.pods("test"), *site.pods("prod")] == before
+
+
+def test_what_a_release_has_no_use_for_is_deleted_and_what_may_be_put_back_is_kept(site: Site) -> None:
+    first = manifests(site)
+    site.commit("second")
+    assert site.inv("release", "--to", "test").returncode == 0
+    labels = site.get("test", "deployment", "sf")["metadata"]["labels"]
+    for kind in ("ConfigMap", "ServiceAccount"):
+        metadata = {"name": "sf-left-over", "namespace": site.namespace("test"), "labels": labels}
+        site.cluster.apply({"apiVersion": "v1", "kind": kind, "metadata": metadata})
+    pods = {*site.pods("test")}
+
+    planned, done = site.inv("plan"), site.inv("release", "--to", "test")
+
+    assert "--- configmap/sf-left-over" in planned.stdout
+    assert "--- serviceaccount/sf-left-over" in planned.stdout
+    assert done.returncode == 0, done.stderr
+    assert len(first) == 1
+    assert len(manifests(site)) == 2
+    assert first < manifests(site)
+    assert [one["metadata"]["name"] for one in site.get("test", "serviceaccounts")["items"]] == ["default", "sf"]
+    assert {*site.pods("test")} == pods
+
+
+def manifests(site: Site) -> set[str]:
+    """Return the ConfigMaps of test but for its record and the cluster's own."""
+    named = {one["metadata"]["name"] for one in site.get("test", "configmaps")["items"]}
+    return named - {"sf-record", "kube-root-ca.crt"}
+
+
+def test_a_server_that_hangs_is_made_anew(site: Site) -> None:
+    before = {*site.pods("test")}
+    site.kubectl("test", "exec", "deployment/sf", "--", "sh", "-c", HANG)
+
+    done = site.inv("release", "--to", "test")
+
+    assert done.returncode == 0, done.stderr
+    assert not {*site.pods("test")} & before
+    assert site.public_version("test")["revision"] == site.revision
+    again = site.inv("plan").stdout.splitlines()
+    assert [line for line in again if line.startswith("test ") and " found " in line]
+
+
+HANG = "for one in /proc/[0-9]*; do grep -q stand[a]lone $one/cmdline && kill -STOP ${one#/proc/}; done; true"

@@ -140,7 +140,9 @@ class Kubernetes:
         self.difference(rendered)
 
     def apply(self, lock: Held, manifest: Manifest, rendered: str, *, recreate: bool = False) -> None:
-        """Apply RENDERED, the release of MANIFEST, and wait until it is rolled out; new pods in any case when RECREATE.
+        """Apply RENDERED, the release of MANIFEST, and wait until it is rolled out.
+
+        When RECREATE, pods are made anew although nothing of it has changed; where something has, that is mended first.
 
         Raises:
             what `Rollout.wait` raises, and what keeps the objects from being applied.
@@ -154,7 +156,8 @@ class Kubernetes:
             if change.is_one or change.wanted["kind"] == "Deployment":
                 self._objects.apply(change.wanted, change.before)
         path = self.api.path("apps/v1", "deployments", name)
-        applied = self._restart(path) if recreate else self.api.call("GET", path).object
+        anew = recreate and not any(change.is_one for change in changes) and not self._surplus(wanted)
+        applied = self._restart(path) if anew else self.api.call("GET", path).object
         rollout = rolling.Rollout(
             api=self.api,
             applied=applied,
