@@ -60,22 +60,24 @@ def test_without_any_one_of_its_rules_something_breaks(robot: tuple[Site, dict[s
 
     for index, rule in enumerate(role["rules"]):
         site.cluster.apply({**role, "rules": [one for place, one in enumerate(role["rules"]) if place != index]})
-        if not breaks(site):
+        broken = what_breaks(site)
+        if not broken:
             needless.append(rule)
         site.cluster.apply(role)
-        again = site.inv("release", "--to", "test", "--wait")
-        assert again.returncode == 0, again.stderr
+        if broken == "rollback":
+            again = site.inv("release", "--to", "test", "--wait")
+            assert again.returncode == 0, again.stderr
 
     assert needless == []
-    assert not breaks(site)
+    assert what_breaks(site) == ""
 
 
-def breaks(site: Site) -> bool:
-    """Say whether anything of what a person or a CI job does in test is not allowed, or goes otherwise than before."""
+def what_breaks(site: Site) -> str:
+    """Return which of the commands that a person or a CI job gives in test is not allowed all it needs."""
     planned = next(line for line in site.inv("plan").stdout.splitlines() if line.startswith("test "))
     if " found " not in planned:
-        return True
+        return "plan"
     if "may not" in site.inv("logs", "-e", "test").stdout:
-        return True
+        return "logs"
     site.kubectl("test", "delete", "lease", "sf-lock", "--ignore-not-found")
-    return any(site.inv("rollback", "-e", "test").returncode for _ in range(2))
+    return "rollback" if any(site.inv("rollback", "-e", "test").returncode for _ in range(2)) else ""

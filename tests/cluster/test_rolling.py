@@ -105,7 +105,7 @@ def _answers(url: str) -> bool:
 
 
 def test_no_request_fails_and_no_old_build_answers_after_a_rollout_or_a_rollback(site: Site) -> None:
-    site.configure(test=f"{SETTINGS}drain = 4", probes="deadline = 15")
+    site.configure(test=f"{SETTINGS}drain = 5", probes="deadline = 15")
     path = site.folder / "deploy.toml"
     path.write_text(path.read_text().replace("drain = 1\n", ""))
     old = site.revision
