@@ -1,5 +1,6 @@
 import contextlib
 import fcntl
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,6 +29,14 @@ def apart(request: pytest.FixtureRequest) -> Iterator[None]:
 def real() -> Cluster:
     """A cluster that runs."""
     return cluster.provide()
+
+
+@pytest.fixture(scope="session")
+def own(real: Cluster) -> Cluster:
+    """The lab's own cluster, whose parts and network a test may reach."""
+    if os.environ.get(cluster.KUBECONFIG):
+        pytest.skip("this reaches into the lab's own cluster")
+    return real
 
 
 @pytest.fixture(scope="session")

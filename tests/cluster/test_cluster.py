@@ -1,7 +1,6 @@
 """The lab's cluster itself: what the other tests here take for granted."""
 
 import json
-import os
 import subprocess
 from pathlib import Path
 
@@ -15,48 +14,34 @@ from lab.registry import Registry
 PIDS = Path("/run/selfdeploy-cluster")
 
 
-@pytest.fixture(scope="module")
-def mine() -> Cluster:
-    """A cluster that runs."""
-    return cluster.provide()
-
-
-@pytest.fixture
-def own() -> None:
-    if os.environ.get(cluster.KUBECONFIG):
-        pytest.skip("this looks into the lab's own cluster")
-
-
 def a_pod(name: str, **security: object) -> dict[str, object]:
     container = {"name": "c", "image": "127.0.0.1:5010/none", "securityContext": security}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": {"containers": [container]}}
 
 
-@pytest.mark.usefixtures("own")
-def test_bringing_it_up_again_starts_nothing_anew(mine: Cluster) -> None:
+def test_bringing_it_up_again_starts_nothing_anew(own: Cluster) -> None:
     before = {path.name: path.read_text() for path in PIDS.glob("*.pid")}
 
     again = cluster.provide()
 
-    assert again == mine
+    assert again == own
     assert before
     assert {path.name: path.read_text() for path in PIDS.glob("*.pid")} == before
 
 
-def test_a_namespace_takes_only_restricted_pods(mine: Cluster) -> None:
-    with mine.namespace() as namespace:
+def test_a_namespace_takes_only_restricted_pods(real: Cluster) -> None:
+    with real.namespace() as namespace:
         given = json.dumps(a_pod("p", privileged=True)).encode()
 
         with pytest.raises(children.LabError, match='violates PodSecurity "restricted'):
-            mine.kubectl(f"--namespace={namespace}", "create", "--dry-run=server", "--filename=-", given=given)
+            real.kubectl(f"--namespace={namespace}", "create", "--dry-run=server", "--filename=-", given=given)
 
 
-@pytest.mark.usefixtures("own")
-def test_a_volume_is_there_for_each_claim(mine: Cluster) -> None:
-    with mine.namespace() as namespace, mine.volumes(namespace, "a", "b"):
+def test_a_volume_is_there_for_each_claim(own: Cluster) -> None:
+    with own.namespace() as namespace, own.volumes(namespace, "a", "b"):
         for name in ("a", "b"):
             spec = {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "5Gi"}}}
-            mine.apply(
+            own.apply(
                 {
                     "apiVersion": "v1",
                     "kind": "PersistentVolumeClaim",
@@ -65,7 +50,7 @@ def test_a_volume_is_there_for_each_claim(mine: Cluster) -> None:
                 }
             )
 
-        bound = mine.kubectl(
+        bound = own.kubectl(
             f"--namespace={namespace}", "wait", "--for=jsonpath={.status.phase}=Bound", "pvc", "--all", "--timeout=60s"
         )
     assert bound.count("condition met") == 2
@@ -77,10 +62,9 @@ def test_no_two_tests_get_the_same_registry_port() -> None:
         assert {first, second} <= set(cluster.REGISTRY_PORTS)
 
 
-@pytest.mark.usefixtures("own")
-def test_the_node_reaches_the_registries_of_this_host_and_nothing_else(mine: Cluster) -> None:
+def test_the_node_reaches_the_registries_of_this_host_and_nothing_else(own: Cluster) -> None:
     inside = ["nsenter", "--net=/run/netns/selfdeploy-cluster", "curl", "--silent", "--max-time", "5"]
-    assert mine
+    assert own
     with cluster.registry_port() as port, Registry(port=port) as registry:
         reached = subprocess.run([*inside, f"http://{registry.name}/v2/"], capture_output=True, check=False)
         elsewhere = subprocess.run([*inside, "http://192.0.2.1/"], capture_output=True, check=False)
@@ -89,7 +73,7 @@ def test_the_node_reaches_the_registries_of_this_host_and_nothing_else(mine: Clu
     assert elsewhere.returncode != 0
 
 
-def test_traefik_answers_for_names_that_no_ingress_has(mine: Cluster) -> None:
-    answer = requests.get(f"http://{mine.ingress}/", headers={"Host": "nobody.example"}, timeout=10)
+def test_traefik_answers_for_names_that_no_ingress_has(real: Cluster) -> None:
+    answer = requests.get(f"http://{real.ingress}/", headers={"Host": "nobody.example"}, timeout=10)
 
     assert answer.status_code == 404

@@ -1,5 +1,7 @@
 """The whole release of the bundled application to two namespaces of a real cluster."""
 
+from pathlib import Path
+
 from lab.cluster.site import Site
 
 
@@ -17,6 +19,32 @@ def test_a_second_release_changes_nothing(site: Site) -> None:
     assert again.returncode == 0, again.stderr
     assert "missing" not in again.stderr
     assert [*site.pods("test"), *site.pods("prod")] == before
+
+
+def test_the_plan_shows_what_would_change_as_a_diff_and_changes_nothing(site: Site) -> None:
+    before = {*site.pods("test")}
+    site.configure(test='variables = {SF_GREETING = "hello"}')
+
+    planned = site.inv("plan")
+    site.configure()
+
+    lines = [line.removeprefix("    ") for line in planned.stdout.splitlines() if line.startswith("    ")]
+    assert "test       missing  what runs is not what deploy.toml describes" in planned.stdout
+    assert [line for line in lines if line.startswith(("+++", "---"))] == ["--- deployment/sf", "+++ deployment/sf"]
+    changed = [line.lstrip("+- ") for line in lines if line[:1] in {"+", "-"} and line[:3] not in {"+++", "---"}]
+    assert changed == ["name: SF_GREETING", "value: hello"]
+    assert {*site.pods("test")} == before
+
+
+def test_what_is_written_for_others_is_what_runs(site: Site, tmp_path: Path) -> None:
+    folder = tmp_path / "prod"
+
+    written = site.inv("render", "-e", "prod", "-o", str(folder))
+    same = site.kubectl("prod", "diff", "--server-side", "--field-manager=gitops", f"--filename={folder}")
+
+    assert written.returncode == 0, written.stderr
+    assert same == ""  # and kubectl ends with an error when there is a difference
+    assert {path.name for path in folder.iterdir()} == {*written.stdout.split()}
 
 
 def test_what_a_release_has_no_use_for_is_deleted_and_what_may_be_put_back_is_kept(site: Site) -> None:
