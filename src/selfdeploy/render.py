@@ -177,8 +177,8 @@ def _pod(environment: config.Kubernetes, manifest: Manifest) -> dict[str, object
         "secrets": sorted((name, secret.model_dump()) for name, secret in environment.secrets.items()),
         "healthz": manifest.probes["healthz"],
         "ready": manifest.probes["ready"],
-        "requests": environment.resources.requests,
-        "limits": environment.resources.limits,
+        # An empty list or map is nothing to the API server: it would be applied anew each time, and be fought over.
+        "resources": {kind: told for kind, told in environment.resources.model_dump().items() if told},
         "claims": [(volume, settings.claim or _claim(environment, volume)) for volume, settings in volumes],
     }
 

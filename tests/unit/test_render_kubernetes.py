@@ -82,6 +82,31 @@ def test_equal_input_makes_equal_bytes_in_whatever_order_it_is_written() -> None
     assert told("A", "B") == told("B", "A")
 
 
+def empty(value: object) -> bool:
+    inner = list(value.values()) if isinstance(value, dict) else value
+    return inner == [] or (isinstance(inner, list) and any(map(empty, inner)))
+
+
+def test_an_empty_variable_is_one_without_a_value_as_the_api_server_keeps_it() -> None:
+    assert server(variables={"A": ""})["env"][-1] == {"name": "A"}
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {},
+        a_namespace_with_everything(),
+        {
+            "network": {"namespaces": []},
+            "resources": {"requests": {}, "limits": {}},
+            "ingress": {"host": "h.test", "guard": {"a.test/login": "yes"}},
+        },
+    ],
+)
+def test_nothing_empty_is_rendered_which_the_api_server_would_drop(keys: dict[str, object]) -> None:
+    assert not any(map(empty, objects(**keys)))
+
+
 def test_the_least_is_these_objects() -> None:
     told = named(objects())
 
@@ -229,7 +254,7 @@ def test_the_image_is_pulled_with_the_secrets_that_are_named() -> None:
     (without,) = of_kind("ServiceAccount", objects())
 
     assert account["imagePullSecrets"] == [{"name": "a"}, {"name": "b"}]
-    assert without["imagePullSecrets"] == []
+    assert "imagePullSecrets" not in without
 
 
 def test_the_kubelet_asks_what_the_manifest_says() -> None:
@@ -356,7 +381,7 @@ def test_only_who_is_named_connects() -> None:
         {"from": [namespace], "ports": ports},
         {"from": [{"ipBlock": {"cidr": "10.0.0.0/8"}}], "ports": ports},
     ]
-    assert nobody["spec"]["ingress"] == []
+    assert "ingress" not in nobody["spec"]
 
 
 def test_a_claim_is_made_or_the_one_that_is_there_is_taken() -> None:
