@@ -57,7 +57,8 @@ def targets(project: config.Project, name: str) -> list[Target]:
     for key in TARGETS[environment.kind]:
         top, _, below = key.partition(".")
         value = (told[top] or {}).get(below) if below else told[top]
-        said = config.FILE if below in given.get(top, {}) or (not below and top in given) else "the default"
+        set_here = below in (given.get(top) or {}) if below else top in given
+        said = config.FILE if set_here else "the default"
         origin = project.origins.get(f"environments.{name}.{key}", said)
         found.append(Target(key=key, value=value, origin=origin))
     return found

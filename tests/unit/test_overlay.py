@@ -146,6 +146,26 @@ def test_status_says_which_value_came_from_where(values: Path) -> None:
     assert '  target   ingress.class = "traefik" (the default)' in told
 
 
+def test_status_says_so_of_a_compose_environment_as_well(values: Path) -> None:
+    project = parse(values, "environments: {prod: {url: 'https://sf.example.com'}}", prod=an_environment(4100))
+
+    told = [str(target) for target in overlay.targets(project, "prod")]
+
+    assert told == [
+        'engine = "" (the default)',
+        "project = null (the default)",
+        'bind = "127.0.0.1" (the default)',
+        "port = 4100 (deploy.toml)",
+        f'url = "https://sf.example.com" ({values}:1)',
+    ]
+
+
+def test_status_does_without_an_ingress(values: Path) -> None:
+    project = parse(values, "environments: {prod: {replicas: 2}}", prod=a_namespace())
+
+    assert "ingress.host = null (the default)" in map(str, overlay.targets(project, "prod"))
+
+
 def test_without_such_a_file_status_has_nothing_to_say_of_it() -> None:
     assert overlay.targets(deploy_toml.parse({}, root=Path()), "prod") == []
 
