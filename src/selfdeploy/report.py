@@ -11,6 +11,9 @@ from selfdeploy.upkeep import Status
 PATIENCE = 120.0
 """Seconds that a command of this very run, which was cancelled, has to let go of an environment."""
 
+ASKED_AGAIN = 2
+"""How often one is asked again that does not answer as it should: one answer that is late is no state."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
@@ -81,6 +84,9 @@ def _read(project: config.Project, name: str, tell: Callable[[str], None]) -> St
     told = False
     while True:
         status = upkeep.read_status(project, name)
+        for _ in range(ASKED_AGAIN):
+            if status.differs and not status.holder:
+                status = upkeep.read_status(project, name)
         if not run or f"({run})" not in status.holder or time.monotonic() > ends:
             return status
         if not told:
