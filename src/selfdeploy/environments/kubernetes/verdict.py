@@ -17,6 +17,9 @@ SETTING = {"CreateContainerConfigError": 2.0, "CreateContainerError": 3.0}
 PLACE = ("FailedMount", "FailedAttachVolume", "FailedMapVolume", "FailedCreatePodSandBox")
 """The reasons of events that say why no container of a pod could even be made."""
 
+PASSING = ("failed to sync", "no relationship found between node")
+"""What such events say of a node that has not caught up with the API server yet, and soon will."""
+
 PATIENCE = 5.0
 """Seconds that what others may be about to mend is given: a volume that is being bound, a quota an old pod frees."""
 
@@ -215,7 +218,11 @@ def _of_place(pod: Object, events: Sequence[Object]) -> Iterator[Trouble]:
             yield Trouble(about=about, reason="Unschedulable", message=message, patience=patience)
     if any(is_running(one) or one.get("restartCount") for one in containers(pod)):
         return
-    told = [one for one in warnings(pod, events) if one.get("reason") in PLACE]
+    told = [
+        one
+        for one in warnings(pod, events)
+        if one.get("reason") in PLACE and not any(said in str(one.get("message")) for said in PASSING)
+    ]
     if told:
         yield Trouble(about=about, reason=told[-1]["reason"], message=str(told[-1].get("message")), patience=PATIENCE)
 
