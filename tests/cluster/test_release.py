@@ -77,6 +77,7 @@ def manifests(site: Site) -> set[str]:
 
 def test_a_server_that_hangs_is_made_anew(site: Site) -> None:
     before = {*site.pods("test")}
+    site.configure(probes="deadline = 8")  # before the node itself makes an end of it
     site.kubectl("test", "exec", "deployment/sf", "--", "sh", "-c", HANG)
 
     done = site.inv("release", "--to", "test")
@@ -88,4 +89,4 @@ def test_a_server_that_hangs_is_made_anew(site: Site) -> None:
     assert [line for line in again if line.startswith("test ") and " found " in line]
 
 
-HANG = "for one in /proc/[0-9]*; do grep -q stand[a]lone $one/cmdline && kill -STOP ${one#/proc/}; done; true"
+HANG = "for one in /proc/[0-9]*; do grep -q next-serve[r] $one/cmdline && kill -STOP ${one#/proc/}; done; true"
