@@ -76,11 +76,10 @@ def test_a_record_that_finds_no_room_is_what_it_was_and_the_next_release_writes_
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("off", ["+1h", "-1h"])
-def test_a_clock_that_is_an_hour_off_changes_nothing_but_what_is_written_down(site: Site, off: str) -> None:
+def test_a_clock_that_is_an_hour_slow_changes_nothing_but_what_is_written_down(site: Site) -> None:
     need([] if FAKETIME else ["libfaketime"])
-    wrong = {"LD_PRELOAD": str(FAKETIME[0]), "FAKETIME": off, "FAKETIME_DONT_RESET": "1"}
-    revision = site.commit(f"at {off}")
+    wrong = {"LD_PRELOAD": str(FAKETIME[0]), "FAKETIME": "-1h", "FAKETIME_DONT_RESET": "1"}
+    revision = site.commit("an hour before what has been released")
 
     released = site.inv("release", **wrong)
     before = site.ids()

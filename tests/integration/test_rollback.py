@@ -53,6 +53,11 @@ def digests(site: Site) -> list[str]:
     return sorted({digest for digest in told if digest.startswith("sha256:")})
 
 
+def other(site: Site) -> str:
+    """The digest that the engine has and prod does not run: the one that a rollback brings."""
+    return next(digest for digest in digests(site) if digest not in site.version("prod")["image"])
+
+
 def test_the_engine_keeps_the_present_image_and_the_one_before_and_all_that_is_somebody_else_s(three: Site) -> None:
     present = three.version("prod")["image"].partition("@")[2]
 
@@ -73,53 +78,44 @@ def test_the_registry_keeps_every_image_under_a_tag_of_its_own(three: Site, stor
     assert status == 200
 
 
-def test_going_back_takes_the_registry_and_the_environment_and_nothing_else(
-    three: Site, store: registry.Registry, tmp_path: Path
-) -> None:
+def test_going_back_takes_the_registry_and_the_environment_and_nothing_else(three: Site, tmp_path: Path) -> None:
     before = three.git("rev-parse", "HEAD~1")
-    present = three.version("prod")["image"]
-    other = next(digest for digest in digests(three) if digest not in present)
-    three.docker("image", "rm", "--force", f"{three.repository}@{other}")
+    three.docker("image", "rm", "--force", f"{three.repository}@{other(three)}")
     for file in ("tasks.py", "deploy.toml"):
         shutil.copy(three.folder / file, tmp_path / file)
     elsewhere = Site(folder=tmp_path, name=three.name, repository=three.repository, ports=three.ports)
 
     done = elsewhere.inv("rollback", "-e", "prod")
-    forward = three.inv("release")
 
     assert done.returncode == 0, done.stderr
     assert before in done.stdout
-    assert forward.returncode == 0, forward.stderr
-    assert store.name in present
+    assert three.version("prod")["revision"] == before
 
 
 def test_going_back_works_while_the_engine_alone_has_the_image_and_says_so(
     three: Site, store: registry.Registry
 ) -> None:
-    before = three.git("rev-parse", "HEAD~1")
-    gone = next(digest for digest in digests(three) if digest not in three.version("prod")["image"])
+    before, gone = three.version("prod")["image"], other(three)
 
     with moved(blob(store, gone)):
         done = three.inv("rollback", "-e", "prod")
-    forward = three.inv("release")
+    between = three.version("prod")["image"]
     store.stop()
     silent = three.inv("rollback", "-e", "prod")
     store.start()
-    again = three.inv("release")
 
     assert done.returncode == 0, done.stderr
-    assert before in done.stdout
     assert f"has not got {three.repository}@{gone} any more" in done.stdout
-    assert forward.returncode == 0, forward.stderr
+    assert between.endswith(gone)
     assert silent.returncode == 0, silent.stderr
     assert "is not known" in silent.stdout
-    assert again.returncode == 0, again.stderr
+    assert three.version("prod")["image"] == before
 
 
 def test_an_image_that_nobody_has_any_more_is_named_before_anything_is_changed(
     three: Site, store: registry.Registry
 ) -> None:
-    gone = next(digest for digest in digests(three) if digest not in three.version("prod")["image"])
+    gone = other(three)
     before, history = three.ids(), three.inv("history", "-e", "prod").stdout
 
     with moved(blob(store, gone)):
