@@ -78,7 +78,7 @@ def test_a_record_that_finds_no_room_is_what_it_was_and_the_next_release_writes_
 
 def test_a_clock_that_is_an_hour_slow_changes_nothing_but_what_is_written_down(site: Site) -> None:
     need([] if FAKETIME else ["libfaketime"])
-    wrong = {"LD_PRELOAD": str(FAKETIME[0]), "FAKETIME": "-1h", "FAKETIME_DONT_RESET": "1"}
+    wrong = {"LD_PRELOAD": str(FAKETIME[0]), "FAKETIME": "-1h", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
     revision = site.commit("an hour before what has been released")
 
     released = site.inv("release", **wrong)
