@@ -64,7 +64,7 @@ def kill(world: World, instant: Instant, revision: str = "") -> tuple[str, bool,
     revision = revision or world.next_release(bad=instant.bad)
     fresh = ["--fresh"] if instant.stage == "gates" else []
     release = world.site.start("release", "--older", *fresh)
-    killed = _wait(release, instant, world.seconds.get(instant.stage, USUAL[instant.stage]))
+    killed = _wait(release, instant, max(world.seconds.get(instant.stage, 0), USUAL[instant.stage]))
     wrong = _strike(world, release, instant.how)
     wrong += checks.no_process(world.site)
     wrong += checks.whole_files(world.site) + checks.whole_release(world, revision)

@@ -72,7 +72,7 @@ def test_the_harness_sees_a_lock_that_is_not_released(here: world.World) -> None
 
 
 def test_the_harness_sees_a_record_that_is_written_before_the_image_is_pushed(here: world.World) -> None:
-    at = instant.Instant(number=0, stage="image", place="inside", share=0.4, how="SIGKILL")
+    at = instant.Instant(number=0, stage="image", place="inside", share=2, how="SIGKILL")
 
     with sabotaged(here, RECORD_FIRST):
         revision, killed, wrong = trial.kill(here, at)

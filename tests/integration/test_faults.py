@@ -1,4 +1,4 @@
-"""Faults around a release: full disks, a clock that is off, an engine that restarts, servers that answer nonsense."""
+"""Faults around a release: full disks, an engine that restarts, servers that answer nonsense."""
 
 import json
 import os
@@ -15,8 +15,6 @@ from lab.liar import Liar, answer
 from lab.needed import need
 from lab.site import Site
 from selfdeploy import probe
-
-FAKETIME = list(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
 
 
 @contextmanager
@@ -74,21 +72,6 @@ def test_a_record_that_finds_no_room_is_what_it_was_and_the_next_release_writes_
     assert after == before
     assert json.loads(before)["proven"]
     assert done.returncode == 0, done.stderr
-
-
-def test_a_clock_that_is_an_hour_slow_changes_nothing_but_what_is_written_down(site: Site) -> None:
-    need([] if FAKETIME else ["libfaketime"])
-    wrong = {"LD_PRELOAD": str(FAKETIME[0]), "FAKETIME": "-1h", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
-    revision = site.commit("an hour before what has been released")
-
-    released = site.inv("release", **wrong)
-    before = site.ids()
-    again = site.inv("release")
-
-    assert released.returncode == 0, released.stderr
-    assert again.returncode == 0, again.stderr
-    assert site.ids() == before
-    assert site.version("prod")["revision"] == revision
 
 
 def test_an_engine_that_restarts_in_the_middle_ends_the_release_and_the_next_one_goes_on(
