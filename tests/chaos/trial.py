@@ -1,6 +1,7 @@
 """One trial: a release is killed at its instant, and what has to hold is checked, then and after the next release."""
 
 import os
+import re
 import signal
 import time
 from collections.abc import Sequence
@@ -11,6 +12,9 @@ from chaos.tally import Outcome
 from chaos.world import World
 from lab import children
 from lab.site import Site, Started
+
+TOOK = re.compile(r"^(\w+): ([0-9.]+) s$", re.MULTILINE)
+"""How a release tells what a stage took."""
 
 PUT_BACK, ON_HOLD, INTERRUPTED = 51, 45, 130
 UNREACHABLE = (14, 30, 32)
@@ -104,10 +108,9 @@ def _converge(world: World, revision: str) -> list[str]:
     wrong = checks.spoken(done) + checks.proven(world, revision)
     again = world.pushed(since) if recorded else []
     wrong += [f"pushed again although on record: {name}" for name in again]
-    for stage in USUAL:
-        for line in done.stderr.splitlines():
-            if line.startswith(f"{stage}: ") and stage not in ("gates", "preflight"):
-                world.seconds[stage] = float(line.split()[1])
+    for stage, seconds in TOOK.findall(done.stderr):
+        if stage in USUAL and stage not in ("gates", "preflight"):
+            world.seconds[stage] = float(seconds)
     world.settled(revision)
     return wrong
 
