@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 import os
 import re
@@ -69,7 +70,10 @@ class Lab:
     pods: list["Pods"] = field(default_factory=list)
 
     def use(self, builder: str, *, steps: list[str] | None = None, script: str = COMMAND, timeout: float = 300) -> Site:
-        """Return the site with BUILDER; the command STEPS is what it runs in a build, SCRIPT what `command` is."""
+        """Return the site with BUILDER; the command STEPS is what it runs in a build, SCRIPT what `command` is.
+
+        The repository is one of what builds it: an image that another made of the same tree is not found there.
+        """
         kind, _, where = builder.partition(" ")
         table = {
             "buildkit": f'address = "{self.buildkit.address}"',
@@ -83,6 +87,8 @@ class Lab:
         if steps and kind == "command":
             table = f"argv = {json.dumps(['env', 'LEAVES={digest_file}', *steps])}"
         name = builder.replace(" ", "-") + ("-broken" if steps else "")
+        if script != COMMAND:
+            name += f"-{hashlib.sha256(script.encode()).hexdigest()[:8]}"
         site = dataclasses.replace(self.site, repository=f"{self.store.name}/{name}")
         image = f'builder = "{kind}"\nbase = "{self.base}"\ntimeout = {timeout}'
         site.configure(top=GATES + (f"[image.{kind}]\n{table}\n" if table else ""), image=image, prod=cluster)
@@ -282,13 +288,13 @@ def test_what_differs_between_two_builds_is_named(lab: Callable[[str], Lab], bui
     dockerfile = site.folder / "docker" / "Dockerfile.sf-server"
     dockerfile.parent.mkdir(exist_ok=True)
     whole = (ROOT / "docker" / "Dockerfile.sf-server").read_text()
-    dockerfile.write_text(whole.replace("WORKDIR", "RUN date +%s%N >/when\nWORKDIR"))
+    dockerfile.write_text(whole.replace("WORKDIR", "RUN date +%s%N >/a-when\nWORKDIR"))
 
     refused = site.inv("build", "--twice")
 
     assert refused.returncode == 23, refused.stderr
     assert "layer 4 of" in refused.stderr
-    assert "when: content" in refused.stderr
+    assert "a-when: content" in refused.stderr
 
 
 def test_a_dockerfile_of_one_s_own_may_not_add_to_the_gated_tree(lab: Callable[[str], Lab]) -> None:
