@@ -103,10 +103,12 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def built(application: Site, ship: Path) -> Built:
-    """What the real gates build."""
+def built(application: Site, ship: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """What the real gates build; a copy, for a server that runs from it may write there."""
     need(MISSING)
-    return Built(revision=application.revision, ship=ship, node=application.folder / ".nox" / "gates" / "node" / "node")
+    copy = tmp_path_factory.mktemp("built") / "ship"
+    shutil.copytree(ship, copy, symlinks=True)
+    return Built(revision=application.revision, ship=copy, node=application.folder / ".nox" / "gates" / "node" / "node")
 
 
 @pytest.fixture

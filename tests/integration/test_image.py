@@ -107,8 +107,8 @@ def test_an_image_that_somebody_else_built_from_the_same_files_is_taken(gated: S
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        ("COPY package.json /opt/sf/dist/loader.js\n", "dist/loader.js"),
-        ("COPY package.json /opt/sf/more.json\n", "more.json"),
+        ("COPY opt/sf/package.json /opt/sf/dist/loader.js\n", "dist/loader.js"),
+        ("COPY opt/sf/package.json /opt/sf/more.json\n", "more.json"),
         ("USER root\n", "runs as root"),
         ('CMD ["node", "/opt/sf/other.js"]\n', "starts"),
     ],
@@ -141,7 +141,7 @@ def test_foreign_builds_are_taken_where_the_config_accepts_them_and_the_differen
     gated.configure(image="foreign = true")
     gated.commit("a foreign build")
     assert gated.inv("gates").returncode == 0
-    reference = build_elsewhere(gated, tmp_path, more="COPY package.json /opt/sf/more.json\n")
+    reference = build_elsewhere(gated, tmp_path, more="COPY opt/sf/package.json /opt/sf/more.json\n")
 
     steps = [gated.inv("build", "--image", reference), gated.inv("manifest")]
     record = store(gated).find_record(gated.revision)
