@@ -51,18 +51,26 @@ class Heart:
     child: process.Child
     heard: float = field(default_factory=clock)
     _stop: threading.Event = field(default_factory=threading.Event)
+    _threads: list[threading.Thread] = field(default_factory=list)
 
     def start(self) -> None:
         """Begin to beat, and to listen."""
-        for work in (self._beat, self._listen):
-            threading.Thread(target=work, daemon=True).start()
+        self._threads += [threading.Thread(target=work, daemon=True) for work in (self._beat, self._listen)]
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
-        """Let the lock go."""
+        """Let the lock go, and wait until its container is gone."""
         self._stop.set()
         if self.child.stdin:
             with contextlib.suppress(OSError):
                 self.child.stdin.close()
+        process.end(self.child, patience=10)
+        for thread in self._threads:
+            thread.join()
+        for pipe in (self.child.stdout, self.child.stderr):
+            if pipe:
+                pipe.close()
 
     def _beat(self) -> None:
         while self.child.stdin and not self._stop.wait(PATIENCE / 6):
@@ -138,7 +146,6 @@ def hold(engine: Engine, name: str, image: str, record: str, holder: Holder) -> 
         yield ContainerLock(container=found.id if found else name, heart=heart, replaced=replaced)
     finally:
         heart.stop()
-        process.end(heart.child, patience=10)
 
 
 def _take(engine: Engine, name: str, argv: list[str]) -> tuple[Heart, str]:
