@@ -102,10 +102,12 @@ def test_a_put_back_whose_process_was_killed_is_finished_by_the_next_though_it_r
 ) -> None:
     good, prod = quiet.version("test")["revision"], quiet.inspect("prod")["Id"]
     bad = quiet.answer_as_another_revision()
+    quiet.configure(probes="deadline = 120\nconsecutive = 60")  # a put back takes long enough to be killed in it
 
     release = quiet.start("release")
-    children.wait_until(lambda: on_hold(quiet, "test"), "the hold", seconds=120)
+    children.wait_until(lambda: on_hold(quiet, "test"), "the hold", seconds=240)
     release.end(signal.SIGKILL)
+    quiet.configure(probes=PATIENT)
     children.wait_until(lambda: not holder(quiet, "test"), "the end of its lock", seconds=60)
     between = quiet.inv("status").stdout
     refused = quiet.inv("release")

@@ -257,7 +257,7 @@ def test_an_input_is_never_a_command(sf: Repository, tmp_path: Path) -> None:
 
 
 def test_a_cancelled_run_lets_go_and_the_next_one_goes_on(sf: Repository) -> None:
-    slow = sf.be_slow(15)
+    slow = sf.be_slow(60)
     sf.git("push", "--quiet", "origin", "main")
     run = sf.runner.start(sf.checkout)
     run.says("⭐ Run Main Test")
