@@ -294,7 +294,7 @@ def test_what_differs_between_two_builds_is_named(lab: Callable[[str], Lab], bui
 
     assert refused.returncode == 23, refused.stderr
     assert "layer 4 of" in refused.stderr
-    assert "a-when: content" in refused.stderr
+    assert "a-when: " in refused.stderr  # its time, where the builder keeps that, or its content
 
 
 def test_a_dockerfile_of_one_s_own_may_not_add_to_the_gated_tree(lab: Callable[[str], Lab]) -> None:
