@@ -30,6 +30,7 @@ def robot(new_site: Callable[..., Site], tmp_path_factory: pytest.TempPathFactor
     """A site whose releases are made by that account, and its Role."""
     path = tmp_path_factory.mktemp("robot") / "kubeconfig"
     site = new_site(kubeconfig=path)
+    site.configure(test="replicas = 2")  # so that there is one of every kind
     return site, account(site, path)
 
 

@@ -143,3 +143,14 @@ def test_a_proven_release_is_named_by_the_beginning_of_its_release_digest_or_rev
 def test_the_same_release_under_other_settings_is_not_the_same() -> None:
     assert a_proven("r", "c").is_same(a_proven("r", "c"))
     assert not a_proven("r", "c").is_same(a_proven("r", "d"))
+
+
+def test_an_attempt_that_nobody_ended_is_cut_off_and_tells_who_began_it() -> None:
+    ended = record.Record().begin(an_attempt()).end("proven", "t")
+    begun = ended.begin(an_attempt().model_copy(update={"run": "https://forge.example/1"}))
+
+    assert record.Record().cut_off is None
+    assert ended.cut_off is None
+    assert begun.cut_off == begun.attempts[0]
+    assert begun.attempts[0].origin.startswith(f"begun {begun.attempts[0].began} by {begun.attempts[0].who}")
+    assert begun.attempts[0].origin.endswith("(https://forge.example/1)")
