@@ -7,6 +7,7 @@ or N:TARGET, where the other side has another port.
 import asyncio
 import contextlib
 import ctypes
+import datetime
 import os
 import socket
 import sys
@@ -64,7 +65,8 @@ async def carry(reader: Reader, writer: Writer, target: int) -> None:
     """Connect to TARGET and carry both directions."""
     try:
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", target)
-    except OSError:
+    except OSError as exc:
+        print(f"{datetime.datetime.now(datetime.UTC):%H:%M:%S.%f} {target}: {exc}", file=sys.stderr, flush=True)
         writer.transport.abort()
         return
     await asyncio.gather(pump(reader, far_writer), pump(far_reader, writer))
@@ -75,9 +77,15 @@ async def carry(reader: Reader, writer: Writer, target: int) -> None:
 
 async def serve(listeners: Sequence[tuple[socket.socket, int]]) -> None:
     """Carry what comes to LISTENERS, each with its target, for ever."""
+    under_way = set[asyncio.Task[None]]()  # the loop itself does not keep a task from being collected
 
     async def one(listener: socket.socket, target: int) -> None:
-        server = await asyncio.start_server(lambda reader, writer: carry(reader, writer, target), sock=listener)
+        def take(reader: Reader, writer: Writer) -> None:
+            task = asyncio.create_task(carry(reader, writer, target))
+            under_way.add(task)
+            task.add_done_callback(under_way.discard)
+
+        server = await asyncio.start_server(take, sock=listener)
         await server.serve_forever()
 
     await asyncio.gather(*(one(listener, target) for listener, target in listeners))
