@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from selfdeploy import builders, config, errors, process, shipped, source, tree
+from selfdeploy.environments import engine
 
 SUITE = "bookworm"
 PACKAGES = {
@@ -75,6 +76,11 @@ def _context(project: config.Project, kind: str) -> Iterator[Path]:
             raise errors.BuildFailed(f"{kind} image: {exc.message}", exc.hint) from exc
 
 
+def _docker(*argv: str) -> list[str]:
+    """Return the docker command line ARGV for the caller's own engine, named: it is one for all of a command."""
+    return engine.connect("base", "").argv(*argv)
+
+
 def _dockerfile(project: config.Project, kind: str) -> Path:
     return shipped.find(project, f"docker/Dockerfile.{kind}")
 
@@ -86,10 +92,10 @@ def build(project: config.Project, kind: str, tag: str) -> None:
         errors.BuildFailed: mmdebstrap or the engine did not make it; the end of what it said is the hint.
     """
     with _context(project, kind) as context:
-        buildx = not process.run(["docker", "buildx", "version"], timeout=20, check=False).code
+        buildx = not process.run(_docker("buildx", "version"), timeout=20, check=False).code
         builder = ["buildx", "build", "--load"] if buildx else ["build"]
         file = str(_dockerfile(project, kind))
-        process.run(["docker", *builder, "--quiet", "-f", file, "-t", tag, str(context)], timeout=600)
+        process.run(_docker(*builder, "--quiet", "-f", file, "-t", tag, str(context)), timeout=600)
 
 
 def push(
@@ -97,8 +103,8 @@ def push(
 ) -> None:
     """Have the registry have the base image as REFERENCE, with the project's builder where that takes no engine."""
     if builders.has_engine(project):
-        process.run(["docker", "tag", provide(project, "base", tell), reference], timeout=60)
-        process.run(["docker", "push", "--quiet", reference], timeout=project.image.timeout)
+        process.run(_docker("tag", provide(project, "base", tell), reference), timeout=60)
+        process.run(_docker("push", "--quiet", reference), timeout=project.image.timeout)
         return
     tell("building the base image from Debian's packages; once for this repository")
     with _context(project, "base") as context:
@@ -112,7 +118,7 @@ def provide(project: config.Project, kind: str, tell: Callable[[str], None] = la
         errors.BuildFailed: it was not there, and could not be built.
     """
     tag = f"selfdeploy-{kind}:{recipe(kind, project.gates.node)}"
-    if process.run(["docker", "image", "inspect", tag], timeout=60, check=False).code:
+    if process.run(_docker("image", "inspect", tag), timeout=60, check=False).code:
         tell(f"building the {kind} image from Debian's packages; once on this machine")
         build(project, kind, tag)
     return tag

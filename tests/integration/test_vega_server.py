@@ -1,5 +1,6 @@
 """The shared server on a live checkout, on a real engine: up, restart, down, and all that is refused."""
 
+import json
 import os
 import shutil
 import signal
@@ -123,11 +124,31 @@ def test_compose_and_docker_run_start_the_same_server_and_replace_each_other(sit
 def test_without_buildx_the_engine_s_own_builder_makes_an_image_that_has_all(site: Site, tmp_path: Path) -> None:
     bare = vega.without(["compose", "buildx"], tmp_path / "bare")
 
-    site.good("vega.up", **bare)
+    told = site.good("vega.up", "--json", DOCKER_BUILDKIT="1", **bare)
 
+    assert [json.loads(line)["event"] for line in told.splitlines()][-1] == "result"
     script = "git --version && node --version && ssh -V && id -un && test -s /etc/ssl/certs/ca-certificates.crt"
     assert "sf" in docker("exec", site.name, "sh", "-c", script)
     assert docker("exec", site.name, "sh", "-c", "tr '\\0' ' ' </proc/1/cmdline").startswith("tini -- node")
+
+
+def test_the_image_is_built_where_the_server_runs_also_when_the_docker_context_changes_under_way(
+    site: Site, tmp_path: Path
+) -> None:
+    here = {"DOCKER_CONFIG": str(tmp_path / "config")}
+    for name, path in (("here", "/var/run/docker.sock"), ("nowhere", tmp_path / "none.sock")):
+        docker("context", "create", name, "--docker", f"host=unix://{path}", environment=os.environ | here)
+    docker("context", "use", "here", environment=os.environ | here)
+    real, moving = shutil.which("docker"), tmp_path / "bin" / "docker"
+    moving.parent.mkdir()
+    then = f'case "$*" in *"version --format"*) "{real}" context use nowhere;; esac'
+    moving.write_text(f'#!/bin/sh\n"{real}" "$@"; code=$?\n{then}\nexit $code\n')
+    moving.chmod(0o755)
+
+    site.good("vega.up", PATH=f"{moving.parent}:{os.environ['PATH']}", **here)
+
+    assert docker("context", "show", environment=os.environ | here) == "nowhere"
+    assert site.get("/api/version")["word"] == "one"
 
 
 def test_orphans_in_the_server_are_reaped(site: Site) -> None:

@@ -6,7 +6,7 @@ import ipaddress
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -89,10 +89,18 @@ class Engine:
             raise errors.CommandFailed(f"{self.name}: docker {kind} inspect {name}: no JSON", str(exc)) from exc
         return told if isinstance(told, dict) else None
 
-    def client(self, seconds: float, **settings: Any) -> python_on_whales.DockerClient:  # noqa: ANN401 -- passed on
-        """Return a python-on-whales client whose every call ends within SECONDS."""
+    def client(
+        self,
+        seconds: float,
+        *,
+        without: Sequence[str] = (),
+        **settings: Any,  # noqa: ANN401 -- passed on
+    ) -> python_on_whales.DockerClient:
+        """Return a python-on-whales client whose every call ends within SECONDS, and has no variable of WITHOUT."""
         where = {"context": self.context} if self.context else {"host": self.host or None}
-        return python_on_whales.DockerClient(client_call=[*process.guard(seconds), "docker"], **where, **settings)
+        unset = ["env", *(f"--unset={name}" for name in without)] if without else []
+        call = [*process.guard(seconds), *unset, "docker"]
+        return python_on_whales.DockerClient(client_call=call, **where, **settings)
 
     def unreachable(self, why: str) -> errors.EngineUnreachable:
         """Return the error that says that the engine does not answer, and WHY."""

@@ -123,7 +123,7 @@ class Vega:
         why, built = live.why_stale(made), live.read_stamp(made.revision.checkout)
         if why or built is None:
             raise errors.NotProven(f"vega: does not run the checkout as it is: {why}", "inv vega.restart --build")
-        found = image.identify(image.choose(self.project, chosen).tag)
+        found = image.identify(self.engine, image.choose(self.project, chosen).tag)
         if not found:
             raise errors.NotProven("vega: the image it should run is not there", "inv vega.restart")
         wanted = live.describe(made, built, self.engine.name, found)
@@ -154,10 +154,11 @@ class Vega:
         else:
             made = live.read(chosen.source.path, self.project.source.repository)
             built = live.require_current(made)
-        tag = image.choose(self.project, chosen)
-        first = self.engine.render(chosen, None, tag)
-        self.engine.check(first)
-        found = image.build(first, self.project.image.timeout)
+        with self.console.stage("image"):
+            tag = image.choose(self.project, chosen, self.console.note)
+            first = self.engine.render(chosen, None, tag)
+            self.engine.check(first)
+            found = image.build(self.engine, first, self.project.image.timeout, self.console.note)
         made_of = live.describe(made, built, self.engine.name, found)
         wanted = replacement.Wanted(
             settings=chosen, manifest=made_of, rendered=self.engine.render(chosen, made_of, tag)
