@@ -86,8 +86,9 @@ class World:
 
     def states(self, environment: str) -> list[str]:
         """Return the states of the replicas of ENVIRONMENT, as the engine has them."""
-        runs = self.site.inspect(environment)
-        return [runs["State"]["Status"]] if runs else []
+        labels = (f"project={self.site.name}-{environment[0]}", "service=server")
+        filters = [word for label in labels for word in ("--filter", f"label=com.docker.compose.{label}")]
+        return self.site.docker("ps", "--all", "--format", "{{.State}}", *filters).stdout.split()
 
     def is_held(self, environment: str) -> bool:
         """Say whether somebody may hold ENVIRONMENT."""

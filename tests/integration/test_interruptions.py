@@ -35,11 +35,12 @@ def applied(site: Site, environment: str, revision: str) -> bool:
     return bool(labels.get("org.opencontainers.image.revision") == revision)
 
 
-def on_hold(site: Site, environment: str) -> bool:
-    """Say whether a digest is on hold, as the record says that the lock's container sees."""
+def on_hold(site: Site, environment: str, revision: str) -> bool:
+    """Say whether REVISION was tried last, and is on hold, as the record says that the lock's container sees."""
     lock = f"{site.name}-{environment[0]}-lock"
     told = site.docker("exec", lock, "cat", "/record/record.json").stdout
-    return bool(told) and bool(json.loads(told)["holds"])
+    record = json.loads(told) if told else {"attempts": []}
+    return any(one["revision"] == revision and one["digest"] in record["holds"] for one in record["attempts"][:1])
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
@@ -105,7 +106,7 @@ def test_a_put_back_whose_process_was_killed_is_finished_by_the_next_though_it_r
     quiet.configure(probes="deadline = 120\nconsecutive = 60")  # a put back takes long enough to be killed in it
 
     release = quiet.start("release")
-    children.wait_until(lambda: on_hold(quiet, "test"), "the hold", seconds=240)
+    children.wait_until(lambda: on_hold(quiet, "test", bad), "the hold", seconds=240)
     release.end(signal.SIGKILL)
     quiet.configure(probes=PATIENT)
     children.wait_until(lambda: not holder(quiet, "test"), "the end of its lock", seconds=60)
@@ -133,6 +134,22 @@ def test_a_good_release_whose_process_was_killed_is_finished_by_the_next(quiet: 
     assert finished.returncode == 0, finished.stderr
     assert quiet.version("prod")["revision"] == revision
     assert not (clone.folder / ".selfdeploy" / "trees").exists()
+
+
+def test_what_a_compose_that_was_killed_half_way_made_is_not_in_the_way(quiet: Site) -> None:
+    runs = quiet.inspect("prod")
+    labels = [f"--label={name}={value}" for name, value in runs["Config"]["Labels"].items()]
+    # Compose makes the new container under the old one's id and name, and renames it once the old one is gone.
+    half = f"{runs['Id'][:12]}_{quiet.container('prod')}"
+    made = quiet.docker("container", "create", f"--name={half}", *labels, runs["Image"])
+    assert made.returncode == 0, made.stderr
+    quiet.docker("container", "stop", runs["Id"])
+
+    done = quiet.inv("release")
+
+    assert done.returncode == 0, done.stderr
+    assert quiet.docker("container", "inspect", half).returncode != 0
+    assert quiet.inv("probe", "-e", "prod").returncode == 0
 
 
 def test_of_two_releases_at_once_one_is_refused_and_told_who_holds_the_environment(quiet: Site) -> None:

@@ -219,6 +219,7 @@ class Compose:
         """Have Compose run RENDERED, the release of MANIFEST; in a new container in any case when RECREATE."""
         self._place_manifest(manifest)
         lock.check()
+        self._remove_unstarted()
         argv = ["up", "--detach", "--no-build", "--pull", "never", "--remove-orphans"]
         argv += ["--force-recreate", "server"] if recreate else ["server"]
         outcome = self._compose(rendered, *argv, timeout=180)
@@ -227,6 +228,11 @@ class Compose:
             if "port is already allocated" in said or "address already in use" in said:
                 raise errors.PortTaken(f"{self.name}: port {self.settings.port} is taken", "free it or name another")
             raise errors.CommandFailed(f"{self.name}: docker compose up: exit code {outcome.code}", said)
+
+    def _remove_unstarted(self) -> None:
+        """Remove what a Compose that was cut off had made and not started: the next would stumble over its name."""
+        if left := [container.id for container in self.containers() if container.state.status == "created"]:
+            self.engine.run("container", "rm", "--force", *left, check=False)
 
     def _place_manifest(self, manifest: Manifest) -> None:
         volume = render.manifest_name(manifest.release)

@@ -17,8 +17,8 @@ SETTING = {"CreateContainerConfigError": 2.0, "CreateContainerError": 3.0}
 PLACE = ("FailedMount", "FailedAttachVolume", "FailedMapVolume", "FailedCreatePodSandBox")
 """The reasons of events that say why no container of a pod could even be made."""
 
-PASSING = ("failed to sync", "no relationship found between node")
-"""What such events say of a node that has not caught up with the API server yet, and soon will."""
+PASSING = ("failed to sync", "no relationship found between node", 'Get "https://')
+"""What such events say of a node that has not caught up with the API server yet, or could not reach it, and will."""
 
 PATIENCE = 5.0
 """Seconds that what others may be about to mend is given: a volume that is being bound, a quota an old pod frees."""
