@@ -3,6 +3,8 @@ import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import kubernetes_validate
 import yaml
@@ -23,16 +25,49 @@ def kinds(base: type[config.Value]) -> set[type[config.Value]]:
     return {kind for child in base.__subclasses__() for kind in {child, *kinds(child)}}
 
 
+def toml(value: object) -> str:
+    """Return VALUE as it is written in deploy.toml."""
+    match value:
+        case dict():
+            return "{" + ", ".join(f"{name} = {toml(part)}" for name, part in value.items()) + "}"
+        case tuple():
+            return "[" + ", ".join(map(toml, value)) + "]"
+        case float():
+            return f"{value:g}"
+        case _:
+            return json.dumps(value)
+
+
 def default(field: FieldInfo) -> str:
-    if isinstance(field.default, config.Value):
-        return "below"
-    return "needed" if field.is_required() else f"`{field.default!r}`"
+    if field.is_required():
+        return "needed"
+    if field.default is None:
+        return "none"
+    return "below" if isinstance(field.default, config.Value) else f"`{toml(field.default)}`"
+
+
+def shape(kind: Any) -> str:  # noqa: ANN401 -- annotations are of any type
+    """Return what a value of the type KIND is written as in deploy.toml."""
+    inner = [part for part in get_args(kind) if part not in {NoneType, ...}]
+    match get_origin(kind):
+        case None if issubclass(kind, config.Value):
+            return "table"
+        case None:
+            return {str: "text", int: "whole number", float: "number", bool: "true or false"}[kind]
+        case origin if origin is Literal:
+            return ", ".join(f"`{value}`" for value in inner)
+        case origin if origin in {Union, UnionType, Annotated}:
+            return shape(inner[0])
+        case origin if origin is tuple:
+            return f"list of {shape(inner[0])}s"
+        case _:
+            return "table"
 
 
 def keys() -> Iterator[str]:
     for kind in kinds(config.Value) - {config.Common, config.Project}:
         for name, field in kind.model_fields.items():
-            yield f"| `{field.alias or name}` | {field.description} | {default(field)} |"
+            yield f"| `{field.alias or name}` | {field.description} | {shape(field.annotation)} | {default(field)} |"
 
 
 def test_the_docs_list_every_exit_code_and_no_other() -> None:
@@ -43,7 +78,7 @@ def test_the_docs_list_every_exit_code_and_no_other() -> None:
     }
 
 
-def test_the_docs_list_every_key_with_its_default_and_no_other() -> None:
+def test_the_docs_list_every_key_with_its_type_and_its_default_and_no_other() -> None:
     assert rows("configuration.md", "`[a-z_]+`") == set(keys())
 
 
