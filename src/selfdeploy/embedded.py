@@ -28,6 +28,10 @@ def is_wanted(project: config.Project) -> bool:
     return True
 
 
+def _exists(name: str) -> bool:
+    return process.run(["docker", "container", "inspect", name], timeout=30, check=False).code == 0
+
+
 def ensure(project: config.Project, tell: Callable[[str], None]) -> None:
     """Have the local registry run, and wait until it answers.
 
@@ -45,15 +49,20 @@ def ensure(project: config.Project, tell: Callable[[str], None]) -> None:
     engine.refuse_other_loopback(project.image.repository)
     host, port = address
     name = f"selfdeploy-registry-{port}"
-    if process.run(["docker", "container", "inspect", name], timeout=30, check=False).code == 0:
+    if _exists(name):
         process.run(["docker", "start", name], timeout=60)
     else:
         publish = f"[{host}]:{port}:5000" if ":" in host else f"127.0.0.1:{port}:5000"
         argv = ["docker", "run", "--detach", "--name", name, "--restart", "unless-stopped", "--read-only"]
         argv += ["--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--publish", publish]
-        process.run(
-            [*argv, "--volume", f"{name}:/var/lib/registry", base.provide(project, "registry", tell)], timeout=60
-        )
+        argv += ["--volume", f"{name}:/var/lib/registry", base.provide(project, "registry", tell)]
+        try:
+            process.run(argv, timeout=60)
+        except errors.CommandFailed:
+            if not _exists(name):
+                raise
+            # Another release was faster. To start what runs already changes nothing; a port that is taken fails again.
+            process.run(["docker", "start", name], timeout=60)
     tell(f"started the local registry at {host}:{port}")
     store = registry.connect(registry.Reference.parse(project.image.repository))
     ends = time.monotonic() + 20
