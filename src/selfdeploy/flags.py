@@ -12,7 +12,5 @@ def count(flag: str, text: str, *, least: int = 0) -> int:
         errors.ConfigInvalid: it is none, or is less than LEAST.
     """
     if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) < least:
-        raise errors.ConfigInvalid(
-            f"{flag}: {text[:80]!r} is no number from {least} up", f"say it in digits, as in {flag} {max(least, 100)}"
-        )
+        raise errors.ConfigInvalid(f"{flag}: {text[:80]!r} is no number from {least} up", "say it in digits")
     return int(text)

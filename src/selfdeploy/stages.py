@@ -24,7 +24,8 @@ class Gates:
             return plan.Found(why=f"passed on {self.assembly.revision.commit[:12]}, on record")
         found = self.assembly.find_gated()
         if self.fresh or isinstance(found, errors.SelfdeployError):
-            return plan.Missing(why="asked to run them again" if self.fresh else str(found))
+            why = "" if self.fresh else str(found).removeprefix(f"{self.name}: ")
+            return plan.Missing(why=why or "asked to run them again")
         return plan.Found(why=f"passed on {self.assembly.revision.commit[:12]}, tree {found.digest[:19]}")
 
     def make(self) -> None:
