@@ -104,7 +104,12 @@ def push(
     """Have the registry have the base image as REFERENCE, with the project's builder where that takes no engine."""
     if builders.has_engine(project):
         process.run(_docker("tag", provide(project, "base", tell), reference), timeout=60)
-        process.run(_docker("push", "--quiet", reference), timeout=project.image.timeout)
+        argv = _docker("push", "--quiet", reference)
+        try:
+            process.run(argv, timeout=project.image.timeout)
+        except errors.CommandFailed:
+            # Two first releases that push the same layers at once trip over each other; soon the layers are there.
+            process.run(argv, timeout=project.image.timeout)
         return
     tell("building the base image from Debian's packages; once for this repository")
     with _context(project, "base") as context:
