@@ -11,14 +11,17 @@ from lab.needed import need_engine
 from lab.site import ROOT, Done, Site
 from selfdeploy import base, config
 
-ORDER = ("integration", "cluster", "unit")
+ORDER = ("integration", "cluster/test_rights.py", "cluster", "unit")
 """What takes longest comes first; the cluster is compiled meanwhile, and what is short fills the gaps at the end."""
 
 
+def _place(item: pytest.Item) -> int:
+    path = item.path.relative_to(Path(__file__).parent).as_posix()
+    return next((place for place, start in enumerate(ORDER) if path.startswith(start)), 0)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    kinds = {kind: place for place, kind in enumerate(ORDER)}
-    folder = len(Path(__file__).parent.parts)
-    items.sort(key=lambda item: kinds.get(item.path.parts[folder], 0))
+    items.sort(key=_place)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -7,6 +7,7 @@ import pytest
 from lab import vega
 from lab.checkout import Checkout
 from lab.needed import need_engine
+from lab.site import Site
 
 
 @pytest.fixture(scope="session")
@@ -34,3 +35,16 @@ def live(built: vega.Site, tmp_path: Path) -> Iterator[vega.Site]:
         yield site
     finally:
         site.close()
+
+
+@pytest.fixture
+def clean(site: Site) -> Iterator[Site]:
+    """The site, both environments running its HEAD; afterwards they run again what prod has taken meanwhile."""
+    before = site.ids()
+    yield site
+    site.configure()
+    site.git("checkout", "--quiet", "--force", "-B", "main", site.version("prod")["revision"])
+    site.git("clean", "--quiet", "--force", "-d")
+    if site.ids() != before:
+        done = site.inv("release", "--older")
+        assert done.returncode == 0, done.stderr
