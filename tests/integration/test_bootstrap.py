@@ -3,10 +3,13 @@
 import os
 import shutil
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from lab.needed import need
 from lab.site import ROOT, Done
 
 
@@ -18,6 +21,22 @@ def project(tmp_path: Path) -> Path:
     for folder in ("src", "templates", "docker"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     return tmp_path
+
+
+@pytest.fixture
+def of_nobody(project: Path) -> Iterator[Path]:
+    """The same for somebody who is not root, with a `bin` that has every program but one of those needed."""
+    need([] if os.geteuid() == 0 else ["root, to become somebody who is not"])
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        shutil.copytree(project, folder, dirs_exist_ok=True)
+        programs = Path(folder, "bin")
+        programs.mkdir()
+        for place in ("/usr/local/bin", "/usr/bin", "/usr/sbin", "/bin", "/sbin"):
+            for program in Path(place).iterdir():
+                if program.name != "mmdebstrap" and not (programs / program.name).is_symlink():
+                    (programs / program.name).symlink_to(program)
+        subprocess.run(["chown", "--recursive", "nobody", folder], check=True)
+        yield Path(folder)
 
 
 def run(project: Path, *argv: str, **environment: str) -> Done:
@@ -34,6 +53,22 @@ def test_a_check_names_what_is_missing_and_changes_nothing(project: Path) -> Non
     assert checked.returncode == 74
     assert "missing: .venv" in checked.stdout + checked.stderr
     assert sorted(path.name for path in project.iterdir()) == before
+
+
+def test_what_is_missing_and_is_not_ours_to_install_is_named_with_the_package_that_brings_it(of_nobody: Path) -> None:
+    argv = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "bash", str(of_nobody / "bootstrap")]
+    env = {"PATH": str(of_nobody / "bin")}
+
+    checked, refused = (
+        subprocess.run([*argv, last], capture_output=True, text=True, check=False, timeout=60, env=env)
+        for last in ("--check", "true")
+    )
+
+    assert checked.returncode == 74
+    assert "missing: mmdebstrap: install mmdebstrap" in checked.stdout
+    assert refused.returncode == 70, refused.stderr
+    assert "(neither root nor passwordless sudo): mmdebstrap: mmdebstrap" in refused.stderr
+    assert not (of_nobody / ".venv").exists()
 
 
 def test_wrong_usage_says_how_it_is_used(project: Path) -> None:

@@ -85,6 +85,25 @@ def test_prod_takes_nothing_when_test_has_stopped_answering(clean: Site) -> None
     assert clean.inspect("prod")["Id"] == prod
 
 
+def test_a_manifest_that_was_changed_beside_its_server_is_seen_and_written_anew(clean: Site) -> None:
+    before = clean.version("test")
+    mounts = {mount["Destination"]: mount["Name"] for mount in clean.inspect("test")["Mounts"]}
+    argv = ["run", "--rm", "--user", "0:0", "--volume", f"{mounts['/run/selfdeploy']}:/m", "--entrypoint", "sed"]
+    change = ["-i", "s/test-unit/test-none/", "/m/sf-release-manifest.json"]
+    changed = clean.docker(*argv, before["image"], *change)
+
+    refused = clean.inv("probe", "-e", "test")
+    promoted = clean.inv("promote", "-e", "prod")
+    mended = clean.inv("release")
+
+    assert changed.returncode == 0, changed.stderr
+    assert refused.returncode == 50
+    assert f"release: expected {before['release']}" in refused.stderr
+    assert promoted.returncode == 50
+    assert mended.returncode == 0, mended.stderr
+    assert clean.version("test")["release"] == clean.version("prod")["release"] == before["release"]
+
+
 def test_state_put_back_byte_for_byte_proves_nothing(clean: Site, tmp_path: Path) -> None:
     old, good = clean.version("test")["image"], clean.revision
     clean.commit("two")
