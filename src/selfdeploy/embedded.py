@@ -1,6 +1,5 @@
 """The registry for a site that has none: Debian's, in a container on loopback, its data in a named volume."""
 
-import contextlib
 import socket
 import time
 from collections.abc import Callable
@@ -19,13 +18,30 @@ def _address(project: config.Project) -> tuple[str, int] | None:
 
 
 def is_wanted(project: config.Project) -> bool:
-    """Say whether PROJECT's repository is on this machine's loopback, at a port, with nothing answering there."""
+    """Say whether PROJECT's repository is on this machine's loopback, at a port where nothing answers, or ours not yet.
+
+    Raises:
+        errors.SelfdeployError: what answers there is no registry, or refuses us.
+    """
     address = _address(project)
     if address is None or not registry.is_loopback(project.image.repository.partition("/")[0]):
         return False
-    with contextlib.suppress(OSError), socket.create_connection(address, timeout=2):
-        return False
-    return True
+    try:
+        with socket.create_connection(address, timeout=2):
+            _connect(project).ping()
+    except OSError:
+        return True
+    except errors.RegistryUnreachable:  # its port is open before it answers: another release has just started it
+        return _exists(_container(address[1]))
+    return False
+
+
+def _connect(project: config.Project) -> registry.Registry:
+    return registry.connect(registry.Reference.parse(project.image.repository))
+
+
+def _container(port: int) -> str:
+    return f"selfdeploy-registry-{port}"
 
 
 def _exists(name: str) -> bool:
@@ -48,7 +64,7 @@ def ensure(project: config.Project, tell: Callable[[str], None]) -> None:
         )
     engine.refuse_other_loopback(project.image.repository)
     host, port = address
-    name = f"selfdeploy-registry-{port}"
+    name = _container(port)
     if _exists(name):
         process.run(["docker", "start", name], timeout=60)
     else:
@@ -64,7 +80,7 @@ def ensure(project: config.Project, tell: Callable[[str], None]) -> None:
             # Another release was faster. To start what runs already changes nothing; a port that is taken fails again.
             process.run(["docker", "start", name], timeout=60)
     tell(f"started the local registry at {host}:{port}")
-    store = registry.connect(registry.Reference.parse(project.image.repository))
+    store = _connect(project)
     ends = time.monotonic() + 20
     while True:
         try:

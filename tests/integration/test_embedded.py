@@ -1,6 +1,8 @@
 """The registry that comes with the tool, for who has none: started once, on loopback, its data in a volume."""
 
+import io
 import json
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,7 +13,8 @@ from lab import children, embedded
 from lab.needed import need_engine
 from lab.site import ROOT, Site
 from selfdeploy import base, config, registry
-from selfdeploy import embedded as ours
+from selfdeploy.console import Console
+from selfdeploy.release import Releasing
 
 
 @pytest.fixture
@@ -32,11 +35,14 @@ def test_of_several_that_start_it_at_once_all_find_it(alone: Site) -> None:
     project = config.Project(root=ROOT, image=config.Image(repository=alone.repository))
     base.provide(project, "registry")
 
-    with ThreadPoolExecutor(4) as pool:
-        begun = [pool.submit(ours.ensure, project, lambda _: None) for _ in range(4)]
+    def find(number: int) -> None:
+        time.sleep(number // 4 * 0.1)  # some at once, the others while it is coming up
+        Releasing(project, Console(io.StringIO(), io.StringIO())).ready_registry()
 
-    assert [one.exception() for one in begun] == [None] * 4
-    assert registry.connect(registry.Reference.parse(alone.repository)).manifest("no-such-tag") is None
+    with ThreadPoolExecutor(48) as pool:
+        begun = [pool.submit(find, number) for number in range(48)]
+
+    assert [one.exception() for one in begun] == [None] * 48
 
 
 def test_it_is_on_loopback_alone_and_what_was_pushed_outlives_its_container(alone: Site, tmp_path: Path) -> None:
