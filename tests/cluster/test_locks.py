@@ -1,12 +1,14 @@
 """Two releases at once, and one whose process was killed."""
 
+import datetime
 import json
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from lab import children
+from lab import children, clock
 from lab.cluster.site import Site
 
 
@@ -65,6 +67,27 @@ def test_a_killed_holder_s_lock_is_taken_over_and_its_release_finished(site: Sit
     assert site.version("test")["revision"] == revision
     assert site.get("test", "lease", "sf-lock")["spec"]["leaseTransitions"] > 1
     assert holder(site) == ""
+
+
+@pytest.mark.parametrize("seconds", [-3600, 3600])
+def test_a_holder_whose_clock_is_an_hour_off_is_not_robbed_while_it_lives_and_not_waited_for_when_it_is_dead(
+    site: Site, tmp_path: Path, seconds: int
+) -> None:
+    revision = site.be_slow(20)
+    first = site.start("release", "--to", "test", **clock.shifted(tmp_path, seconds))
+    children.wait_until(lambda: site.attempt("test")["revision"] == revision, "it is under way", seconds=120)
+
+    second = site.inv("rollback", "-e", "test")
+    told = site.get("test", "lease", "sf-lock")["spec"]["renewTime"]
+    first.end(signal.SIGKILL)
+    after = site.inv("release", "--to", "test", "--wait")
+    site.git("revert", "--no-edit", "HEAD")
+
+    off = datetime.datetime.fromisoformat(told) - datetime.datetime.now(datetime.UTC)
+    assert abs(off.total_seconds() - seconds) < 1800
+    assert second.returncode == 43, second.stderr
+    assert after.returncode == 0, after.stderr
+    assert "took over the lock of " in after.stderr
 
 
 def test_a_holder_that_has_lost_its_lock_changes_nothing_more(site: Site) -> None:

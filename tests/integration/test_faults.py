@@ -1,5 +1,6 @@
-"""Faults around a release: full disks, an engine that restarts, servers that answer nonsense."""
+"""Faults around a release: full disks, a clock that is off, an engine that restarts, servers that answer nonsense."""
 
+import datetime
 import json
 import os
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import children, local_engine
+from lab import children, clock, local_engine
 from lab.liar import Liar, answer
 from lab.needed import need
 from lab.site import Site
@@ -72,6 +73,25 @@ def test_a_record_that_finds_no_room_is_what_it_was_and_the_next_release_writes_
     assert after == before
     assert json.loads(before)["proven"]
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("seconds", [-3600, 3600])
+def test_a_clock_that_is_an_hour_off_changes_nothing_but_what_is_written_down(
+    site: Site, tmp_path: Path, seconds: int
+) -> None:
+    revision = site.commit("at another time")
+
+    released = site.inv("release", **clock.shifted(tmp_path, seconds))
+    told = json.loads(site.inv("history", "-e", "prod", "--json").stdout.splitlines()[-1])
+    began = datetime.datetime.fromisoformat(told["items"][0]["began"])
+    before = site.ids()
+    again = site.inv("release")
+
+    assert released.returncode == 0, released.stderr
+    assert abs((began - datetime.datetime.now(datetime.UTC)).total_seconds() - seconds) < 1800
+    assert again.returncode == 0, again.stderr
+    assert site.ids() == before
+    assert site.version("prod")["revision"] == revision
 
 
 def test_an_engine_that_restarts_in_the_middle_ends_the_release_and_the_next_one_goes_on(

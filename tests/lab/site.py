@@ -148,7 +148,7 @@ port = {self.ports[1]}
         given = {**self.environment, **environment}
         return call(sys.executable, "-m", "invoke", *argv, cwd=self.folder, env=given)
 
-    def start(self, *argv: str) -> "Started":
+    def start(self, *argv: str, **environment: str) -> "Started":
         """Start a command of the project, alone in its process group."""
         log = self.folder / f"started-{uuid.uuid4().hex[:8]}.log"
         with log.open("wb") as progress:
@@ -158,7 +158,7 @@ port = {self.ports[1]}
                 stdout=subprocess.DEVNULL,
                 stderr=progress,
                 start_new_session=True,
-                env={**person(), **self.environment},
+                env={**person(), **self.environment, **environment},
             )
         return Started(process=process, log=log)
 
