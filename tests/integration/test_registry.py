@@ -462,6 +462,22 @@ MANIFEST = json.dumps({"config": {"mediaType": artifact.CONFIG[0], "digest": reg
 OCI = {"Content-Type": artifact.SINGLE[0]}
 
 
+def test_a_tag_that_is_just_being_written_is_asked_for_again_and_a_write_is_not_made_twice() -> None:
+    def told(asked: str, _: object) -> bytes:
+        times = [what for what, _ in there.asked].count(asked)
+        if not asked.startswith("GET"):
+            return answer(status=500)
+        return answer(MANIFEST.encode(), headers=OCI) if times > 1 else answer(status=500)
+
+    with Liar(told) as there:
+        found = store(there.name).manifest("1")
+        with pytest.raises(errors.RegistryUnreachable, match="answers 500 to PUT"):
+            store(there.name).put_manifest(b"{}", OCI["Content-Type"], "1")
+
+    assert found is not None
+    assert [what.partition(" ")[0] for what, _ in there.asked] == ["GET", "GET", "PUT"]
+
+
 @pytest.mark.parametrize(
     ("told", "error", "what"),
     [

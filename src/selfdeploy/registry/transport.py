@@ -2,6 +2,7 @@
 
 import contextlib
 import ipaddress
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -13,6 +14,9 @@ from selfdeploy.registry.connections import Answer, Connections
 
 REDIRECT = frozenset({301, 302, 303, 307, 308})
 REDIRECTS = 5
+READING = frozenset({"GET", "HEAD"})
+PAUSES = 0.2, 0.5
+"""Seconds before what is read is asked for again: a tag that is just being written is a 500 of some registries."""
 NOWHERE = "nowhere:"
 """Where an answer leads to that does not say it."""
 PORTS = {"http": 80, "https": 443}
@@ -63,19 +67,28 @@ class Transport:
         """
         limit = self.patience if seconds is None else seconds
         with Connections(self._trust, limit, direct=is_loopback(self.host)) as wire:
-            url = self.target(f"{self.scheme}://{self.host}/v2/", path)
-            for _ in range(REDIRECTS + 1):
-                answer = self._authorized(wire, method, url, headers or {}, data)
-                if method not in {"GET", "HEAD"} or answer.status not in REDIRECT:
+            answer = self._followed(wire, method, path, headers or {}, data)
+            for pause in PAUSES if method in READING else ():
+                if answer.status < HTTPStatus.INTERNAL_SERVER_ERROR:
                     break
-                url = self.target(url, answer.headers.get("Location", NOWHERE))
-            else:
-                raise errors.RegistryInvalid(f"{self.host}: more than {REDIRECTS} redirects", "see its log")
+                time.sleep(pause)
+                answer = self._followed(wire, method, path, headers or {}, data)
             if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                 raise errors.RegistryUnreachable(
                     f"{self.host}: the registry answers {answer.status} to {method}", "see its log"
                 )
             yield answer
+
+    def _followed(
+        self, wire: Connections, method: str, path: str, headers: Mapping[str, str], data: bytes | None
+    ) -> Answer:
+        url = self.target(f"{self.scheme}://{self.host}/v2/", path)
+        for _ in range(REDIRECTS + 1):
+            answer = self._authorized(wire, method, url, headers, data)
+            if method not in READING or answer.status not in REDIRECT:
+                return answer
+            url = self.target(url, answer.headers.get("Location", NOWHERE))
+        raise errors.RegistryInvalid(f"{self.host}: more than {REDIRECTS} redirects", "see its log")
 
     def target(self, base: str, location: str) -> str:
         """Return the URL that LOCATION, told by what BASE answered, leads to.
