@@ -78,26 +78,27 @@ def test_a_second_up_replaces_the_server_and_never_doubles_it(site: Site) -> Non
     assert "no answer" in told
 
 
-COMPARED: dict[str, tuple[str, ...]] = {
-    "Config": (
-        *("User", "ExposedPorts", "Tty", "Env", "Cmd", "Image", "Volumes", "WorkingDir", "Entrypoint", "Labels"),
-        *("StopTimeout", "Healthcheck", "Domainname"),
-    ),
-    "HostConfig": (
-        *("Binds", "NetworkMode", "PortBindings", "RestartPolicy", "CapAdd", "CapDrop", "CgroupnsMode", "GroupAdd"),
-        *("IpcMode", "PidMode", "Privileged", "PublishAllPorts", "ReadonlyRootfs", "SecurityOpt", "UTSMode", "ShmSize"),
-        *("Memory", "NanoCpus", "PidsLimit", "Init", "MaskedPaths", "ReadonlyPaths", "Tmpfs", "LogConfig"),
-    ),
+OF_ONE = {
+    *("Id", "Created", "State", "GraphDriver", "HostnamePath", "HostsPath", "LogPath", "ResolvConfPath"),
+    *("Config.Hostname", "NetworkSettings"),
+    *("Config.AttachStdout", "Config.AttachStderr"),  # whether who started it listened then
+    "HostConfig.Mounts",  # as they were asked for; `Mounts` is what came of it
 }
+"""What no two containers have in common, whoever starts them."""
 
 
 def comparable(container: dict[str, Any]) -> dict[str, Any]:
-    told = {f"{part}.{name}": container[part].get(name) for part, names in COMPARED.items() for name in names}
+    """Return all that `docker inspect` says of CONTAINER but what is its own; nothing said is the same as nothing."""
+    told = {name: value for name, value in container.items() if name not in ("Config", "HostConfig")}
+    for part in ("Config", "HostConfig"):
+        told |= {f"{part}.{name}": value or None for name, value in container[part].items()}
     labels: dict[str, str] = container["Config"]["Labels"]
     told["Config.Labels"] = {n: v for n, v in labels.items() if not n.startswith("com.docker.compose.")}
     told["Config.Env"] = sorted(container["Config"]["Env"])
     told["Mounts"] = sorted(container["Mounts"], key=lambda mount: str(mount["Destination"]))
-    return told
+    told["Ports"], told["Networks"] = (container["NetworkSettings"][name] for name in ("Ports", "Networks"))
+    told["Networks"] = set(told["Networks"])
+    return {name: value for name, value in told.items() if name not in OF_ONE}
 
 
 def test_compose_and_docker_run_start_the_same_server_and_replace_each_other(site: Site, tmp_path: Path) -> None:
@@ -117,6 +118,10 @@ def test_compose_and_docker_run_start_the_same_server_and_replace_each_other(sit
     assert "Compose) running" in site.good("vega.status", **bare)
     assert len(site.left()["containers"]) == 1
     site.good("vega.logs", "--tail", "5", **bare)
+    docker(
+        "exec", "--detach", site.name, "sh", "-c", f"trap '' TERM; while :; do sleep 1; done # a child of {site.name}"
+    )
+    children.wait_until(lambda: any("a child of" in line for line in site.left()["processes"]), "the deaf child")
     site.good("vega.down", **bare)
     assert site.left() == {"containers": [], "networks": [], "volumes": [], "processes": []}
 

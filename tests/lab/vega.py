@@ -90,16 +90,22 @@ port = {self.port}
         return docker("ps", "--quiet", "--no-trunc", "--filter", f"name={self.name}")
 
     def left(self) -> dict[str, list[str]]:
-        """Return what there is of this server on the engine, and which lines name it in the process table."""
+        """Return what there is of this server on the engine, and which processes name it, its port or its folder."""
         same = ("--filter", f"name={self.name}")
         return {
             "containers": docker("ps", "--all", "--quiet", *same).split(),
             "networks": docker("network", "ls", "--quiet", *same).split(),
             "volumes": docker("volume", "ls", "--quiet", *same).split(),
-            "processes": [
-                line for line in children.run(["ps", "-eo", "args"]).decode().splitlines() if self.name in line
-            ],
+            "processes": [line for process in Path("/proc").glob("[0-9]*") if (line := self._of_ours(process))],
         }
+
+    def _of_ours(self, process: Path) -> str:
+        try:
+            line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            inside = (process / "cwd").readlink().is_relative_to(self.folder)
+        except OSError:  # it has ended
+            return ""
+        return line if inside or self.name in line or f"-host-port {self.port} " in line else ""
 
     def close(self) -> None:
         """Remove what there is of this server."""
