@@ -145,6 +145,12 @@ def test_what_the_server_writes_is_the_person_s_and_git_works_there(own: Site) -
         assert (file.stat().st_uid, file.stat().st_gid) == (PERSON, PERSON)
     script = f"id -un; git -C {workspace} status --porcelain; git -C /workspace rev-parse --git-dir; echo $HOME"
     assert docker("exec", own.name, "sh", "-c", script).split() == ["sf", "??", "written", ".git", "/home/sf"]
+    own.checkout.edit("one", "two")
+    # Of root's rights the person has the one to read: where this Python is root's own, the build would not find it.
+    reads = ["setpriv", "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search", *as_person[1:]]
+    own.good("vega.restart", "--build", prefix=reads, HOME=str(own.folder))
+    assert own.get("/api/version")["word"] == "two"
+    assert {path.lstat().st_uid for path in own.checkout.folder.rglob("*")} == {PERSON}
     own.good("vega.down", prefix=as_person, HOME=str(own.folder))
 
 

@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 
 from lab import golden
 from lab.values import a_manifest
-from selfdeploy import config, deploy_toml, errors, manifest, render
+from selfdeploy import config, deploy_toml, errors, manifest, render, tasks
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -136,3 +136,16 @@ def test_the_example_of_a_namespace_is_one_that_can_be_rendered() -> None:
     for told in yaml.safe_load_all(render.kubernetes(project, "prod", a_manifest())):
         kubernetes_validate.validate(told, "1.34", strict=True)
     assert project.kubernetes("prod").rolls
+
+
+def test_the_docs_name_commands_and_flags_that_there_are() -> None:
+    given = r"\binv ([a-z]+(?:\.[a-z]+)?)((?:[^\S\n]+(?!inv )[^\s`#]+)*)"
+    pages = [*DOCS.glob("*.md"), DOCS.parent / "README.md"]
+
+    found = [named for page in pages for named in re.findall(given, page.read_text())]
+    known = {name: tasks.namespace[name].get_arguments() for name in tasks.namespace.task_names}
+
+    assert len(found) > 50
+    for command, rest in found:
+        flags = {flag for argument in known[command] for flag in argument.names}
+        assert set(re.findall(r"--([a-z]+)", rest)) <= flags, (command, rest)
