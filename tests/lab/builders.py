@@ -4,8 +4,6 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from lab import children
 
@@ -17,7 +15,7 @@ def compiled(*tools: str) -> Path:
     return Path(children.run([str(TOOLS / "build"), *tools], timeout=1800).decode().split()[-1])
 
 
-class BuildKit:
+class BuildKit(children.Part):
     """A buildkitd that has nothing to do with a Docker engine; a context manager.
 
     It is reached at `address` (BUILDKIT_HOST) by the `buildctl` in `path`.
@@ -28,7 +26,6 @@ class BuildKit:
         self.folder = children.new_folder("buildkit", Path(tempfile.gettempdir()))
         self.log = self.folder / "buildkitd.log"
         self.address = f"unix://{self.folder}/socket"
-        self._child: children.Child | None = None
 
     def start(self) -> None:
         """Start it and wait until it answers."""
@@ -43,28 +40,13 @@ networkMode = "host"
 [worker.containerd]
 enabled = false
 """)
-        self._child = children.spawn([str(self.path / "buildkitd"), "--config", str(settings)], self.log)
-        with children.explained_by(self.log):
-            children.wait_until(self._answers, "buildkitd")
+        self.spawn([str(self.path / "buildkitd"), "--config", str(settings)])
+        self.wait_until(self._answers, "buildkitd")
 
     def close(self) -> None:
         """Stop it and remove everything it kept."""
-        if self._child is not None:
-            children.end(self._child)
+        self.end()
         shutil.rmtree(self.folder)
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _answers(self) -> bool:
         argv = [str(self.path / "buildctl"), "--addr", self.address, "debug", "workers"]

@@ -1,19 +1,23 @@
 """Processes that stand for parts of the outside world, and end with the process that started them."""
 
+import abc
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 Child = subprocess.Popen[bytes]
 
 GRACE = 10.0
-"""Seconds a child has between SIGTERM and SIGKILL."""
+"""Seconds a child has to end before it is killed."""
 
 
 class LabError(Exception):
@@ -35,11 +39,16 @@ def spawn(argv: Sequence[str], log: Path, *, stdin: int = subprocess.DEVNULL) ->
         return subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *argv], stdin=stdin, stdout=output, stderr=output)
 
 
-def end(child: Child) -> None:
-    """Ask CHILD to end, and see to it."""
-    child.terminate()
+def end(child: Child, how: signal.Signals = signal.SIGTERM) -> None:
+    """Send HOW to CHILD, and see to its end."""
+    child.send_signal(how)
+    see_out(child)
+
+
+def see_out(child: Child, seconds: float = GRACE) -> None:
+    """Wait until CHILD has ended; kill it when it has not within SECONDS."""
     try:
-        child.wait(GRACE)
+        child.wait(seconds)
     except subprocess.TimeoutExpired:
         child.kill()
         child.wait()
@@ -56,6 +65,56 @@ def wait_until(settled: Callable[[], bool], what: str, *, seconds: float = 30.0)
         if time.monotonic() > deadline:
             raise LabError(f"{what}: not within {seconds:g} s")
         time.sleep(0.02)
+
+
+class Part(abc.ABC):
+    """A part of the outside world that is a process of ours; a context manager that starts it and removes it."""
+
+    log: Path
+    child: Child | None = None
+
+    @abc.abstractmethod
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """End it and remove everything it kept; nothing of it need be there."""
+
+    def spawn(self, argv: Sequence[str]) -> Child:
+        """Start ARGV as this part, and return it."""
+        self.child = spawn(argv, self.log)
+        return self.child
+
+    def wait_until(self, answers: Callable[[], bool], what: str, *, seconds: float = 30.0) -> None:
+        """Return as soon as it ANSWERS; when it does not, or ends, the end of its log is in the error."""
+
+        def settled() -> bool:
+            if self.child is not None and self.child.poll() is not None:
+                raise LabError(f"{what}: it ended with exit code {self.child.returncode}")
+            return answers()
+
+        with explained_by(self.log):
+            wait_until(settled, what, seconds=seconds)
+
+    def end(self, how: signal.Signals = signal.SIGTERM) -> None:
+        """Send HOW to it, and see to its end; nothing when it does not run."""
+        if self.child is not None:
+            end(self.child, how)
+            self.child = None
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
 
 def new_folder(kind: str, parent: Path) -> Path:

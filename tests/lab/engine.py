@@ -10,8 +10,6 @@ import signal
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from lab import children
 
@@ -24,7 +22,7 @@ MISSING = [tool for tool in TOOLS if not shutil.which(tool)] + ([] if os.geteuid
 """What an engine of its own needs and is not here."""
 
 
-class Engine:
+class Engine(children.Part):
     """A remote host: a Docker Engine with files, processes and a network of its own; a context manager.
 
         with Engine() as engine:
@@ -45,7 +43,6 @@ class Engine:
         self.log = self.folder / "dockerd.log"
         self._name = self.folder.name
         self._cable = f"lab{network.network_address.packed.hex()}"
-        self._child: children.Child | None = None
         for part in ("root", "data", "docker"):
             (self.folder / part).mkdir()
         chosen = dict(settings or {}) | ({"insecure-registries": [self._network]} if insecure else {})
@@ -72,11 +69,10 @@ class Engine:
         remote = [str(REMOTE_HOST), str(self.folder), f"{self.address}/30"]
         dockerd = ["--host", f"tcp://{self.address}:{PORT}", "--tls=false", "--cgroup-parent", f"/{self._name}"]
         dockerd += ["--exec-opt", "native.cgroupdriver=cgroupfs", "--shutdown-timeout", "2"]
-        self._child = children.spawn([*unshare, *remote, *dockerd], self.log)
-        with children.explained_by(self.log):
-            children.wait_until(lambda: self._init() is not None, f"the first process of {self.url}")
-            self._plug_in(self._child.pid)
-            children.wait_until(self._answers, f"engine {self.url}", seconds=60)
+        child = self.spawn([*unshare, *remote, *dockerd])
+        self.wait_until(lambda: self._init() is not None, f"the first process of {self.url}")
+        self._plug_in(child.pid)
+        self.wait_until(self._answers, f"engine {self.url}", seconds=60)
 
     def stop(self) -> None:
         """Shut the host down in good order: its containers are asked to end first."""
@@ -105,42 +101,25 @@ class Engine:
         self._forget_route()
         shutil.rmtree(self.folder)
 
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def _end(self, how: signal.Signals) -> None:
         """Send HOW to the first process of the host; the kernel kills the others with it."""
-        child, init = self._child, self._init()
+        child, init = self.child, self._init()
         if child is None:
             return
         if init is not None:
             os.kill(init, how)
-        try:
-            child.wait(30)  # it waits for the first process, and that one for all others
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
-        self._child = None
+        children.see_out(child, 30)  # it waits for the first process, and that one for all others
+        self.child = None
         # A host that is off is not reached, also where the way to everywhere leads to something that answers.
         children.run(["ip", "route", "replace", "unreachable", self._network])
         subprocess.run(["ip", "link", "delete", self._cable], capture_output=True, check=False)
-        children.wait_until(self._left_no_cgroup, f"the end of engine {self.url}")
+        children.wait_until(lambda: left_no_cgroup(self._name), f"the end of engine {self.url}")
 
     def _init(self) -> int | None:
         """Return the PID, as seen from here, of the first process in the host's PID namespace."""
-        if self._child is None or self._child.poll() is not None:
+        if self.child is None or self.child.poll() is not None:
             return None
-        found = Path(f"/proc/{self._child.pid}/task/{self._child.pid}/children").read_text().split()
+        found = Path(f"/proc/{self.child.pid}/task/{self.child.pid}/children").read_text().split()
         return int(found[0]) if found else None
 
     def _plug_in(self, pid: int) -> None:
@@ -155,8 +134,6 @@ class Engine:
         subprocess.run(["ip", "route", "delete", "unreachable", self._network], capture_output=True, check=False)
 
     def _answers(self) -> bool:
-        if self._child is not None and self._child.poll() is not None:
-            raise children.LabError(f"engine {self.url}: it ended with exit code {self._child.returncode}")
         connection = http.client.HTTPConnection(self.address, PORT, timeout=5)
         try:
             connection.request("GET", "/_ping")
@@ -166,15 +143,16 @@ class Engine:
         finally:
             connection.close()
 
-    def _left_no_cgroup(self) -> bool:
-        """Remove the host's control groups (version 1, 2 or both); the kernel refuses as long as one has a process."""
-        for ours in [*CGROUPS.glob(self._name), *CGROUPS.glob(f"*/{self._name}")]:
-            for folder, _, _ in os.walk(ours, topdown=False):
-                try:
-                    Path(folder).rmdir()
-                except OSError:
-                    return False
-        return True
+
+def left_no_cgroup(name: str) -> bool:
+    """Remove the control groups NAME (version 1, 2 or both); the kernel refuses as long as one has a process."""
+    for ours in [*CGROUPS.glob(name), *CGROUPS.glob(f"*/{name}")]:
+        for folder, _, _ in os.walk(ours, topdown=False):
+            try:
+                Path(folder).rmdir()
+            except OSError:
+                return False
+    return True
 
 
 def _free_network() -> ipaddress.IPv4Network:

@@ -4,19 +4,17 @@ import os
 import shutil
 import signal
 import subprocess
-from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from lab import children
-from lab.engine import CGROUPS, DISK
+from lab.engine import DISK, left_no_cgroup
 
 TOOLS = ("dockerd", "unshare", "ip")
 MISSING = [tool for tool in TOOLS if not shutil.which(tool)] + ([] if os.geteuid() == 0 else ["root"])
 """What it needs and is not here."""
 
 
-class LocalEngine:
+class LocalEngine(children.Part):
     """An engine of this host, on a socket, bridge and folder of its own; a context manager.
 
     It leaves the host's packet filter alone, so its containers reach nothing but this host.
@@ -29,7 +27,6 @@ class LocalEngine:
         self._name = self.folder.name
         self._bridge = f"lab{os.getpid() % 10**6}"
         self._address = f"10.199.{os.getpid() % 256}.1/24"
-        self._child: children.Child | None = None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -43,17 +40,13 @@ class LocalEngine:
         dockerd += ["--exec-root", f"{self.folder}/exec", "--pidfile", f"{self.folder}/docker.pid"]
         dockerd += ["--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false"]
         dockerd += ["--cgroup-parent", f"/{self._name}", "--exec-opt", "native.cgroupdriver=cgroupfs"]
-        self._child = children.spawn([*unshare, *dockerd, "--config-file", f"{self.folder}/none.json"], self.log)
-        with children.explained_by(self.log):
-            children.wait_until(self._answers, f"engine {self.url}", seconds=60)
+        self.spawn([*unshare, *dockerd, "--config-file", f"{self.folder}/none.json"])
+        self.wait_until(self._answers, f"engine {self.url}", seconds=60)
 
     def kill(self) -> None:
         """Cut its power: the engine and all that it runs is gone, and none was asked."""
-        if self._child is not None:
-            self._child.send_signal(signal.SIGKILL)
-            self._child.wait()
-            self._child = None
-            children.wait_until(self._left_no_cgroup, f"the end of engine {self.url}")
+        self.end(signal.SIGKILL)
+        children.wait_until(lambda: left_no_cgroup(self._name), f"the end of engine {self.url}")
         for left in (*self.folder.glob("*.pid"), *self.folder.glob("docker.sock"), *self.folder.glob("exec")):
             shutil.rmtree(left) if left.is_dir() else left.unlink()
 
@@ -62,17 +55,7 @@ class LocalEngine:
         children.run(["ip", "address", "add", self._address, "dev", self._bridge])
         children.run(["ip", "link", "set", self._bridge, "up"])
         (self.folder / "none.json").write_text("{}")
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+        return super().__enter__()
 
     def close(self) -> None:
         """Remove it, with all that was on it."""
@@ -81,16 +64,5 @@ class LocalEngine:
         shutil.rmtree(self.folder)
 
     def _answers(self) -> bool:
-        if self._child is not None and self._child.poll() is not None:
-            raise children.LabError(f"engine {self.url}: it ended with exit code {self._child.returncode}")
         asked = ["docker", "--host", self.url, "version"]
         return subprocess.run(asked, capture_output=True, check=False, timeout=20).returncode == 0
-
-    def _left_no_cgroup(self) -> bool:
-        for ours in [*CGROUPS.glob(self._name), *CGROUPS.glob(f"*/{self._name}")]:
-            for folder, _, _ in os.walk(ours, topdown=False):
-                try:
-                    Path(folder).rmdir()
-                except OSError:
-                    return False
-        return True

@@ -6,8 +6,6 @@ import shutil
 import ssl
 import tempfile
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from lab import certificates, children
 from lab.tokens import ISSUER, Login, TokenServer
@@ -16,7 +14,7 @@ MISSING = [tool for tool in ("docker-registry", "openssl", "htpasswd", "setpriv"
 """The tools a registry needs and this machine lacks."""
 
 
-class Registry:
+class Registry(children.Part):
     """A registry with its data in a temporary folder; a context manager that starts and removes it.
 
         with Registry(tls=True, login=Login(user="ci", password="right")) as registry:
@@ -44,7 +42,6 @@ class Registry:
         self.port = port or children.free_port(address)
         self.ca: Path | None = None
         self.tokens: TokenServer | None = None
-        self._child: children.Child | None = None
         self._tls: certificates.Pair | None = None
         if tls:
             issuer = certificates.authority(self.folder)
@@ -69,15 +66,12 @@ class Registry:
         """Start it and wait until it answers; the port and the data are those it had before."""
         file = self.folder / "config.yml"
         file.write_text(json.dumps(self._settings()))
-        self._child = children.spawn(["docker-registry", "serve", str(file)], self.log)
-        with children.explained_by(self.log):
-            children.wait_until(self._answers, f"registry {self.name}")
+        self.spawn(["docker-registry", "serve", str(file)])
+        self.wait_until(self._answers, f"registry {self.name}")
 
     def stop(self) -> None:
         """Stop it; its data stays."""
-        if self._child is not None:
-            children.end(self._child)
-            self._child = None
+        self.end()
 
     def restart(self) -> None:
         """Stop it and start it on the same port with the same data."""
@@ -104,22 +98,7 @@ class Registry:
         finally:
             connection.close()
 
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def _answers(self) -> bool:
-        if self._child is not None and self._child.poll() is not None:
-            raise children.LabError(f"registry {self.name}: it ended with exit code {self._child.returncode}")
         try:
             return self.ask("/v2/")[0] in {200, 401}
         except OSError:
