@@ -179,7 +179,7 @@ class Assembly:
             errors.TreeChanged: the tree is no longer what the gates left.
             errors.ImageMismatch: the registry's image is not what was asked for.
         """
-        found = self.images.push(gated, gated.root, self.images.tag(gated))
+        found = self.images.push(gated)
         self.check(gated, found)
         return found
 

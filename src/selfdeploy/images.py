@@ -1,6 +1,7 @@
 """From a gated tree to its image in the registry: on which base, by which builder, and once more to compare."""
 
 import datetime
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -54,13 +55,23 @@ class Images:
             raise errors.BuildFailed(f"{reference}: pushed, and not there", "inv registry.up")
         return f"{image.repository}-base@{found[0].digest}"
 
-    def push(self, gated: gates.GatedTree, root: Path, tag: str, *, cached: bool = True) -> registry.Image:
-        """Return the image of ROOT, which holds GATED, as the registry has it under TAG once it is built.
+    def push(self, gated: gates.GatedTree, *, again: bool = False) -> registry.Image:
+        """Return the image of GATED as the registry has it; built AGAIN, under another tag and without a cache.
+
+        It is built from a folder of a name that no other image's has (`builders.context` says why).
 
         Raises:
-            errors.TreeChanged: what is in ROOT is not what the gates left.
+            errors.TreeChanged: what is there is not what the gates left.
             errors.ImageMismatch: the registry has another image than the builder says it pushed.
         """
+        tag = self.tag(gated)
+        tree.hide(self.project.work)
+        with tree.scratch(self.project.work, "pack") as scratch:
+            root = scratch / tag
+            shutil.copytree(gated.root, root, symlinks=True, copy_function=os.link)
+            return self._push(gated, root, f"again-{tag}" if again else tag, cached=not again)
+
+    def _push(self, gated: gates.GatedTree, root: Path, tag: str, *, cached: bool) -> registry.Image:
         ship, reference = root / gated.ship.relative_to(gated.root), f"{self.project.image.repository}:{tag}"
         if tree.digest(ship) != gated.digest:
             raise errors.TreeChanged(f"{ship}: not what the gates left", "run them again: inv gates --fresh")
@@ -87,16 +98,12 @@ class Images:
         return found
 
     def build_again(self, gated: gates.GatedTree, image: registry.Image) -> None:
-        """Return when GATED, built again without a cache and from another folder, makes IMAGE, bit for bit.
+        """Return when GATED, built again without a cache and in another folder, makes IMAGE, bit for bit.
 
         Raises:
             errors.NotReproducible: it makes another one; the message names the first layer and file that differ.
         """
-        tree.hide(self.project.work)
-        with tree.scratch(self.project.work, "again") as scratch:
-            root = scratch / "image"
-            shutil.copytree(gated.root, root, symlinks=True)
-            again = self.push(gated, root, f"again-{self.tag(gated)}", cached=False)
+        again = self.push(gated, again=True)
         if again.digest != image.digest:
             raise errors.NotReproducible(
                 f"first {image.digest}, then {again.digest}: {difference.first(self.store, image, again)}",

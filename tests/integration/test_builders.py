@@ -20,7 +20,7 @@ from lab import builders, checkout, children, cluster, images, registry
 from lab.needed import need, need_engine
 from lab.site import Site
 from lab.tokens import Login
-from selfdeploy import inspection, tree
+from selfdeploy import assembly, deploy_toml, gates, inspection, tree
 from selfdeploy.registry import Reference, Registry, layers
 from selfdeploy.registry import connect as connect_registry
 
@@ -283,6 +283,48 @@ def test_a_gated_tree_built_twice_is_one_image_also_from_another_folder(
 
 
 @pytest.mark.parametrize("builder", ["docker", "buildkit"])
+def test_nothing_of_other_builds_that_a_builder_keeps_gets_into_an_image(
+    lab: Callable[[str], Lab], builder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = lab(builder).use(builder)
+    for name in ("DOCKER_CONFIG", "PATH"):
+        monkeypatch.setenv(name, site.environment[name])
+    made = assembly.Assembly(deploy_toml.load(site.folder))
+    gated = made.require_gated()
+    images = made.images
+    earlier = dataclasses.replace(
+        images, revision=dataclasses.replace(made.revision, epoch=made.revision.epoch - 100_000)
+    )
+    alike = moved(gated, tmp_path / "alike")
+    (alike.ship / "dist" / "loader.js").write_bytes(
+        (gated.ship / "dist" / "loader.js").read_bytes().swapcase()
+    )  # of one size
+    more = moved(gated, tmp_path / "more")
+    (more.ship / "dist" / "web" / "more.js").write_text("more")
+    (more.ship / "more" / "below").mkdir(parents=True)
+
+    built = []
+    for turn in range(4):
+        earlier.push(gated)
+        images.push(dataclasses.replace(more, digest=tree.digest(more.ship)))
+        other = images.push(dataclasses.replace(alike, digest=tree.digest(alike.ship)), again=turn == 1)
+        built += [images.push(gated), images.push(moved(gated, tmp_path / str(turn)), again=turn > 1)]
+
+    assert len({image.digest for image in built}) == 1
+    for image, root in ((built[0], gated.ship), (other, alike.ship)):
+        (child,) = image.platforms.values()
+        assert layers.compare(tree.entries(root), layers.files(made.store, child.digest, below="opt/sf")) == []
+
+
+def moved(gated: gates.GatedTree, folder: Path) -> gates.GatedTree:
+    """Return GATED as it is in FOLDER, where everything is of now."""
+    shutil.copytree(gated.root, folder, symlinks=True, copy_function=shutil.copy)
+    for path in folder.rglob("*"):
+        os.utime(path, follow_symlinks=False)
+    return dataclasses.replace(gated, ship=folder / gated.ship.relative_to(gated.root))
+
+
+@pytest.mark.parametrize("builder", ["docker", "buildkit"])
 def test_what_differs_between_two_builds_is_named(lab: Callable[[str], Lab], builder: str) -> None:
     site = lab(builder).use(builder)
     dockerfile = site.folder / "docker" / "Dockerfile.sf-server"
@@ -301,7 +343,7 @@ def test_a_dockerfile_of_one_s_own_may_not_add_to_the_gated_tree(lab: Callable[[
     site = lab("docker").use("docker")
     dockerfile = site.folder / "docker" / "Dockerfile.sf-server"
     dockerfile.parent.mkdir(exist_ok=True)
-    dockerfile.write_text((ROOT / "docker" / "Dockerfile.sf-server").read_text() + "COPY opt /opt/sf/more\n")
+    dockerfile.write_text((ROOT / "docker" / "Dockerfile.sf-server").read_text() + "COPY ${TREE}/opt /opt/sf/more\n")
 
     refused = site.inv("build")
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from lab import values
-from selfdeploy import builders, deploy_toml, errors, source, tree
-from selfdeploy.builders import command, kaniko, nix, record
+from selfdeploy import builders, deploy_toml, errors, images, shipped, source, tree
+from selfdeploy.builders import command, context, kaniko, nix, record
 from selfdeploy.builders.buildkit import BuildKit
 from selfdeploy.builders.docker import Docker
 from selfdeploy.builders.pod import Pod
@@ -102,6 +102,27 @@ def test_a_base_image_and_an_engine_are_wanted_only_by_who_uses_them(
 
     assert builders.wants_base(project) is base
     assert builders.has_engine(project) is engine
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "below", "arguments"),
+    [
+        ("FROM x\nARG TREE=.\nCOPY ${TREE} /\n", ".", {"TREE": "image-1"}),
+        ("FROM x\n# ARG TREE\nCOPY . /\n", "image-1", {}),
+    ],
+)
+def test_a_dockerfile_with_an_argument_for_it_gets_the_tree_by_a_name_that_nothing_else_has(
+    tmp_path: Path, dockerfile: str, below: str, arguments: dict[str, str]
+) -> None:
+    (tmp_path / "Dockerfile").write_text(dockerfile)
+
+    told = context.of(tmp_path / "image-1", tmp_path / "Dockerfile")
+
+    assert told == (tmp_path / below, arguments)
+
+
+def test_our_dockerfile_is_one_of_those() -> None:
+    assert context.of(Path("/packed/image-1"), shipped.own(images.DOCKERFILE))[1] == {"TREE": "image-1"}
 
 
 @pytest.mark.parametrize("told", ["", "latest", "sha256:12", "registry/sf@" + DIGEST, f"{DIGEST}\n{DIGEST}"])

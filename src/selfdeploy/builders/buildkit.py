@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from selfdeploy import errors, process
-from selfdeploy.builders import record
+from selfdeploy.builders import context, record
 
 FITNESS = """\
 ARG BASE
@@ -58,12 +58,13 @@ class BuildKit:
 
     def push(self, root: Path, to: str, labels: Mapping[str, str], epoch: int, *, cached: bool = True) -> str:
         """Return the digest of the image of ROOT, built and pushed to TO; buildctl's metadata file says it."""
-        arguments = {**self.arguments, "SOURCE_DATE_EPOCH": str(epoch)}
+        folder, tree = context.of(root, self.dockerfile)
+        arguments = {**self.arguments, **tree, "SOURCE_DATE_EPOCH": str(epoch)}
         output = f"type=image,name={to},push=true,rewrite-timestamp=true,oci-mediatypes=true"
         output += ",registry.insecure=true" if self.insecure else ""
         with tempfile.TemporaryDirectory() as scratch:
             metadata = Path(scratch, "metadata.json")
-            argv = self._build(root, self.dockerfile, arguments, cached=cached)
+            argv = self._build(folder, self.dockerfile, arguments, cached=cached)
             for name, value in labels.items():
                 argv += ["--opt", f"label:{name}={value}"]
             record.run([*argv, "--metadata-file", str(metadata), "--output", output], to, timeout=self.timeout)
@@ -73,9 +74,9 @@ class BuildKit:
                 told = ""
         return record.digest(str(told), f"{to}: buildctl's metadata")
 
-    def _build(self, context: Path, dockerfile: Path, arguments: Mapping[str, str], *, cached: bool) -> list[str]:
+    def _build(self, folder: Path, dockerfile: Path, arguments: Mapping[str, str], *, cached: bool) -> list[str]:
         argv = self._argv("build", "--progress", "plain", "--frontend", "dockerfile.v0")
-        argv += ["--local", f"context={context}", "--local", f"dockerfile={dockerfile.parent}"]
+        argv += ["--local", f"context={folder}", "--local", f"dockerfile={dockerfile.parent}"]
         argv += ["--opt", f"filename={dockerfile.name}", *([] if cached else ["--no-cache"])]
         for name, value in arguments.items():
             argv += ["--opt", f"build-arg:{name}={value}"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from selfdeploy import errors, process
-from selfdeploy.builders import record
+from selfdeploy.builders import context, record
 from selfdeploy.environments import engine
 
 
@@ -40,11 +40,12 @@ class Docker:
         engine.refuse_other_loopback(to)
         argv = ["docker", "buildx", "build", "--load", "--provenance=false", "--progress=plain"]
         argv += ["--file", str(self.dockerfile), "--tag", to, *([] if cached else ["--no-cache"])]
-        for name, value in {**self.arguments, "SOURCE_DATE_EPOCH": str(epoch)}.items():
+        folder, tree = context.of(root, self.dockerfile)
+        for name, value in {**self.arguments, **tree, "SOURCE_DATE_EPOCH": str(epoch)}.items():
             argv += ["--build-arg", f"{name}={value}"]
         for name, value in labels.items():
             argv += ["--label", f"{name}={value}"]
-        record.run([*argv, str(root)], to, timeout=self.timeout)
+        record.run([*argv, str(folder)], to, timeout=self.timeout)
         pushed = record.run(["docker", "push", to], to, timeout=self.timeout)
         told = re.findall(r"^\S+: digest: (\S+) size: \d+$", pushed.text, re.MULTILINE)
         return record.digest(told[-1] if told else "", f"{to}: docker push")
