@@ -222,6 +222,7 @@ class Releasing:
             ]
             plan.converge([*before, *wanted], self.console)
             retention.prune(self.project, {proof.environment: proof.lock for proof in proofs}, self.console.note)
+            tree.sweep(self.project.work)
 
     def rollout(self, name: str, release: Release, *, older: bool = False, promoting: bool = False) -> None:
         """Roll RELEASE out to NAME; when PROMOTING, with the proof, made now, of every environment before it.

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -21,12 +22,18 @@ def _lives(process: str) -> bool:
 
 @contextlib.contextmanager
 def scratch(parent: Path, name: str) -> Iterator[Path]:
-    """Give a new folder below PARENT for the block; those NAMEd so of processes that were killed go as well."""
-    for left in parent.glob(f"{name}-*-*"):
-        if not _lives(left.name.removeprefix(f"{name}-").partition("-")[0]):
-            shutil.rmtree(left, ignore_errors=True)
+    """Give a new folder below PARENT for the block, called NAME and more; those of killed processes go as well."""
+    sweep(parent)
     with tempfile.TemporaryDirectory(dir=parent, prefix=f"{name}-{os.getpid()}-") as folder:
         yield Path(folder)
+
+
+def sweep(parent: Path) -> None:
+    """Remove what `scratch` made below PARENT for processes that were killed."""
+    for left in parent.glob("*-*-*"):
+        made = re.fullmatch(r"[a-z]+-([0-9]+)-\w+", left.name)
+        if made and not _lives(made[1]):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def write_whole(path: Path, data: bytes) -> None:

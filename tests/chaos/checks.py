@@ -150,12 +150,15 @@ def prod_was_safe(world: World) -> list[str]:
     return wrong
 
 
-def nothing_left(world: World, *folders: Path) -> list[str]:
-    """No process, container, volume or export folder is left over of what is done."""
-    site = world.site
-    wrong = no_process(site) + world.left()
-    for folder in (site.folder, *folders):
-        work = folder / ".selfdeploy"
-        left = [*work.glob("trees/*/sf"), *work.glob("trees/*/index-*"), *work.glob("base-*"), *work.rglob(".*.[0-9]*")]
+def nothing_left(world: World, folder: Path) -> list[str]:
+    """No process, container, volume or export folder is left over of what is done, the last of it from FOLDER.
+
+    The scratch of one that was killed goes with the next release from the same folder.
+    """
+    wrong = no_process(world.site) + world.left()
+    for one in {world.site.folder, folder}:
+        work = one / ".selfdeploy"
+        left = [*work.glob("trees/*/sf"), *work.glob("trees/*/index-*"), *work.rglob(".*.[0-9]*")]
+        left += work.glob("*-[0-9]*-*") if one == folder else ()
         wrong += [f"a working file is left: {path}" for path in left if "node_modules" not in path.parts]
     return wrong

@@ -79,4 +79,4 @@ def test_the_harness_sees_a_record_that_is_written_before_the_image_is_pushed(he
 
     assert killed
     assert any(line.startswith(f"{revision} is on record, and the registry has not got") for line in wrong), wrong
-    assert checks.nothing_left(here) == []
+    assert checks.nothing_left(here, here.site.folder) == []

@@ -195,13 +195,13 @@ def test_what_a_process_that_was_killed_left_half_written_goes_with_the_next_wri
 
 
 def test_the_scratch_of_a_process_that_was_killed_goes_with_the_next_one(tmp_path: Path) -> None:
-    for left in ("base-4194999-x", f"base-{os.getpid()}-x", "other-4194999-x"):
+    for left in ("base-4194999-x", f"base-{os.getpid()}-x", "other-4194999-x", "not-made-here"):
         (tmp_path / left).mkdir()
 
     with tree.scratch(tmp_path, "base") as made:
         assert made.is_dir()
 
-    assert sorted(found.name for found in tmp_path.iterdir()) == [f"base-{os.getpid()}-x", "other-4194999-x"]
+    assert sorted(found.name for found in tmp_path.iterdir()) == [f"base-{os.getpid()}-x", "not-made-here"]
 
 
 def test_a_write_that_fails_leaves_what_was_there_and_nothing_beside_it(tmp_path: Path) -> None:
