@@ -113,7 +113,7 @@ class Glance:
     def find(self) -> plan.Found | plan.Missing:
         """Look whether it answers as the release."""
         if self.release is None:
-            return plan.Missing(why="there is no release to run yet")
+            return plan.Missing(why=f"there is no release to run yet; {self.environment.continuity}")
         found = rollout.glance(self.environment, self.release.manifest)
         if isinstance(found, plan.Missing):
             return plan.Missing(why=f"{found.why}; {self.environment.continuity}", diff=found.diff)

@@ -40,7 +40,7 @@ def _run(given: argparse.Namespace, tally: Tally, ship: Path, folder: Path) -> i
             outcome = trial.run(here, [choose(given.seed, given.number)], given.seed)
             print("\n".join([outcome.instant, *outcome.wrong]))
             return 1 if outcome.wrong else 0
-        while sum(outcome.killed for outcome in tally.read(here.runtime)) < given.kills:
+        while sum(outcome.counts for outcome in tally.read(here.runtime)) < given.kills:
             number = max((o.number for o in tally.read(here.runtime) if o.seed == given.seed), default=-1) + 1
             outcome = trial.run(here, [choose(given.seed, number)], given.seed)
             tally.add(outcome)

@@ -20,6 +20,7 @@ class Event:
     at: int
     container: str
     image: str
+    revision: str
     action: str
     code: str
 
@@ -59,6 +60,7 @@ class Events:
                     at=told["timeNano"],
                     container=of["name"],
                     image=of.get("image", ""),
+                    revision=of.get("org.opencontainers.image.revision", ""),
                     action=told["Action"],
                     code=of.get("exitCode", ""),
                 )
@@ -75,6 +77,12 @@ class Events:
             if event.container == prod and event.action == "start" and answered.get(event.image, 0) < rounds:
                 wrong.append(f"prod ran {event.image}, which test had answered as {answered.get(event.image, 0)} times")
         return wrong
+
+    def ran(self, name: str, revision: str) -> bool:
+        """Say whether the container NAME was ever started with an image of REVISION."""
+        return any(
+            one.container == name and one.action == "start" and one.revision == revision for one in self.read(name)
+        )
 
     def started(self, name: str) -> list[str]:
         """Return the images that the container NAME was started with, in order."""

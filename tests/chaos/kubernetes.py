@@ -49,7 +49,10 @@ class World(world.World):
     def unproven(self) -> list[str]:
         """Return every image that a node was told to run for prod and had not started for test before."""
         test, prod = (self._started(name) for name in ("test", "prod"))
-        return [
+        sets = self.site.get("prod", "replicasets")["items"]
+        told = {(one["metadata"].get("annotations") or {}).get("dev.selfdeploy/revision") for one in sets}
+        bad = ["prod was to run the bad revision"] if self.revisions["bad"] in told else []
+        return bad + [
             f"prod ran {image} at {at}, and test had not, {test.get(image, 'never')}"
             for image, at in prod.items()
             if test.get(image, "9") > at

@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from chaos.instant import REGISTRY
+
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
@@ -20,6 +22,11 @@ class Outcome:
     killed: bool
     wrong: list[str]
     seconds: float
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is one of the kills that are counted: a fault is none."""
+        return self.killed and self.how != REGISTRY
 
 
 @dataclass(frozen=True)
@@ -48,9 +55,10 @@ class Tally:
     def describe(self, runtime: str) -> str:
         """Return what a person wants to know of RUNTIME: how many, at which stages, by which signals, what was red."""
         found = self.read(runtime)
-        killed = [outcome for outcome in found if outcome.killed]
+        killed = [outcome for outcome in found if outcome.counts]
+        faults, early = (sum(o.killed and not o.counts for o in found), sum(not o.killed for o in found))
         red = [outcome for outcome in found if outcome.wrong]
-        lines = [f"{runtime}: {len(killed)} killed, {len(found) - len(killed)} ended before, {len(red)} red"]
+        lines = [f"{runtime}: {len(killed)} killed, {faults} without a registry, {early} ended before, {len(red)} red"]
         for what in ("stage", "how"):
             counted = collections.Counter(getattr(outcome, what) for outcome in killed)
             lines.append(f"  by {what}: " + ", ".join(f"{name} {count}" for name, count in counted.items()))

@@ -97,13 +97,19 @@ class World:
     def unproven(self) -> list[str]:
         """Return every start of prod with what test had not been asked about before, as the engine tells."""
         test, prod = (self.site.container(name) for name in ("test", "prod"))
-        return self.events.unproven(test, prod, ROUNDS) if self.events else ["nobody listened to the engine"]
+        if not self.events:
+            return ["nobody listened to the engine"]
+        bad = ["prod ran the bad revision"] if self.events.ran(prod, self.revisions["bad"]) else []
+        return bad + self.events.unproven(test, prod, ROUNDS)
 
     def left(self) -> list[str]:
         """Return what is left on the engine that a release which is done leaves not behind."""
         site = self.site
         expected = {site.container("test"), site.container("prod")}
         ours, wrong = set(self.containers(f"name={site.name}-")), []
+        # The one that writes a manifest has no name of ours: it is known by its image.
+        listed = site.docker("ps", "--all", "--format", "{{.Names}} {{.Image}}").stdout.splitlines()
+        ours |= {line.split()[0] for line in listed if line.partition(" ")[2].startswith(f"{self.store.name}/")}
         for name in ("t", "p"):
             ours |= {*self.containers(f"volume={site.name}-{name}-record")}
             ours |= {*self.containers(f"label=com.docker.compose.project={site.name}-{name}")}

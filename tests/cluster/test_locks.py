@@ -10,6 +10,11 @@ import pytest
 
 from lab import children, clock
 from lab.cluster.site import Site
+from selfdeploy import deploy_toml, errors
+from selfdeploy.environments import record
+from selfdeploy.environments.kubernetes import objects
+from selfdeploy.environments.kubernetes.environment import Kubernetes
+from selfdeploy.environments.kubernetes.record import Ledger
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +44,8 @@ def test_the_run_is_told_by_the_deployment_and_another_run_restarts_nothing(site
 
 def test_the_second_of_two_at_once_is_refused_with_the_first_one_s_name(site: Site) -> None:
     site.be_slow(45)
-    first = site.start("release", "--to", "test")
+    run = {"FORGEJO_RUN_ID": "3", "FORGEJO_SERVER_URL": "https://forge.example"}
+    first = site.start("release", "--to", "test", **run)
     children.wait_until(lambda: bool(holder(site)), "the lock is held", seconds=120)
 
     second = site.inv("rollback", "-e", "test")
@@ -47,6 +53,7 @@ def test_the_second_of_two_at_once_is_refused_with_the_first_one_s_name(site: Si
     assert second.returncode == 43, second.stderr
     assert "held by " in second.stderr
     assert " since 20" in second.stderr
+    assert "/actions/runs/3)" in second.stderr
     assert first.end(signal.SIGTERM) == 130, first.progress
     assert holder(site) == ""
     site.git("revert", "--no-edit", "HEAD")
@@ -105,3 +112,27 @@ def test_a_holder_that_has_lost_its_lock_changes_nothing_more(site: Site) -> Non
     assert site.record("test")["proven"][0]["revision"] == before
     site.kubectl("test", "delete", "lease", "sf-lock")
     assert site.inv("release", "--to", "test").returncode == 0
+
+
+def test_what_somebody_else_has_changed_meanwhile_is_not_written_over(site: Site) -> None:
+    api = Kubernetes(deploy_toml.load(site.folder), "test").api
+    those = objects.Objects(api=api, selector="none=of-them")
+    wanted = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "fenced"}, "data": {"one": "1"}}
+    made = those.apply(wanted, None)
+    site.kubectl("test", "patch", "configmap", "fenced", "--type=merge", '--patch={"data": {"two": "2"}}')
+    ours, theirs = Ledger(api, "fenced-record"), Ledger(api, "fenced-record")
+    ours.read()
+    theirs.read()
+    theirs.write(record.Record())
+    deployment = site.get("test", "deployment", "sf")
+    for limit in (4, 3):  # another generation, and what the next release finds is as it was
+        patch = f'--patch={{"spec": {{"revisionHistoryLimit": {limit}}}}}'
+        site.kubectl("test", "patch", "deployment", "sf", "--type=merge", patch)
+
+    with pytest.raises(errors.LockLost, match="configmap/fenced was changed by somebody else meanwhile"):
+        those.apply({**wanted, "data": {"one": "3"}}, made)
+    with pytest.raises(errors.LockLost, match="fenced-record was written by somebody else meanwhile"):
+        ours.write(record.Record())
+    with pytest.raises(errors.LockLost, match="deployment/sf was changed by somebody else meanwhile"):
+        those.restart(deployment)
+    assert site.get("test", "configmap", "fenced")["data"] == {"one": "1", "two": "2"}

@@ -183,3 +183,12 @@ def test_history_tells_how_long_each_stage_took_and_what_was_cut_off(three: Site
     line = next(line for line in three.inv("history", "-e", "prod").stdout.splitlines() if "  image " in line)
     for stage in ("preflight", "gates", "image", "manifest", "test", "prod"):
         assert f"  {stage} " in line
+
+
+def test_nothing_was_ever_deleted_from_the_registry(three: Site, store: registry.Registry) -> None:
+    repository = three.repository.partition("/")[2]
+    log = [line for line in store.log.read_text(errors="replace").splitlines() if f"/v2/{repository}/" in line]
+
+    assert any(f'"PUT /v2/{repository}/manifests/' in line for line in log)
+    # An upload that is begun to see whether we may, and then dropped, is none of what is kept.
+    assert [line for line in log if '"DELETE ' in line and "/blobs/uploads/" not in line] == []

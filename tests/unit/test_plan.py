@@ -1,10 +1,12 @@
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from unittest import mock
 
 import pytest
 
-from selfdeploy import errors, plan
+from selfdeploy import errors, plan, stages
+from selfdeploy.environments.compose import Compose
 
 
 @dataclass
@@ -108,3 +110,13 @@ def test_what_would_change_stands_below_its_line() -> None:
     line = plan.Line(stage="prod", found=False, why="last proved abc", diff="--- a\n+++ b")
 
     assert str(line).splitlines()[1:] == ["    --- a", "    +++ b"]
+
+
+def test_before_there_is_a_release_a_plan_says_what_a_rollout_would_mean_for_who_uses_it() -> None:
+    environment = mock.create_autospec(Compose, instance=True)
+    environment.continuity = "a moment without an answer"
+
+    found = stages.Glance(environment=environment, release=None).find()
+
+    assert isinstance(found, plan.Missing)
+    assert found.why == "there is no release to run yet; a moment without an answer"

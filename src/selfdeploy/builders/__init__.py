@@ -13,6 +13,7 @@ from selfdeploy.builders.docker import Docker
 from selfdeploy.builders.kaniko import CAPABILITIES, CONFIG, Container, Kaniko
 from selfdeploy.builders.pod import Pod
 from selfdeploy.config.image import places
+from selfdeploy.environments.kubernetes import kubeconfig
 
 
 class Builder(Protocol):
@@ -78,7 +79,14 @@ def _place(project: config.Project) -> Container | Pod:
         return Container(timeout=timeout)
     place = project.kubernetes(kaniko.environment)
     namespace = kaniko.namespace or place.namespace
-    return Pod(place=place, namespace=namespace, timeout=timeout, capabilities=CAPABILITIES, logins=CONFIG)
+    return Pod(
+        place=place,
+        kubeconfig=kubeconfig.find(project, kaniko.environment),
+        namespace=namespace,
+        timeout=timeout,
+        capabilities=CAPABILITIES,
+        logins=CONFIG,
+    )
 
 
 def wants_base(project: config.Project) -> bool:

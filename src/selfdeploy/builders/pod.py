@@ -4,7 +4,6 @@ import json
 import time
 import uuid
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from selfdeploy import config, errors, process
@@ -18,13 +17,14 @@ PATIENCE = 120.0
 
 @dataclass(frozen=True, kw_only=True)
 class Pod:
-    """A pod in a NAMESPACE of the cluster of the environment PLACE, under TIMEOUT seconds.
+    """A pod in a NAMESPACE of the cluster of the environment PLACE, reached by KUBECONFIG, under TIMEOUT seconds.
 
     The cluster itself ends it when its time is up, also where we are no longer there to. CAPABILITIES are all that its
     root may do; LOGINS is the folder in it where the executor looks for Docker's config.json.
     """
 
     place: config.Kubernetes
+    kubeconfig: str
     namespace: str
     timeout: float
     capabilities: tuple[str, ...]
@@ -144,5 +144,5 @@ class Pod:
 
     def _argv(self, *argv: str) -> list[str]:
         place = self.place
-        kubeconfig = ["--kubeconfig", str(Path(place.kubeconfig).expanduser())] if place.kubeconfig else []
+        kubeconfig = ["--kubeconfig", self.kubeconfig] if self.kubeconfig else []
         return [*place.kubectl, *kubeconfig, "--context", place.context, "--namespace", self.namespace, *argv]

@@ -163,7 +163,12 @@ class Compose:
             volume = self.engine.inspect("volume", self._record)
             if volume is None:
                 return record.Record()
-            image = self.any_image() or volume["Labels"][f"{render.LABEL}.image"]
+            image = self.any_image() or str((volume.get("Labels") or {}).get(f"{render.LABEL}.image", ""))
+            if not image:
+                raise errors.RecordInvalid(
+                    f"{self.name}: volume {self._record}: nothing here can read it: no image of a release is left",
+                    "inv release brings one",
+                )
             argv = ["run", "--rm", *CONFINED, "--volume", f"{self._record}:/record:ro", "--entrypoint", "cat"]
             told = self.engine.run(*argv, image, "/record/record.json", timeout=300, check=False)
         if told.code and b"No such file" not in told.stderr:

@@ -11,12 +11,25 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+import pydantic
 import python_on_whales
+from pydantic.alias_generators import to_pascal
 
 from selfdeploy import errors, process, registry
 
 SILENT = ("Cannot connect to the Docker daemon", "error during connect", "failed to connect", "context deadline")
 """What the docker command says when the engine does not answer."""
+
+
+class _Told(pydantic.BaseModel):
+    """What is read of an image or a volume; the rest may be anything."""
+
+    model_config = pydantic.ConfigDict(strict=True, alias_generator=to_pascal)
+
+    id: str = ""
+    labels: dict[str, str] | None = None
+    repo_tags: list[str] | None = None
+    repo_digests: list[str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,10 +97,14 @@ class Engine:
         if outcome.code:
             return None
         try:
-            told = json.loads(outcome.stdout)[0]
-        except (ValueError, LookupError) as exc:
-            raise errors.CommandFailed(f"{self.name}: docker {kind} inspect {name}: no JSON", str(exc)) from exc
-        return told if isinstance(told, dict) else None
+            told: dict[str, Any] = json.loads(outcome.stdout)[0]
+            _Told.model_validate(told)
+        except (ValueError, LookupError, TypeError) as exc:
+            raise errors.CommandFailed(
+                f"{self.name}: docker {kind} inspect {name}: not what an engine says: {exc}",
+                "is that a Docker engine? docker version",
+            ) from exc
+        return told
 
     def client(
         self,

@@ -115,6 +115,8 @@ class Api:
         reply = _read(code, told)
         if code >= http.client.BAD_REQUEST and code not in accept:
             raise refusal.explain(self.kubectl.name, self.kubectl.namespace, code, reply.object, reply.text)
+        if code < http.client.BAD_REQUEST and not reply.object:
+            raise refusal.unreachable(self.kubectl.name, f"what it answers is no object: {reply.text[:80]!r}")
         return reply
 
     def fetch(

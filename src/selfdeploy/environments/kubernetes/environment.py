@@ -5,21 +5,17 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 from selfdeploy import config, errors, render
 from selfdeploy.environments import Lock as Held
 from selfdeploy.environments import record
 from selfdeploy.environments.kubernetes import asking, kubeconfig, lease, objects, rolling
-from selfdeploy.environments.kubernetes.api import MERGE, Api, Object
+from selfdeploy.environments.kubernetes.api import Api, Object
 from selfdeploy.environments.kubernetes.kubectl import Kubectl
 from selfdeploy.environments.kubernetes.record import Ledger
 from selfdeploy.manifest import Manifest
 from selfdeploy.provenance import Holder, read_holder
 from selfdeploy.witness import Replica, Round
-
-RESTARTED = "dev.selfdeploy/restarted"
-"""The annotation of the pods' template that has them made anew; it belongs to a manager of its own and stays."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +47,12 @@ class Kubernetes:
     def api(self) -> Api:
         """The API server, as the person's own kubectl reaches it."""
         settings = self.settings
-        file = str(self.project.root / Path(settings.kubeconfig).expanduser()) if settings.kubeconfig else ""
         kubectl = Kubectl(
             name=self.name,
             command=settings.kubectl,
             context=settings.context,
             namespace=settings.namespace,
-            kubeconfig=kubeconfig.given() or file,
+            kubeconfig=kubeconfig.find(self.project, self.name),
         )
         return Api(kubectl=kubectl)
 
@@ -148,16 +143,17 @@ class Kubernetes:
             what `Rollout.wait` raises, and what keeps the objects from being applied.
         """
         wanted = [self._signed(thing) for thing in objects.parse(rendered)]
-        name = objects.one(wanted, "Deployment")["metadata"]["name"]
+        applied = objects.one(wanted, "Deployment")
         changes = self._objects.changes(wanted)
         self._refuse_paused(changes)
         lock.check()
         for change in changes:
             if change.is_one or change.wanted["kind"] == "Deployment":
-                self._objects.apply(change.wanted, change.before)
-        path = self.api.path("apps/v1", "deployments", name)
-        anew = recreate and not any(change.is_one for change in changes) and not self._surplus(wanted)
-        applied = self._restart(path) if anew else self.api.call("GET", path).object
+                lease.of(lock).refuse_lost()  # what is new has no version that would tell
+                made = self._objects.apply(change.wanted, change.before)
+                applied = made if change.wanted["kind"] == "Deployment" else applied
+        if recreate and not any(change.is_one for change in changes) and not self._surplus(wanted):
+            applied = self._objects.restart(applied)
         rollout = rolling.Rollout(
             api=self.api,
             applied=applied,
@@ -182,13 +178,6 @@ class Kubernetes:
         for change in changes:
             if change.wanted["kind"] == "Deployment" and change.after["spec"].get("paused"):
                 raise rolling.paused(self.name, change.after)
-
-    def _restart(self, path: str) -> Object:
-        """Have the Deployment make all its pods anew, and return it."""
-        notes = {RESTARTED: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
-        body = {"spec": {"template": {"metadata": {"annotations": notes}}}}
-        query = {"fieldManager": f"{objects.MANAGER}-restart"}
-        return self.api.call("PATCH", path, body, query=query, content=MERGE).object
 
     def _surplus(self, wanted: Sequence[Object]) -> list[Object]:
         """Return what is left of other releases and is not needed: not by one that may be put back either."""
@@ -260,11 +249,12 @@ class Kubernetes:
     def down(self, lock: Held) -> None:
         """Delete what a release is made of, and wait until no pod is left; volumes, the record and the lock stay."""
         lock.check()
-        for thing in self._objects.surplus((), ()):
-            self._objects.delete(thing)
         ends = time.monotonic() + self.settings.deadline
-        while self._pods():
-            lease.of(lock).refuse_lost()
+        # What has changed since it was listed is left by a deletion, and listed again.
+        while (left := self._objects.surplus((), ())) or self._pods():
+            for thing in left:
+                lease.of(lock).refuse_lost()
+                self._objects.delete(thing)
             if time.monotonic() > ends:
                 raise errors.CommandTimedOut(f"{self.name}: pods are left", f"kubectl get pods -l {self._selector}")
             time.sleep(0.2)

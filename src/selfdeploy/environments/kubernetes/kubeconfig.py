@@ -3,6 +3,8 @@
 import functools
 import os
 
+from selfdeploy import config
+
 VARIABLE = "SF_KUBECONFIG"
 
 
@@ -19,3 +21,15 @@ def given() -> str:
     """Return the path of the kubeconfig that the environment holds; empty when it holds none."""
     text = os.environ.get(VARIABLE, "")
     return hold(text) if text.strip() else ""
+
+
+def find(project: config.Project, name: str) -> str:
+    """Return the path of the kubeconfig for the environment NAME: the one given, or the file that deploy.toml names.
+
+    Empty leaves it to kubectl.
+
+    Raises:
+        errors.ConfigInvalid: deploy.toml names a place that cannot be.
+    """
+    named = project.kubernetes(name).kubeconfig
+    return given() or (str(project.place(named, f"environments.{name}.kubeconfig")) if named else "")

@@ -10,6 +10,7 @@ from typing import Any
 
 from selfdeploy import errors
 from selfdeploy.environments import Lock
+from selfdeploy.environments.kubernetes import shape
 from selfdeploy.environments.kubernetes.api import CONFLICT, NOT_FOUND, Api, Object
 from selfdeploy.provenance import Holder
 
@@ -65,7 +66,7 @@ class LeaseLock:
         wanted = {**self._held, "spec": {**self._held["spec"], **changes}}
         reply = self._api.call("PUT", self.path, wanted, timeout=10, accept=(NOT_FOUND, CONFLICT))
         if reply.code < NOT_FOUND:
-            self._held = reply.object
+            self._held = shape.check(self._api.name, "leases", reply.object)
             return
         found = self._api.get(VERSION, "leases", self._held["metadata"]["name"])
         # A write of ours whose answer was lost, or a change that is none of a holder's: it is ours still.
@@ -188,7 +189,7 @@ def _take(api: Api, name: str, holder: Holder) -> tuple[Object, str]:
         else:
             reply = api.call("POST", api.path(VERSION, "leases"), wanted, accept=(CONFLICT,))
         if reply.code < NOT_FOUND:
-            return reply.object, replaced
+            return shape.check(api.name, "leases", reply.object), replaced
 
 
 def _lease(name: str, holder: Holder, found: Object | None) -> Object:

@@ -2,17 +2,20 @@
 
 import copy
 import difflib
+import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import yaml
 
 from selfdeploy import errors
-from selfdeploy.environments.kubernetes import refusal
-from selfdeploy.environments.kubernetes.api import APPLY, CONFLICT, NOT_FOUND, Api, Object
+from selfdeploy.environments.kubernetes import refusal, shape
+from selfdeploy.environments.kubernetes.api import APPLY, CONFLICT, MERGE, NOT_FOUND, Api, Object
 
 MANAGER = "selfdeploy"
 RUN = "dev.selfdeploy/run"
+RESTARTED = "dev.selfdeploy/restarted"
+"""The annotation of the pods' template that has them made anew; it belongs to a manager of its own and stays."""
 
 VOLATILE = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp")
 """What the server writes into an object's metadata by itself."""
@@ -102,7 +105,7 @@ class Objects:
     def live(self, wanted: Object) -> Object | None:
         """Return what the cluster has in the place of WANTED; None where there is nothing."""
         reply = self.api.call("GET", self.path(wanted), accept=(NOT_FOUND,))
-        return None if reply.code == NOT_FOUND else reply.object
+        return None if reply.code == NOT_FOUND else shape.check(self.api.name, "", reply.object)
 
     def rehearse(self, wanted: Object) -> Object:
         """Return what WANTED would be once applied; changes nothing.
@@ -127,17 +130,38 @@ class Objects:
             body["metadata"].pop("resourceVersion", None)
             if since:
                 body["metadata"]["resourceVersion"] = since["metadata"]["resourceVersion"]
-            told = self._apply(body, {})
-            if told:
-                return told
+            if told := self._apply(body, {}):
+                return shape.check(self.api.name, "", told)
             now = self.live(wanted)
             # Its controller writes down how it is doing all the time; what it is to be has another generation.
             if not since or not now or _generation(now) != _generation(since):
-                raise errors.LockLost(
-                    f"{self.api.name}: {describe(wanted)} was changed by somebody else meanwhile",
-                    "inv status shows what runs; then run the command again",
-                )
+                raise self._overtaken(wanted)
             since = now
+
+    def restart(self, deployment: Object) -> Object:
+        """Have DEPLOYMENT, as it was applied, make all its pods anew, and return it.
+
+        Raises:
+            errors.LockLost: somebody else has changed it since.
+        """
+        notes = {RESTARTED: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+        now: Object | None = deployment
+        while now and _generation(now) == _generation(deployment):
+            version = {"resourceVersion": now["metadata"]["resourceVersion"]}
+            body = {"metadata": version, "spec": {"template": {"metadata": {"annotations": notes}}}}
+            query = {"fieldManager": f"{MANAGER}-restart"}
+            path = self.path(deployment)
+            reply = self.api.call("PATCH", path, body, query=query, content=MERGE, accept=(CONFLICT,))
+            if reply.code != CONFLICT:
+                return shape.check(self.api.name, "deployments", reply.object)
+            now = self.live(deployment)
+        raise self._overtaken(deployment)
+
+    def _overtaken(self, thing: Object) -> errors.LockLost:
+        return errors.LockLost(
+            f"{self.api.name}: {describe(thing)} was changed by somebody else meanwhile",
+            "inv status shows what runs; then run the command again",
+        )
 
     def _apply(self, body: Object, query: dict[str, str]) -> Object | None:
         """Return what comes of applying BODY; None when it is of another version than the one that BODY names."""

@@ -2,6 +2,7 @@
 
 from selfdeploy import errors
 from selfdeploy.environments import record
+from selfdeploy.environments.kubernetes import shape
 from selfdeploy.environments.kubernetes.api import CONFLICT, NOT_FOUND, Api, Object
 
 KEY = "record.json"
@@ -53,7 +54,8 @@ class Ledger:
                 f"{self._api.name}: configmap/{self._name} was written by somebody else meanwhile",
                 "inv status shows what runs; then run the command again",
             )
-        self._version = str(reply.object["metadata"]["resourceVersion"])
+        written = shape.check(self._api.name, "configmaps", reply.object)
+        self._version = str(written["metadata"]["resourceVersion"])
 
     def _object(self, data: str) -> Object:
         metadata = {"name": self._name, "labels": {"app.kubernetes.io/managed-by": "selfdeploy"}}
