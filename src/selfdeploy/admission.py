@@ -78,7 +78,7 @@ def _refuse_older(environment: Environment, wanted: str, running: str) -> None:
     order = compare_revisions(environment.project.source_path(), wanted, running)
     if order == "unknown":
         raise errors.ReleaseOlder(
-            f"{environment.name}: {running} runs there, which this clone does not know: it may be newer than {wanted}",
+            f"{environment.name}: {running} runs there; this clone lacks what says whether {wanted} is older than that",
             "fetch the whole history, or say --older",
         )
     if order == "older":

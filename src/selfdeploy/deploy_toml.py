@@ -39,12 +39,19 @@ def load(start: Path | None = None, *, source: str | None = None) -> Project:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as exc:
         raise errors.ConfigInvalid(f"{path}: {exc}", "mend the file; nothing was done") from exc
     values = os.environ.get(overlay.VARIABLE)
-    project = parse(data, root=path.parent, over=Overlay(Path(values).expanduser()) if values else None)
+    project = parse(data, root=path.parent, over=Overlay(_expand(values, overlay.VARIABLE)) if values else None)
     elsewhere = source or os.environ.get("SF_SOURCE_DIR")
     if elsewhere:
-        moved = project.source.model_copy(update={"path": str(Path(elsewhere).expanduser().absolute())})
+        moved = project.source.model_copy(update={"path": str(_expand(elsewhere, "--source").absolute())})
         project = project.model_copy(update={"source": moved})
     return project
+
+
+def _expand(path: str, what: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as exc:
+        raise errors.ConfigInvalid(f"{what}: {path}: {exc}", "name a place of this machine") from exc
 
 
 def parse(data: Mapping[str, Any], *, root: Path, over: Overlay | None = None) -> Project:

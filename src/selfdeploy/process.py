@@ -6,6 +6,7 @@ import signal
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ Giver = Callable[[IO[bytes]], None]
 GRACE = 5.0
 """Seconds between asking a process group to end and killing it."""
 
-TIMED_OUT = (124, 137)
+TIMED_OUT = (124, 137, -9)
 """What `timeout` exits with when it ended its command, or had to kill it (coreutils manual)."""
 
 
@@ -115,7 +116,7 @@ def run(
         errors.CommandTimedOut: the deadline passed.
         errors.CommandFailed: it exited with another code than 0, and CHECK is set.
     """
-    given = stdin.encode() if isinstance(stdin, str) else stdin
+    given, began = stdin.encode() if isinstance(stdin, str) else stdin, time.monotonic()
     sink: int | IO[bytes] = subprocess.PIPE if log is None else log
     child = start(
         argv,
@@ -131,7 +132,7 @@ def run(
     finally:
         end(child)
     ended = Outcome(argv=tuple(argv), code=child.returncode, stdout=stdout or b"", stderr=stderr or b"")
-    outcome = _checked(ended, timeout)
+    outcome = _checked(ended, timeout, began)
     if check and outcome.code:
         raise errors.CommandFailed(f"{' '.join(argv[:4])}: exit code {outcome.code}", outcome.complaint)
     return outcome
@@ -143,6 +144,7 @@ def feed(argv: Sequence[str], give: Giver, *, timeout: float, env: Mapping[str, 
     Raises:
         errors.ToolMissing, errors.CommandTimedOut: as `run` does.
     """
+    began = time.monotonic()
     with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
         child = start(argv, timeout=timeout, env=env, stdin=subprocess.PIPE, stdout=stdout, stderr=stderr)
         try:
@@ -156,12 +158,14 @@ def feed(argv: Sequence[str], give: Giver, *, timeout: float, env: Mapping[str, 
         for file in (stdout, stderr):
             file.seek(0)
             written.append(file.read())
-    return _checked(Outcome(argv=tuple(argv), code=child.returncode, stdout=written[0], stderr=written[1]), timeout)
+    told = Outcome(argv=tuple(argv), code=child.returncode, stdout=written[0], stderr=written[1])
+    return _checked(told, timeout, began)
 
 
-def _checked(outcome: Outcome, timeout: float) -> Outcome:
-    """Return OUTCOME, unless it is the one of a deadline, or of a program that is not there."""
-    if outcome.code == TIMED_OUT[0]:
+def _checked(outcome: Outcome, timeout: float, began: float) -> Outcome:
+    """Return OUTCOME, of what BEGAN then, unless it is the one of a deadline, or of a program that is not there."""
+    seconds = time.monotonic() - began
+    if outcome.code == TIMED_OUT[0] or (outcome.code in TIMED_OUT and seconds >= timeout):
         raise errors.CommandTimedOut(f"{' '.join(outcome.argv[:3])}: no end after {timeout:g} s", outcome.complaint)
     if outcome.code == 127 and b"failed to run command" in outcome.stderr:  # noqa: PLR2004 -- timeout's own code
         raise errors.ToolMissing(f"{outcome.argv[0]}: not found", "run ./bootstrap --check")

@@ -13,8 +13,15 @@ SURROUNDINGS = (
     errors.ObjectRefused,
     errors.DeploymentPaused,
     errors.ReplicaHeldUp,
+    errors.ClusterForbidden,
 )
-"""What a digest is not at fault for."""
+"""What keeps a rollout from getting done, and no digest is at fault for."""
+
+NOT_TAKEN = (errors.ConfigInvalid, errors.ObjectRefused, errors.ClusterForbidden)
+"""Why a runtime does not even begin with what it is given."""
+
+AT_FAULT = (errors.NotProven, errors.ReplicaFailed)
+"""What a digest is at fault for, and on hold after; anything else may be its surroundings'."""
 
 FAILURES = (errors.NotProven, errors.CommandFailed, errors.CommandTimedOut, errors.ReplicaFailed, *SURROUNDINGS)
 """What makes a rollout one that failed; anything else leaves it cut off, for the next one to take up."""
@@ -117,15 +124,15 @@ def _put_back(
     detail = f"\n{why.hint}" if isinstance(why, errors.CommandFailed | errors.CommandTimedOut) and why.hint else ""
     told = f"{why.message}{detail}\n{_keep_evidence(environment, known, why.message + detail)}"
     # What has been proven here before is not at fault now: its settings are, or what is around it.
-    if not isinstance(why, SURROUNDINGS) and all(p.digest != failed.digest for p in known.proven):
+    if isinstance(why, AT_FAULT) and all(p.digest != failed.digest for p in known.proven):
         lines = (why.message + detail).splitlines()
         reason = lines[0 if isinstance(why, errors.ReplicaFailed) else -1].strip()
         known = known.hold(failed.digest, f"{known.attempts[0].began}: {reason}")
-        environment.write(lock, known)
+        _write_now(environment, lock, known)
     if known.proven and known.proven[0].is_same(failed):
-        environment.write(lock, known.end("not proven", now(), holder.took()))
+        unwritten = _write_now(environment, lock, known.end("not proven", now(), holder.took()))
         return errors.NotProven(
-            f"{told}\n{environment.name} runs what it last proved, made anew, and it does not prove itself",
+            f"{told}{unwritten}\n{environment.name} runs what it last proved, made anew, and it does not prove itself",
             f"mend what is around it, then inv release; or inv rollback -e {environment.name}",
         )
     return _end_as_before(environment, lock, known, told, holder)
@@ -148,26 +155,41 @@ def _end_as_before(
 ) -> errors.SelfdeployError:
     """Have ENVIRONMENT run what it last proved, or nothing; return TOLD and how that ended."""
 
-    def end(ending: str) -> None:
-        environment.write(lock, known.end(ending, now(), holder.took()))
+    def end(ending: str) -> str:
+        return told + _write_now(environment, lock, known.end(ending, now(), holder.took()))
 
-    if not known.proven:
-        environment.down(lock)
-        end("down")
-        return errors.WentDown(f"{told}\n{environment.name} is down: it had proven nothing before", "mend and release")
-    last = known.proven[0]
+    last = known.proven[0] if known.proven else None
     try:
-        _bring_back(environment, lock, last)
+        if last is None:
+            environment.down(lock)
+        else:
+            _bring_back(environment, lock, last)
     except errors.LockLost:
         raise
-    except errors.ConfigInvalid as exc:
-        end("not put back")
-        return errors.PutBackUnproven(f"{told}\n{last.revision} is not put back: {exc.message}", exc.hint)
     except errors.SelfdeployError as exc:
-        end("put back, not proven")
-        return errors.PutBackUnproven(f"{told}\nput back {last.digest}, but: {exc.message}", exc.hint)
-    end("put back, proven")
+        if last is None:
+            return errors.PutBackUnproven(f"{end('not down')}\n{environment.name} is not down: {exc.message}", exc.hint)
+        if isinstance(exc, NOT_TAKEN):
+            return errors.PutBackUnproven(
+                f"{end('not put back')}\n{last.revision} is not put back: {exc.message}", exc.hint
+            )
+        return errors.PutBackUnproven(
+            f"{end('put back, not proven')}\nput back {last.digest}, but: {exc.message}", exc.hint
+        )
+    if last is None:
+        why = "it had proven nothing before"
+        return errors.WentDown(f"{end('down')}\n{environment.name} is down: {why}", "mend and release")
+    told = end("put back, proven")
     return errors.PutBack(f"{told}\n{environment.name} runs {last.revision} again, proven", "mend it and release again")
+
+
+def _write_now(environment: Environment, lock: Lock, value: record.Record) -> str:
+    """Make VALUE the record, if that can be; return, in a line of its own, what kept it: first of all is what runs."""
+    try:
+        environment.write(lock, value)
+    except (errors.CommandFailed, errors.CommandTimedOut) as exc:
+        return f"\n{exc.message}"
+    return ""
 
 
 def _keep_evidence(environment: Environment, known: record.Record, why: str) -> str:
@@ -209,7 +231,12 @@ def restore(environment: Environment, lock: Lock, name: str, holder: provenance.
         errors.PutBack, errors.PutBackUnproven, errors.NotProven: it does not prove itself, and how that ended.
     """
     known = environment.read(lock)
-    proven = _choose(environment, known, name)
+    proven = known.choose(name)
+    if proven is None:
+        raise errors.NothingToRollBack(
+            f"{environment.name}: has proven no {name or 'other release'}",
+            f"inv history -e {environment.name} shows what it has proven",
+        )
     if proven.digest in known.holds:
         raise errors.OnHold(
             f"{environment.name}: {proven.digest} is on hold: {known.holds[proven.digest]}",
@@ -236,22 +263,3 @@ def _fetch(environment: Environment, proven: record.Proven) -> None:
             f"{environment.name}: {reference}: neither the runtime nor the registry has it: {exc.hint or exc.message}",
             f"name another with --to; inv history -e {environment.name} lists them",
         ) from exc
-
-
-def _choose(environment: Environment, known: record.Record, name: str) -> record.Proven:
-    """Return what NAME names of what ENVIRONMENT has proven; or else what it proved before the release that runs.
-
-    When the last attempt did not end well, what was proven last is what came before it.
-    """
-    if name:
-        chosen = [proven for proven in known.proven if proven.is_named(name)]
-    else:
-        unsettled = known.attempts and not known.attempts[0].has_settled
-        present = "" if unsettled or not known.proven else known.proven[0].release
-        chosen = [proven for proven in known.proven if proven.release != present and proven.digest not in known.holds]
-    if not chosen:
-        raise errors.NothingToRollBack(
-            f"{environment.name}: has proven no {name or 'other release'}",
-            f"inv history -e {environment.name} shows what it has proven",
-        )
-    return chosen[0]

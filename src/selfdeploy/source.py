@@ -158,11 +158,14 @@ def resolve(checkout: Path, name: str) -> str:
 
 
 def compare_revisions(checkout: Path, wanted: str, running: str) -> Literal["older", "newer", "unknown"]:
-    """Say whether WANTED is an ancestor of RUNNING (`older`) or not; `unknown` where CHECKOUT lacks RUNNING."""
+    """Say whether WANTED is an ancestor of RUNNING (`older`) or not; `unknown` where CHECKOUT has not got it all."""
     if wanted == running:
         return "newer"
     if _git(checkout, "cat-file", "-e", f"{running}^{{commit}}", check=False).code:
         return "unknown"
-    if _git(checkout, "merge-base", "--is-ancestor", wanted, running, check=False).code:
-        return "newer"
-    return "older"
+    code = _git(checkout, "merge-base", "--is-ancestor", wanted, running, check=False).code
+    if code == 0:
+        return "older"
+    # No path from one to the other means nothing where history ends early.
+    whole = _git(checkout, "rev-parse", "--is-shallow-repository", check=False).text == "false"
+    return "newer" if code == 1 and whole else "unknown"

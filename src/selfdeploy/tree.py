@@ -1,6 +1,7 @@
 """Folders of files as values: what ships of an export, what it hashes to, and files that are whole or absent."""
 
 import contextlib
+import glob
 import hashlib
 import json
 import os
@@ -42,8 +43,8 @@ def write_whole(path: Path, data: bytes) -> None:
     What a process left beside it that was killed while it wrote is removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(".*.[0-9]*"):
-        if not _lives(left.suffix[1:]):
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        if left.suffix[1:].isdecimal() and left.is_file() and not _lives(left.suffix[1:]):
             left.unlink(missing_ok=True)
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:

@@ -84,13 +84,20 @@ def test_a_record_that_is_cut_short_on_its_way_is_not_written(clean: Site) -> No
     volume = f"{clean.name}-t-record:/record"
     data = b'{"attempts": []}'
     argv = ["run", "--rm", "--interactive", "--user", "0:0", "--volume", volume, "--entrypoint", "node"]
-    command = ["docker", *argv, clean.version("test")["image"], "-e", compose.WRITE, "/record/record.json"]
+    command = [clean.version("test")["image"], "-e", compose.WRITE, "/record/record.json"]
     told = [str(len(data)), hashlib.sha256(data).hexdigest()]
+    large = data + b" " * 50_000
+    larger = [str(len(large)), hashlib.sha256(large).hexdigest()]
 
-    cut = subprocess.run([*command, *told], input=data[:-4], capture_output=True, check=False)
-    empty = subprocess.run([*command, *told], input=b"", capture_output=True, check=False)
+    cut = subprocess.run(["docker", *argv, *command, *told], input=data[:-4], capture_output=True, check=False)
+    empty = subprocess.run(["docker", *argv, *command, *told], input=b"", capture_output=True, check=False)
+    # The disk takes the first part of it: a write that is no failure yet.
+    full = ["docker", *argv, "--ulimit", "fsize=20000", *command, *larger]
+    half = subprocess.run(full, input=large, capture_output=True, check=False)
 
     assert (cut.returncode, empty.returncode) == (3, 3)
+    assert half.returncode not in (0, 3), half.stdout
+    assert b"EFBIG" in half.stderr
     assert clean.inv("history", "-e", "test").stdout == before
 
 

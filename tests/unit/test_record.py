@@ -154,3 +154,28 @@ def test_an_attempt_that_nobody_ended_is_cut_off_and_tells_who_began_it() -> Non
     assert begun.cut_off == begun.attempts[0]
     assert begun.attempts[0].origin.startswith(f"begun {begun.attempts[0].began} by {begun.attempts[0].who}")
     assert begun.attempts[0].origin.endswith("(https://forge.example/1)")
+
+
+def test_a_rollback_goes_to_what_was_proven_before_or_on_to_where_one_that_was_cut_off_was_going() -> None:
+    one, two, three = (
+        a_proven(release=f"sha256:{n}").model_copy(update={"digest": f"sha256:{n}"}) for n in ("1", "2", "3")
+    )
+    ran = record.Record().prove(one, "t").prove(two, "t").prove(three, "t")
+
+    def chosen(known: record.Record, name: str = "") -> str:
+        found = known.choose(name)
+        return found.release if found else ""
+
+    def tried(which: record.Proven, ending: str = record.UNDER_WAY) -> record.Record:
+        begun = ran.begin(record.Attempt.of(which, HOLDER, "t"))
+        return begun if ending == record.UNDER_WAY else begun.end(ending, "t")
+
+    assert chosen(tried(three, "proven")) == two.release
+    assert chosen(tried(a_proven(release="sha256:4"), "not put back")) == three.release
+    assert chosen(tried(a_proven(release="sha256:4"))) == three.release
+    assert chosen(tried(one)) == one.release
+    assert chosen(tried(one).hold(one.digest, "failed")) == three.release
+    assert chosen(tried(three)) == three.release
+    assert chosen(tried(three, "proven").hold(two.digest, "failed")) == one.release
+    assert chosen(record.Record()) == ""
+    assert chosen(ran, three.release[:6]) == ""

@@ -185,13 +185,13 @@ def test_a_file_is_written_whole_over_what_was_there(tmp_path: Path) -> None:
 
 
 def test_what_a_process_that_was_killed_left_half_written_goes_with_the_next_write(tmp_path: Path) -> None:
-    dead, alive = tmp_path / ".file.4194999", tmp_path / f".other.{os.getpid()}"
-    for left in (dead, alive):
-        left.write_bytes(b"half")
+    alive, others = f".file.{os.getppid()}", {".file.2-old", ".env.20261120", ".other.4194999"}
+    for left in (".file.4194999", alive, *others):
+        (tmp_path / left).write_bytes(b"half")
 
     tree.write_whole(tmp_path / "file", b"whole")
 
-    assert sorted(found.name for found in tmp_path.iterdir()) == [alive.name, "file"]
+    assert {found.name for found in tmp_path.iterdir()} == {alive, "file", *others}
 
 
 def test_the_scratch_of_a_process_that_was_killed_goes_with_the_next_one(tmp_path: Path) -> None:

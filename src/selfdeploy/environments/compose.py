@@ -22,7 +22,7 @@ WRITE = """
 const fs = require("fs"); const [path, size, sha256] = process.argv.slice(1); const data = fs.readFileSync(0);
 const actual = require("crypto").createHash("sha256").update(data).digest("hex");
 if (data.length !== Number(size) || actual !== sha256) { console.error("cut short"); process.exit(3); }
-const fd = fs.openSync(path + ".new", "w", 0o644); fs.writeSync(fd, data); fs.fsyncSync(fd); fs.closeSync(fd);
+const fd = fs.openSync(path + ".new", "w", 0o644); fs.writeFileSync(fd, data); fs.fsyncSync(fd); fs.closeSync(fd);
 fs.renameSync(path + ".new", path); process.stdout.write(fs.readFileSync(path));
 """
 """Writes what it reads to a file, whole or not at all: a writer that dies half way leaves what was there before."""
@@ -217,8 +217,13 @@ class Compose:
         return ""
 
     def rehearse(self, rendered: str) -> None:
-        """Raise `errors.ConfigInvalid` when RENDERED takes a secret that is not there now; the rest is seen later."""
-        secrets.read_for(self.project, self.name, rendered)
+        """Raise `errors.ConfigInvalid` when RENDERED is no file of Compose's, or takes a secret that is not there."""
+        told = self._compose(rendered, "config", "--quiet", timeout=60)
+        if told.code:
+            raise errors.ConfigInvalid(
+                f"{self.name}: docker compose config: {told.complaint}",
+                "compare templates/compose.yml.j2 with the one that comes with selfdeploy; nothing was changed",
+            )
 
     def apply(self, lock: Held, manifest: Manifest, rendered: str, *, recreate: bool = False) -> None:
         """Have Compose run RENDERED, the release of MANIFEST; in a new container in any case when RECREATE."""
@@ -232,6 +237,8 @@ class Compose:
             said = outcome.complaint
             if "port is already allocated" in said or "address already in use" in said:
                 raise errors.PortTaken(f"{self.name}: port {self.settings.port} is taken", "free it or name another")
+            if told := [line for line in said.splitlines() if "OCI runtime" in line]:  # as of a command it has not got
+                raise errors.ReplicaFailed(f"{self.name}: {told[-1]}", "mend the image")
             raise errors.CommandFailed(f"{self.name}: docker compose up: exit code {outcome.code}", said)
 
     def _remove_unstarted(self) -> None:

@@ -20,6 +20,9 @@ from selfdeploy import errors, process, registry
 SILENT = ("Cannot connect to the Docker daemon", "error during connect", "failed to connect", "context deadline")
 """What the docker command says when the engine does not answer."""
 
+ANSWERS = "Error response from daemon"
+"""What it says when the engine does."""
+
 
 class _Told(pydantic.BaseModel):
     """What is read of an image or a volume; the rest may be anything."""
@@ -75,8 +78,10 @@ class Engine:
             errors.CommandFailed: it failed, and CHECK is set.
         """
         outcome = process.run(self.argv(*argv), timeout=timeout, stdin=stdin, env=env, check=False)
-        if outcome.code and any(text in outcome.complaint for text in SILENT):
-            raise self.unreachable(outcome.complaint)
+        told = outcome.complaint
+        # What an engine passes on of others, a registry that is slow for one, is no silence of its own.
+        if outcome.code and ANSWERS not in told and any(text in told for text in SILENT):
+            raise self.unreachable(told)
         if outcome.code and check:
             raise errors.CommandFailed(
                 f"{self.name}: docker {' '.join(argv[:2])}: exit code {outcome.code}", outcome.complaint

@@ -1,6 +1,7 @@
 """What would keep a release from ending on a Docker engine, found out before minutes are spent on it."""
 
 import contextlib
+import errno
 import os
 import socket
 from pathlib import Path
@@ -55,6 +56,8 @@ def refuse_taken_port(name: str, bind: str, port: int) -> None:
         try:
             attempt.bind((bind, port))
         except OSError as exc:
+            if exc.errno == errno.EACCES:  # below 1024 we may not listen ourselves; the engine may
+                return
             raise errors.PortTaken(
                 f"{name}: {bind}:{port}: {exc.strerror}", f"free it, or set environments.{name}.port or bind"
             ) from exc

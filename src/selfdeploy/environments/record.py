@@ -131,6 +131,21 @@ class Record(Value):
         others = tuple(p for p in self.proven if (p.release, p.rendered) != (proven.release, proven.rendered))
         return self.model_copy(update={"proven": (proven.model_copy(update={"at": at}), *others)[:PROVEN]})
 
+    def choose(self, name: str) -> Proven | None:
+        """Return what NAME names of what was proven, or else what was proven before the release that runs.
+
+        When the last attempt did not end well, what was proven last is what came before it; one that was cut off on
+        its way back goes on to where it was going.
+        """
+        if name:
+            return next((proven for proven in self.proven if proven.is_named(name)), None)
+        unsettled = self.attempts and not self.attempts[0].has_settled
+        present = "" if unsettled or not self.proven else self.proven[0].release
+        begun = self.cut_off.release if self.cut_off else ""
+        there = [proven for proven in self.proven if proven.release != present and proven.digest not in self.holds]
+        going = [proven for proven in there if proven.release == begun and proven is not self.proven[0]]
+        return next(iter([*going, *there]), None)
+
     def hold(self, digest: str, reason: str) -> "Record":
         """Return the record with DIGEST on hold for REASON."""
         return self.model_copy(update={"holds": {**self.holds, digest: reason}})

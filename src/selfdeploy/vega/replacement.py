@@ -139,10 +139,12 @@ def prove(engine: Engine, url: str, made: live.Manifest | None) -> None:
 
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[list[int]]:
-    """Let neither Ctrl-C nor SIGTERM end what is inside; yield a list of those that came."""
+    """Let neither Ctrl-C, SIGTERM nor a terminal that closes end what is inside; yield a list of those that came."""
     # A handler and not SIG_IGN, which the processes started inside would inherit.
     came: list[int] = []
-    kept = {number: signal.signal(number, lambda n, _: came.append(n)) for number in (signal.SIGINT, signal.SIGTERM)}
+    endings = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    heard = [number for number in endings if signal.getsignal(number) is not signal.SIG_IGN]  # nohup's
+    kept = {number: signal.signal(number, lambda n, _: came.append(n)) for number in heard}
     try:
         yield came
     finally:

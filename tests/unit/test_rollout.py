@@ -1,0 +1,72 @@
+"""How a rollout that fails ends, whatever else fails with it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+from lab.values import HOLDER, a_manifest, a_project
+from selfdeploy import admission, assembly, errors, proving, rollout
+from selfdeploy.environments import Lock, record
+from selfdeploy.environments.compose import Compose
+
+FULL = errors.CommandFailed("test: the record was not written", "no space left on device")
+
+
+@pytest.fixture
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> mock.Mock:
+    """One that has proven a release; the next one does not prove itself, and only its beginning can be written down."""
+    made: mock.Mock = mock.create_autospec(Compose, instance=True)
+    made.name, made.project = "test", a_project(root=tmp_path)
+    made.read.return_value = record.Record().prove(record.Proven.of(a_manifest(), "as before"), "t")
+    made.render.return_value = "as it is now"
+    made.logs.return_value = ""
+    made.write.side_effect = [None, FULL, FULL, FULL]
+    made.apply.side_effect = [errors.NotProven("answers as another", ""), None]
+    monkeypatch.setattr(admission, "admit", lambda *_, **__: None)
+    monkeypatch.setattr(proving, "prove", lambda *_: mock.sentinel.proof)
+    return made
+
+
+@pytest.fixture
+def settle(environment: mock.Mock) -> Callable[[], proving.Proof]:
+    release = assembly.Release(manifest=a_manifest(), evidence={})
+    lock = mock.create_autospec(Lock, instance=True)
+    return lambda: rollout.settle(environment, lock, release, (), HOLDER)
+
+
+def test_what_was_proven_before_is_put_back_also_when_nothing_can_be_written_down(
+    environment: mock.Mock, settle: Callable[[], proving.Proof]
+) -> None:
+    with pytest.raises(errors.PutBack, match="answers as another") as told:
+        settle()
+
+    assert "the record was not written" in told.value.message
+    assert [call.args[2] for call in environment.apply.call_args_list] == ["as it is now", "as before"]
+
+
+def test_an_environment_that_cannot_be_taken_down_says_why_it_should_be(
+    environment: mock.Mock, settle: Callable[[], proving.Proof]
+) -> None:
+    environment.read.return_value = record.Record()
+    environment.down.side_effect = errors.CommandTimedOut("docker compose down: no end after 120 s", "")
+
+    with pytest.raises(errors.PutBackUnproven, match="answers as another") as told:
+        settle()
+
+    assert "test is not down: docker compose down: no end after 120 s" in told.value.message
+
+
+def test_what_keeps_a_rollout_from_getting_done_leaves_no_hold(
+    environment: mock.Mock, settle: Callable[[], proving.Proof]
+) -> None:
+    environment.read.return_value = record.Record()
+    environment.write.side_effect = None
+    environment.apply.side_effect = errors.CommandFailed("docker compose up: exit code 1", "no space left on device")
+
+    with pytest.raises(errors.WentDown, match="no space left on device"):
+        settle()
+
+    assert environment.write.call_args.args[1].holds == {}
+    assert environment.write.call_args.args[1].attempts[0].ending == "down"
