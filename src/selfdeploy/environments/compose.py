@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -26,6 +27,9 @@ const fd = fs.openSync(path + ".new", "w", 0o644); fs.writeFileSync(fd, data); f
 fs.renameSync(path + ".new", path); process.stdout.write(fs.readFileSync(path));
 """
 """Writes what it reads to a file, whole or not at all: a writer that dies half way leaves what was there before."""
+
+HUNG_UP = 10.0
+"""Seconds for which an engine that does not answer, a remote one whose connection broke, is asked again."""
 
 CONFINED = ("--network", "none", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")
 
@@ -108,7 +112,17 @@ class Compose:
         return self._images[image]
 
     def ask(self, manifest: Manifest) -> Round:
-        """Ask every replica from inside, and the public way, once."""
+        """Ask every replica from inside, and the public way, once; an engine that hung up is asked again for a while."""
+        ends = time.monotonic() + HUNG_UP
+        while True:
+            try:
+                return self._ask(manifest)
+            except errors.EngineUnreachable:
+                if time.monotonic() > ends:
+                    raise
+            time.sleep(0.3)
+
+    def _ask(self, manifest: Manifest) -> Round:
         settings = self.project.probes
         found = self.containers()
         before = self._replicas(found)
