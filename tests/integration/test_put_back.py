@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lab.site import Site
-from selfdeploy.environments import compose
+from selfdeploy.environments import volumes
 
 
 def test_a_server_that_never_gets_ready_is_put_back_and_its_log_kept(clean: Site) -> None:
@@ -84,7 +84,7 @@ def test_a_record_that_is_cut_short_on_its_way_is_not_written(clean: Site) -> No
     volume = f"{clean.name}-t-record:/record"
     data = b'{"attempts": []}'
     argv = ["run", "--rm", "--interactive", "--user", "0:0", "--volume", volume, "--entrypoint", "node"]
-    command = [clean.version("test")["image"], "-e", compose.WRITE, "/record/record.json"]
+    command = [clean.version("test")["image"], "-e", volumes.WRITE, "/record/record.json"]
     told = [str(len(data)), hashlib.sha256(data).hexdigest()]
     large = data + b" " * 50_000
     larger = [str(len(large)), hashlib.sha256(large).hexdigest()]

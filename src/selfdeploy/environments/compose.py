@@ -1,7 +1,6 @@
 """An environment on a Docker engine, run by Compose: one replica, replaced by each release."""
 
 import contextlib
-import hashlib
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -13,25 +12,14 @@ from python_on_whales.exceptions import DockerException
 
 from selfdeploy import config, errors, probe, process, render, tree
 from selfdeploy.environments import Lock as Held
-from selfdeploy.environments import containers, engine, fitness, images, lock, record, secrets
+from selfdeploy.environments import containers, engine, fitness, images, lock, record, secrets, volumes
 from selfdeploy.environments.containers import Container
 from selfdeploy.manifest import Manifest
 from selfdeploy.provenance import Holder
 from selfdeploy.witness import Answer, Replica, Round
 
-WRITE = """
-const fs = require("fs"); const [path, size, sha256] = process.argv.slice(1); const data = fs.readFileSync(0);
-const actual = require("crypto").createHash("sha256").update(data).digest("hex");
-if (data.length !== Number(size) || actual !== sha256) { console.error("cut short"); process.exit(3); }
-const fd = fs.openSync(path + ".new", "w", 0o644); fs.writeFileSync(fd, data); fs.fsyncSync(fd); fs.closeSync(fd);
-fs.renameSync(path + ".new", path); process.stdout.write(fs.readFileSync(path));
-"""
-"""Writes what it reads to a file, whole or not at all: a writer that dies half way leaves what was there before."""
-
 HUNG_UP = 10.0
 """Seconds for which an engine that does not answer, a remote one whose connection broke, is asked again."""
-
-CONFINED = ("--network", "none", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")
 
 
 @dataclass(frozen=True)
@@ -112,7 +100,7 @@ class Compose:
         return self._images[image]
 
     def ask(self, manifest: Manifest) -> Round:
-        """Ask every replica from inside, and the public way, once; an engine that hung up is asked again for a while."""
+        """Ask every replica from inside, and the public way, once; an engine that hung up is asked again."""
         ends = time.monotonic() + HUNG_UP
         while True:
             try:
@@ -183,8 +171,7 @@ class Compose:
                     f"{self.name}: volume {self._record}: nothing here can read it: no image of a release is left",
                     "inv release brings one",
                 )
-            argv = ["run", "--rm", *CONFINED, "--volume", f"{self._record}:/record:ro", "--entrypoint", "cat"]
-            told = self.engine.run(*argv, image, "/record/record.json", timeout=300, check=False)
+            told = volumes.read(self.engine, image, self._record, "record.json")
         if told.code and b"No such file" not in told.stderr:
             raise errors.RecordInvalid(f"{self.name}: the record cannot be read: {told.complaint}", "inv status")
         return record.parse(told.stdout if not told.code else b"", f"{self.name}: record")
@@ -193,8 +180,8 @@ class Compose:
         """Make VALUE the environment's record; a reader sees it whole or not at all."""
         lock.check()
         data = value.model_dump_json().encode()
-        argv = ["exec", "--interactive", lock.container, "node", "-e", WRITE, "/record/record.json"]
-        told = self.engine.run(*argv, *_measure(data), stdin=data, check=False)
+        argv = ["exec", "--interactive", lock.container, "node", *volumes.script("/record/record.json", data)]
+        told = self.engine.run(*argv, stdin=data, check=False)
         self._refuse_lost(told)
         if told.code or told.stdout != data:
             raise errors.CommandFailed(f"{self.name}: the record was not written", told.complaint)
@@ -264,9 +251,8 @@ class Compose:
         volume = render.manifest_name(manifest.release)
         labels = {f"{render.LABEL}.release": manifest.release, f"{render.LABEL}.project": self.compose_project}
         self.engine.run("volume", "create", *(f"--label={name}={value}" for name, value in labels.items()), volume)
-        argv = ["run", "--interactive", "--rm", *CONFINED, "--user", "0:0", "--volume", f"{volume}:/m"]
-        argv += ["--entrypoint", "node", manifest.image.reference, "-e", WRITE, "/m/sf-release-manifest.json"]
-        if self.engine.run(*argv, *_measure(manifest.bytes), stdin=manifest.bytes).stdout != manifest.bytes:
+        image, name = manifest.image.reference, "sf-release-manifest.json"
+        if volumes.write(self.engine, image, volume, name, manifest.bytes) != manifest.bytes:
             raise errors.ManifestInvalid(f"{self.name}: {volume}: not the bytes that were written", "inv rollout")
 
     def logs(self, lines: int, *, follow: bool = False) -> str:
@@ -289,10 +275,6 @@ class Compose:
             client.compose.down(remove_orphans=True, quiet=True)
         except DockerException as exc:
             raise errors.CommandFailed(f"{self.name}: docker compose down: {exc.return_code}", str(exc.stderr)) from exc
-
-
-def _measure(data: bytes) -> tuple[str, str]:
-    return str(len(data)), hashlib.sha256(data).hexdigest()
 
 
 def _published(found: Sequence[Container]) -> list[str]:
