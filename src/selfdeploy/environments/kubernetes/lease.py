@@ -20,6 +20,9 @@ LABEL = "dev.selfdeploy"
 DURATION = 15
 """Seconds without a change after which an observer, by its own clock, takes a Lease over."""
 
+OUTAGE = 4 * DURATION
+"""Seconds after which whoever looks at a Lease gives up on an API server that does not answer."""
+
 RENEWAL = 2.0
 """Seconds between two renewals; with the next one, whoever waits knows that the holder lives."""
 
@@ -128,7 +131,11 @@ _seen: dict[str, float] = {}
 
 
 def _outlives(api: Api, lease: Object) -> bool:
-    """Say whether LEASE changes before it has expired; no clock but ours is asked, and that only how long it took."""
+    """Say whether LEASE changes before it has expired; no clock but ours is asked, and that only how long it took.
+
+    Raises:
+        errors.ClusterUnreachable: nobody answers any more.
+    """
     name, version = lease["metadata"]["name"], lease["metadata"]["resourceVersion"]
     began = time.monotonic()
     first = _seen.setdefault(f"{lease['metadata']['uid']} {version}", began)
@@ -138,6 +145,8 @@ def _outlives(api: Api, lease: Object) -> bool:
         try:
             now = api.get(VERSION, "leases", name)
         except errors.ClusterUnreachable:
+            if time.monotonic() > began + OUTAGE:
+                raise
             ends = time.monotonic() + DURATION  # nor could its holder renew it meanwhile
             continue
         if now is None or not _identity(now):
