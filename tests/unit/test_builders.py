@@ -15,7 +15,7 @@ from selfdeploy import builders, deploy_toml, errors, images, shipped, source, t
 from selfdeploy.builders import command, context, kaniko, nix, record
 from selfdeploy.builders.buildkit import BuildKit
 from selfdeploy.builders.docker import Docker
-from selfdeploy.builders.pod import Pod
+from selfdeploy.builders.pod import Pod, how_ended
 
 DIGEST = "sha256:" + "5" * 64
 EXECUTOR = f"registry.internal/executor@{DIGEST}"
@@ -203,3 +203,28 @@ def test_a_pod_may_do_no_more_than_unpack_an_image() -> None:
     assert spec["hostNetwork"] is False
     assert spec["activeDeadlineSeconds"] > pod.place.timeout
     assert spec["imagePullSecrets"] == [{"name": "login"}]
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (
+            {"phase": "Failed", "reason": "OutOfcpu", "message": "Node didn't have enough resource: cpu"},
+            "OutOfcpu: Node didn't have enough resource: cpu",
+        ),
+        ({"phase": "Failed", "reason": "Evicted", "containerStatuses": []}, "Evicted"),
+        ({"phase": "Failed", "reason": "Shutdown", "containerStatuses": [{"state": {"waiting": {}}}]}, "Shutdown"),
+        ({"phase": "Failed"}, "no reason given"),
+    ],
+)
+def test_a_pod_that_ends_before_its_executor_says_why(status: dict[str, Any], said: str) -> None:
+    with pytest.raises(errors.BuildFailed) as failed:
+        how_ended({"status": status}, "image")
+
+    assert failed.value.message == f"image: the pod is Failed, and its executor did not run to an end: {said}"
+
+
+def test_how_an_executor_ended_is_read_of_its_pod() -> None:
+    ended = {"exitCode": 1, "reason": "Error", "message": "m"}
+
+    assert how_ended({"status": {"containerStatuses": [{"state": {"terminated": ended}}]}}, "image") == ended

@@ -3,6 +3,7 @@
 import json
 import time
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,7 +66,7 @@ class Pod:
                     f"{what}: {exc.message}", f"{self._said(name)}\nimage.timeout in deploy.toml gives it more time"
                 ) from exc
             pod = self._wait(name, what, ENDED, 30)
-            ended = pod["status"]["containerStatuses"][0]["state"]["terminated"]
+            ended = how_ended(pod, what)
             if ended["exitCode"]:
                 raise errors.BuildFailed(
                     f"{what}: the executor ended with exit code {ended['exitCode']} ({ended.get('reason', '')})",
@@ -146,3 +147,20 @@ class Pod:
         place = self.place
         kubeconfig = ["--kubeconfig", self.kubeconfig] if self.kubeconfig else []
         return [*place.kubectl, *kubeconfig, "--context", place.context, "--namespace", self.namespace, *argv]
+
+
+def how_ended(pod: Mapping[str, Any], what: str) -> dict[str, Any]:
+    """Return how the executor of POD, which builds WHAT, ended.
+
+    Raises:
+        errors.BuildFailed: it never ran: the node had no room for it, or put the pod out before.
+    """
+    status = pod.get("status") or {}
+    for each in status.get("containerStatuses") or ():
+        if ended := (each.get("state") or {}).get("terminated"):
+            return dict(ended)
+    why = ": ".join(filter(None, (status.get("reason"), status.get("message"))))
+    raise errors.BuildFailed(
+        f"{what}: the pod is {status.get('phase')}, and its executor did not run to an end: {why or 'no reason given'}",
+        "kubectl get events says more; then run this again",
+    )
