@@ -27,7 +27,7 @@ from selfdeploy import (
     witness,
 )
 from selfdeploy.environments import containers, lock, queue, record
-from selfdeploy.environments.kubernetes import asking, lease, refusal, shape, verdict
+from selfdeploy.environments.kubernetes import asking, claim, lease, refusal, shape, verdict
 from selfdeploy.registry import artifact, credentials, tokens
 
 SECRET = "hunter2-and-then-some"  # noqa: S105 -- of nobody
@@ -287,6 +287,7 @@ OBJECTS: dict[str, dict[str, Any]] = {
     },
     "events": {"metadata": METADATA, "involvedObject": {"uid": "u"}, "reason": "FailedMount", "message": "m"},
     "leases": {"metadata": METADATA, "spec": {"holderIdentity": "h", "acquireTime": "t"}},
+    "persistentvolumeclaims": {"metadata": METADATA, "spec": {"resources": {"requests": {"storage": "5Gi"}}}},
 }
 
 
@@ -297,6 +298,9 @@ def test_what_a_cluster_answers_is_taken_or_refused(kind: str, drawn: st.DataObj
         told = shape.check("test", kind, drawn.draw(changed(OBJECTS[kind]) | VALUE))
         if kind == "leases":
             lease.describe(told)
+            return
+        if kind == "persistentvolumeclaims":
+            claim.unshrunk({"kind": "PersistentVolumeClaim", **OBJECTS[kind]}, told)
             return
         have = {**OBJECTS, kind: told}
         state = verdict.State(

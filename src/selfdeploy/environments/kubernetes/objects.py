@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import yaml
 
 from selfdeploy import errors
-from selfdeploy.environments.kubernetes import refusal, shape
+from selfdeploy.environments.kubernetes import claim, refusal, shape
 from selfdeploy.environments.kubernetes.api import APPLY, CONFLICT, MERGE, NOT_FOUND, Api, Object
 
 MANAGER = "selfdeploy"
@@ -105,7 +105,8 @@ class Objects:
     def live(self, wanted: Object) -> Object | None:
         """Return what the cluster has in the place of WANTED; None where there is nothing."""
         reply = self.api.call("GET", self.path(wanted), accept=(NOT_FOUND,))
-        return None if reply.code == NOT_FOUND else shape.check(self.api.name, "", reply.object)
+        plural = self._plural(wanted["apiVersion"], wanted["kind"])
+        return None if reply.code == NOT_FOUND else shape.check(self.api.name, plural, reply.object)
 
     def rehearse(self, wanted: Object) -> Object:
         """Return what WANTED would be once applied; changes nothing.
@@ -174,8 +175,16 @@ class Objects:
         return None
 
     def changes(self, wanted: Sequence[Object]) -> list[Change]:
-        """Return what applying WANTED would do to each of them; changes nothing, and raises what `rehearse` raises."""
-        return [Change(wanted=thing, before=self.live(thing), after=self.rehearse(thing)) for thing in wanted]
+        """Return what applying WANTED would do to each of them; changes nothing, and raises what `rehearse` raises.
+
+        A claim that has grown meanwhile is wanted as large as it is.
+        """
+        return [self._change(thing) for thing in wanted]
+
+    def _change(self, thing: Object) -> Change:
+        before = self.live(thing)
+        wanted = claim.unshrunk(thing, before)
+        return Change(wanted=wanted, before=before, after=self.rehearse(wanted))
 
     def surplus(self, wanted: Sequence[Object], kept: Collection[str]) -> list[Object]:
         """Return what bears our labels and is not WANTED, but for the ConfigMaps KEPT for what may be put back."""

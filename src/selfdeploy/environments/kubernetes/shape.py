@@ -157,12 +157,25 @@ class _ConfigMap(_Object):
     data: dict[str, str] | None = None
 
 
+class _Resources(_Part):
+    requests: dict[str, str] | None = None
+
+
+class _ClaimSpec(_Part):
+    resources: _Resources | None = None
+
+
+class _Claim(_Object):
+    spec: _ClaimSpec
+
+
 KINDS: dict[str, type[_Object]] = {
     "configmaps": _ConfigMap,
     "deployments": _Deployment,
     "endpointslices": _Slice,
     "events": _Event,
     "leases": _Lease,
+    "persistentvolumeclaims": _Claim,
     "pods": _Pod,
     "replicasets": _ReplicaSet,
 }
