@@ -112,7 +112,7 @@ class Api:
             code, told = self.fetch(method, path, data, query=query, content=content, timeout=timeout, limit=LIMIT)
         except (OSError, http.client.HTTPException) as exc:
             raise refusal.unreachable(self.kubectl.name, str(exc) or type(exc).__name__) from exc
-        reply = _read(code, told)
+        reply = read(code, told)
         if code >= http.client.BAD_REQUEST and code not in accept:
             raise refusal.explain(self.kubectl.name, self.kubectl.namespace, code, reply.object, reply.text)
         if code < http.client.BAD_REQUEST and not reply.object:
@@ -172,7 +172,7 @@ class Api:
             raise refusal.unreachable(self.kubectl.name, str(exc) or type(exc).__name__) from exc
         if code < http.client.BAD_REQUEST:
             return told.decode(errors="replace")
-        reply = _read(code, told)
+        reply = read(code, told)
         raise refusal.explain(self.kubectl.name, self.kubectl.namespace, code, reply.object, reply.text)
 
     def insist(self, ask: Callable[[], Given], seconds: float) -> Given:
@@ -210,7 +210,7 @@ class Api:
             if response.status == http.client.OK:
                 return Stream(sock, response)
             with sock, response:
-                reply = _read(response.status, response.read(LIMIT))
+                reply = read(response.status, response.read(LIMIT))
             if reply.code == GONE:
                 return None
         except (OSError, http.client.HTTPException) as exc:
@@ -218,7 +218,8 @@ class Api:
         raise refusal.explain(self.kubectl.name, self.kubectl.namespace, reply.code, reply.object, reply.text)
 
 
-def _read(code: int, told: bytes) -> Reply:
+def read(code: int, told: bytes) -> Reply:
+    """Return the answer CODE with TOLD, whatever it is."""
     try:
         value = json.loads(told)
     except (ValueError, RecursionError):

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from selfdeploy import probe
-from selfdeploy.environments.kubernetes import verdict
-from selfdeploy.environments.kubernetes.api import Api, Object
+from selfdeploy.environments.kubernetes import refusal, verdict
+from selfdeploy.environments.kubernetes.api import Api, Object, read
 from selfdeploy.witness import Answer, Replica
 
 PORT = 4000
@@ -16,11 +16,18 @@ ENDING = {"CrashLoopBackOff": "restarting"}
 
 
 def get(api: Api, path: str, timeout: float) -> Answer:
-    """Return what PATH, one that leads to a server, answers: within TIMEOUT seconds and `probe.LIMIT` bytes."""
+    """Return what PATH, one that leads to a server, answers: within TIMEOUT seconds and `probe.LIMIT` bytes.
+
+    Raises:
+        errors.ClusterForbidden: the API server itself does not let us through to it.
+    """
     try:
         status, body = api.fetch("GET", path, timeout=timeout, limit=probe.LIMIT)
     except (OSError, http.client.HTTPException, ValueError) as exc:
         return Answer(status=0, body=str(exc) if isinstance(exc, TimeoutError) and str(exc) else type(exc).__name__)
+    reply = read(status, body)
+    if refusal.bars(status, reply.object):
+        raise refusal.explain(api.name, api.kubectl.namespace, status, reply.object, reply.text)
     return Answer(status=status, body=body.decode(errors="replace"))
 
 

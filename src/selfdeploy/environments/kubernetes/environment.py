@@ -73,7 +73,7 @@ class Kubernetes:
         return f"{self.settings.name}-lock"
 
     def refuse_unfit(self) -> None:
-        """Raise what would keep a release from ending here: the way in, the namespace, a paused Deployment."""
+        """Raise what would keep a release from ending here: the way in, the namespace, rights, a paused Deployment."""
         if self.project.probes.rpc:
             raise errors.ConfigInvalid(
                 "deploy.toml: probes.rpc: it asks with the server's own token, which never leaves a pod of "
@@ -81,6 +81,8 @@ class Kubernetes:
                 "leave it out where an environment is of kind kubernetes",
             )
         lease.rehearse(self.api, self._lease)
+        name = self.settings.name
+        rolling.rehearse(self.api, rolling.queries(name, self._selector, name))
         deployment = self._deployment()
         if deployment and deployment["spec"].get("paused"):
             raise rolling.paused(self.name, deployment)

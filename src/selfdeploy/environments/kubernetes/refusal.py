@@ -10,6 +10,9 @@ from selfdeploy import errors
 RBAC = re.compile(r'User "([^"]*)" cannot (\S+) resource "([^"]*)"')
 """How RBAC says no; the other 403s are admission's."""
 
+PROXIES = ("pods/proxy", "services/proxy")
+"""What RBAC calls the ways to a server that lead through the API server."""
+
 LOGIN = ("getting credentials", "exec plugin", "refresh token", "oauth2", "certificate has expired")
 """What kubectl says when it could not so much as log in."""
 
@@ -42,6 +45,12 @@ def explain(name: str, namespace: str, code: int, told: Mapping[str, Any], text:
         about = f"{name}: the cluster refuses {describe(details)}: {message}"
         error = errors.ObjectRefused(about, "mend deploy.toml, the template or the namespace")
     return error
+
+
+def bars(code: int, told: Mapping[str, Any]) -> bool:
+    """Say whether CODE with TOLD is RBAC's: the API server lets us through to no server; a server's own 403 is not."""
+    found = RBAC.search(str(told.get("message"))) if told.get("kind") == "Status" else None
+    return code == FORBIDDEN and told.get("reason") == "Forbidden" and bool(found and found[3] in PROXIES)
 
 
 def _explain_way(name: str, code: int, message: str) -> errors.SelfdeployError:

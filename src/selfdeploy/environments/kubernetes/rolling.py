@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from selfdeploy import errors
@@ -13,6 +13,28 @@ from selfdeploy.environments.kubernetes.verdict import State, Trouble
 
 LINES = 8
 """How much of what a failed pod wrote, and of the warnings about it, is passed on with the failure itself."""
+
+
+def queries(deployment: str, selector: str, service: str) -> tuple[Query, ...]:
+    """Return what is followed of DEPLOYMENT, whose pods bear the labels SELECTOR, and of its SERVICE."""
+    labels = {"labelSelector": selector}
+    return (
+        Query(version="apps/v1", kind="deployments", selector={"fieldSelector": f"metadata.name={deployment}"}),
+        Query(version="apps/v1", kind="replicasets", selector=labels),
+        Query(version="v1", kind="pods", selector=labels),
+        Query(
+            version="discovery.k8s.io/v1",
+            kind="endpointslices",
+            selector={"labelSelector": f"kubernetes.io/service-name={service}"},
+        ),
+        Query(version="v1", kind="events", selector={"fieldSelector": "type=Warning"}),
+    )
+
+
+def rehearse(api: Api, followed: Sequence[Query]) -> None:
+    """Raise what would keep us from following FOLLOWED, a right that is missing above all; changes nothing."""
+    for query in followed:
+        api.list(query.version, query.kind, limit="1", **query.selector)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,22 +48,6 @@ class Rollout:
     images: Collection[str]
     deadline: float
 
-    @property
-    def _queries(self) -> tuple[Query, ...]:
-        labels = {"labelSelector": self.selector}
-        name = {"fieldSelector": f"metadata.name={self.applied['metadata']['name']}"}
-        return (
-            Query(version="apps/v1", kind="deployments", selector=name),
-            Query(version="apps/v1", kind="replicasets", selector=labels),
-            Query(version="v1", kind="pods", selector=labels),
-            Query(
-                version="discovery.k8s.io/v1",
-                kind="endpointslices",
-                selector={"labelSelector": f"kubernetes.io/service-name={self.service}"},
-            ),
-            Query(version="v1", kind="events", selector={"fieldSelector": "type=Warning"}),
-        )
-
     def wait(self, refuse_lost: Callable[[], None]) -> None:
         """Return when it is done; REFUSE_LOST raises when there is no point in waiting any more.
 
@@ -52,7 +58,8 @@ class Rollout:
         """
         ends = time.monotonic() + self.deadline
         borne: dict[tuple[str, str], float] = {}
-        with Mirror(self.api, self._queries) as mirror:
+        followed = queries(self.applied["metadata"]["name"], self.selector, self.service)
+        with Mirror(self.api, followed) as mirror:
             while True:
                 refuse_lost()
                 state = self._state(mirror)
