@@ -48,6 +48,24 @@ def _exists(name: str) -> bool:
     return process.run(["docker", "container", "inspect", name], timeout=30, check=False).code == 0
 
 
+def _make(name: str, publish: str, image: str) -> None:
+    """Have there be a container NAME of IMAGE, at PUBLISH; of several that make it at once, one does.
+
+    A name is taken some time before the container that has it can be seen.
+    """
+    argv = ["docker", "run", "--detach", "--name", name, "--restart", "unless-stopped", "--read-only"]
+    argv += ["--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--publish", publish]
+    argv += ["--volume", f"{name}:/var/lib/registry", image]
+    ends = time.monotonic() + 60
+    while not _exists(name):
+        try:
+            process.run(argv, timeout=60)
+        except errors.CommandFailed as exc:
+            if not _exists(name) and ("is already in use by container" not in exc.hint or time.monotonic() > ends):
+                raise
+            time.sleep(0.1)
+
+
 def ensure(project: config.Project, tell: Callable[[str], None]) -> None:
     """Have the local registry run, and wait until it answers.
 
@@ -65,20 +83,10 @@ def ensure(project: config.Project, tell: Callable[[str], None]) -> None:
     engine.refuse_other_loopback(project.image.repository)
     host, port = address
     name = _container(port)
-    if _exists(name):
-        process.run(["docker", "start", name], timeout=60)
-    else:
-        publish = f"[{host}]:{port}:5000" if ":" in host else f"127.0.0.1:{port}:5000"
-        argv = ["docker", "run", "--detach", "--name", name, "--restart", "unless-stopped", "--read-only"]
-        argv += ["--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--publish", publish]
-        argv += ["--volume", f"{name}:/var/lib/registry", base.provide(project, "registry", tell)]
-        try:
-            process.run(argv, timeout=60)
-        except errors.CommandFailed:
-            if not _exists(name):
-                raise
-            # Another release was faster. To start what runs already changes nothing; a port that is taken fails again.
-            process.run(["docker", "start", name], timeout=60)
+    publish = f"[{host}]:{port}:5000" if ":" in host else f"127.0.0.1:{port}:5000"
+    if not _exists(name):
+        _make(name, publish, base.provide(project, "registry", tell))
+    process.run(["docker", "start", name], timeout=60)  # changes nothing where it runs; a port that is taken fails here
     tell(f"started the local registry at {host}:{port}")
     store = _connect(project)
     ends = time.monotonic() + 20

@@ -9,6 +9,8 @@ import pytest
 
 from lab import children
 from lab.site import Site
+from selfdeploy.environments import volumes
+from selfdeploy.environments.engine import Engine
 
 SLOW_GATE = '[gates.override.slow]\ncommand = ["sleep", "60"]\n'
 PATIENT = "deadline = 60"
@@ -150,6 +152,27 @@ def test_what_a_compose_that_was_killed_half_way_made_is_not_in_the_way(quiet: S
     assert done.returncode == 0, done.stderr
     assert quiet.docker("container", "inspect", half).returncode != 0
     assert quiet.inv("probe", "-e", "prod").returncode == 0
+
+
+class Unstarting(Engine):
+    """An engine of which the docker command is killed between the making and the start of a container."""
+
+    def argv(self, *argv: str) -> list[str]:
+        return super().argv("create" if argv[0] == "run" else argv[0], *argv[1:])
+
+
+def test_what_a_writer_and_a_reader_that_were_killed_half_way_made_goes_with_the_next_release(quiet: Site) -> None:
+    runs, project, volume = quiet.inspect("prod"), f"{quiet.name}-p", f"{quiet.name}-p-record"
+    made = volumes.write(Unstarting(name="prod"), runs["Image"], project, volume, "x", b"x").decode().strip()
+    read = volumes.read(Unstarting(name="prod"), runs["Image"], project, volume, "record.json").text.strip()
+    listed = [quiet.docker("container", "inspect", name).returncode for name in (made, read)]
+    quiet.docker("container", "stop", runs["Id"])
+
+    done = quiet.inv("release")
+
+    assert listed == [0, 0], (made, read)
+    assert done.returncode == 0, done.stderr
+    assert [quiet.docker("container", "inspect", name).returncode for name in (made, read)] == [1, 1]
 
 
 def test_of_two_releases_at_once_one_is_refused_and_told_who_holds_the_environment(quiet: Site) -> None:

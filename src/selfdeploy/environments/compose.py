@@ -3,8 +3,7 @@
 import contextlib
 import os
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -146,11 +145,14 @@ class Compose:
         """Have the engine drop the images and the manifests of RELEASES that no container uses."""
         return images.forget(self.engine, self.project.image.repository, releases)
 
-    def hold(self, image: str, holder: Holder) -> AbstractContextManager[Held]:
+    @contextlib.contextmanager
+    def hold(self, image: str, holder: Holder) -> Iterator[Held]:
         """Hold the environment for HOLDER; IMAGE is one that the engine has, or gets by its digest."""
         label = f"{render.LABEL}.image={image}"
         self.engine.run("volume", "create", "--label", label, self._record)
-        return lock.hold(self.engine, self._lock, image, self._record, holder)
+        with lock.hold(self.engine, self._lock, image, self._record, holder) as held:
+            volumes.sweep(self.engine, self.compose_project)
+            yield held
 
     def held_by(self) -> str:
         """Return who holds the environment, since when and in which run; empty when nobody does."""
@@ -171,7 +173,7 @@ class Compose:
                     f"{self.name}: volume {self._record}: nothing here can read it: no image of a release is left",
                     "inv release brings one",
                 )
-            told = volumes.read(self.engine, image, self._record, "record.json")
+            told = volumes.read(self.engine, image, self.compose_project, self._record, "record.json")
         if told.code and b"No such file" not in told.stderr:
             raise errors.RecordInvalid(f"{self.name}: the record cannot be read: {told.complaint}", "inv status")
         return record.parse(told.stdout if not told.code else b"", f"{self.name}: record")
@@ -252,7 +254,7 @@ class Compose:
         labels = {f"{render.LABEL}.release": manifest.release, f"{render.LABEL}.project": self.compose_project}
         self.engine.run("volume", "create", *(f"--label={name}={value}" for name, value in labels.items()), volume)
         image, name = manifest.image.reference, "sf-release-manifest.json"
-        if volumes.write(self.engine, image, volume, name, manifest.bytes) != manifest.bytes:
+        if volumes.write(self.engine, image, self.compose_project, volume, name, manifest.bytes) != manifest.bytes:
             raise errors.ManifestInvalid(f"{self.name}: {volume}: not the bytes that were written", "inv rollout")
 
     def logs(self, lines: int, *, follow: bool = False) -> str:

@@ -2,7 +2,7 @@
 
 import hashlib
 
-from selfdeploy import process
+from selfdeploy import process, render
 from selfdeploy.environments.engine import Engine
 
 WRITE = """
@@ -14,6 +14,9 @@ fs.renameSync(path + ".new", path); process.stdout.write(fs.readFileSync(path));
 """
 """Writes what it reads to a file, whole or not at all: a writer that dies half way leaves what was there before."""
 
+PASSING = f"{render.LABEL}.passing"
+"""Labels a container that writes or reads a file and goes, with whose file it is."""
+
 CONFINED = ("--network", "none", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")
 
 
@@ -22,13 +25,34 @@ def script(path: str, data: bytes) -> list[str]:
     return ["-e", WRITE, path, str(len(data)), hashlib.sha256(data).hexdigest()]
 
 
-def write(engine: Engine, image: str, volume: str, name: str, data: bytes) -> bytes:
-    """Have a container of IMAGE, on ENGINE, write DATA to the file NAME of VOLUME; return what that then holds."""
-    argv = ["run", "--interactive", "--rm", *CONFINED, "--user", "0:0", "--volume", f"{volume}:/v"]
-    return engine.run(*argv, "--entrypoint", "node", image, *script(f"/v/{name}", data), stdin=data).stdout
+def write(engine: Engine, image: str, owner: str, volume: str, name: str, data: bytes) -> bytes:
+    """Have a container of IMAGE, on ENGINE, write DATA to the file NAME of VOLUME; return what that then holds.
+
+    OWNER is whose volume it is, as `sweep` is told.
+    """
+    argv = ["run", "--interactive", "--rm", *CONFINED, f"--label={PASSING}={owner}", "--user", "0:0"]
+    argv += ["--volume", f"{volume}:/v", "--entrypoint", "node", image, *script(f"/v/{name}", data)]
+    return engine.run(*argv, stdin=data).stdout
 
 
-def read(engine: Engine, image: str, volume: str, name: str) -> process.Outcome:
-    """Return how it went that a container of IMAGE, on ENGINE, read the file NAME of VOLUME, and what it says."""
-    argv = ["run", "--rm", *CONFINED, "--volume", f"{volume}:/v:ro", "--entrypoint", "cat", image, f"/v/{name}"]
-    return engine.run(*argv, timeout=300, check=False)
+def read(engine: Engine, image: str, owner: str, volume: str, name: str) -> process.Outcome:
+    """Return how it went that a container of IMAGE, on ENGINE, read the file NAME of VOLUME, and what it says.
+
+    OWNER is whose volume it is, as `sweep` is told.
+    """
+    argv = ["run", "--rm", *CONFINED, f"--label={PASSING}={owner}", "--volume", f"{volume}:/v:ro"]
+    argv += ["--entrypoint", "cat", image, f"/v/{name}"]
+    told = engine.run(*argv, timeout=300, check=False)
+    if told.code and "No such container" in told.complaint:  # swept away before it was started
+        told = engine.run(*argv, timeout=300, check=False)
+    return told
+
+
+def sweep(engine: Engine, owner: str) -> None:
+    """Remove the containers that were made on ENGINE to write and read for OWNER, and whose maker was killed too soon.
+
+    One that was started ends by itself, and goes.
+    """
+    unstarted = ["--filter", f"label={PASSING}={owner}", "--filter", "status=created"]
+    if left := engine.run("container", "ls", "--all", "--quiet", *unstarted, timeout=30).text.split():
+        engine.run("container", "rm", "--force", *left, check=False)
