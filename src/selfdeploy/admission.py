@@ -71,7 +71,8 @@ def probe_release(environment: Environment, release: manifest.Manifest) -> None:
             "\n".join(f"{environment.name}: {line}" for line in wrong),
             f"stop what rolled it in, then inv rollback -e {environment.name}{last}",
         )
-    probe.until_settled(release, environment.project.probes, lambda: environment.ask(release), environment.name)
+    probes, name = environment.project.probes, environment.name
+    probe.until_settled(release, probes, lambda: environment.ask(release), name, environment.patience)
 
 
 def _refuse_older(environment: Environment, wanted: str, running: str) -> None:

@@ -4,7 +4,7 @@ import contextlib
 import ipaddress
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,10 +13,13 @@ from urllib3.exceptions import HTTPError
 
 from selfdeploy import config, errors
 from selfdeploy.manifest import Manifest
-from selfdeploy.witness import Answer, Round, compare, contradicts
+from selfdeploy.witness import Answer, Round, compare_staying, contradicts
 
 LIMIT = 64 * 1024
 """Bytes of an answer that are read at most."""
+
+SOON = 0.05
+"""Seconds until one looks again for who is about to go."""
 
 ENDED = ("exited", "dead", "restarting")
 """The states of a replica that will not answer any more, or not for long."""
@@ -58,36 +61,47 @@ def get_all(base: str, paths: Mapping[str, str], timeout: float) -> dict[str, An
     return {name: get(base.rstrip("/") + path, timeout) for name, path in paths.items()}
 
 
-def until_settled(manifest: Manifest, settings: config.Probes, ask: Callable[[], Round], where: str) -> int:
+def until_settled(
+    manifest: Manifest, settings: config.Probes, ask: Callable[[], Round], where: str, patience: float = 0
+) -> int:
     """Ask until `settings.consecutive` rounds in a row are the release of MANIFEST; return how many were asked.
+
+    In the last of them nobody may be left who is about to go and still answers; that is waited for PATIENCE seconds.
 
     Raises:
         errors.NotProven: it did not settle within `settings.deadline` seconds, settled as another build, or a replica
             ended for good.
+        errors.ReplicaHeldUp: it settled, and who is about to go did not go.
     """
-    ends = time.monotonic() + settings.deadline
+    began = time.monotonic()
     agreed = contradicted = asked = 0
-    wrong: Sequence[str] = ()
-    while agreed < settings.consecutive:
+    while True:
+        due = time.monotonic() + settings.interval
         seen = ask()
         asked += 1
-        wrong = compare(manifest, seen, rpc=settings.rpc)
+        wrong = compare_staying(manifest, seen, rpc=settings.rpc)
         agreed = 0 if wrong else agreed + 1
+        settled = agreed >= settings.consecutive
+        if settled and not seen.leaving:
+            return asked
         # What has answered as another build so often in a row has settled, and on that.
         contradicted = contradicted + 1 if contradicts(manifest, seen) else 0
-        if any(replica.state in ENDED for replica in seen.before) or time.monotonic() > ends:
+        if any(replica.state in ENDED for replica in seen.before) or contradicted > settings.consecutive:
             break
-        if contradicted > settings.consecutive:
+        if time.monotonic() > began + (max(settings.deadline, patience) if settled else settings.deadline):
             break
-        if agreed < settings.consecutive:
-            time.sleep(settings.interval)
-    if agreed < settings.consecutive:
-        listed = "".join(f"\n  {line}" for line in wrong) or "\n  no answer agreed for long enough"
-        raise errors.NotProven(
-            f"{where}: not proven to run {manifest.image.digest} of {manifest.source.revision}:{listed}",
-            f"inv logs -e {where} shows what the server says; inv status shows what runs",
+        time.sleep(SOON if settled else max(0.0, due - time.monotonic()))
+    if settled:
+        listed = ", ".join(replica.name for replica in seen.leaving)
+        raise errors.ReplicaHeldUp(
+            f"{where}: {listed}: told to end, and still answers after {time.monotonic() - began:.0f} s",
+            f"inv logs -e {where} shows what the server says",
         )
-    return asked
+    listed = "".join(f"\n  {line}" for line in wrong) or "\n  no answer agreed for long enough"
+    raise errors.NotProven(
+        f"{where}: not proven to run {manifest.image.digest} of {manifest.source.revision}:{listed}",
+        f"inv logs -e {where} shows what the server says; inv status shows what runs",
+    )
 
 
 SCRIPT = """

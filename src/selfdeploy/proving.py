@@ -24,7 +24,11 @@ def prove(environment: Environment, lock: Lock, release: manifest.Manifest) -> P
         errors.LockLost: the lock went away meanwhile.
     """
     rounds = probe.until_settled(
-        release, environment.project.probes, lambda: environment.ask(release), environment.name
+        release,
+        environment.project.probes,
+        lambda: environment.ask(release),
+        environment.name,
+        environment.patience,
     )
     lock.check()
     return Proof(environment=environment.name, release=release.release, lock=lock, rounds=rounds)

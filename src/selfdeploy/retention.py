@@ -1,5 +1,6 @@
 """What a runtime may forget: all that an environment has tried, but for what it runs and what came before that."""
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
 
 from selfdeploy import config, environments, errors
@@ -34,12 +35,18 @@ def prune(project: config.Project, locks: Mapping[str, Lock], tell: Callable[[st
     What anything else uses stays, and so does all that is in a registry. What cannot be forgotten now is TOLD, and
     is tried again after the next release.
     """
+    found = {name: environments.connect(project, name) for name in project.environments}
+
+    @functools.cache
+    def known() -> dict[str, record.Record]:
+        return {name: environment.read(locks.get(name)) for name, environment in found.items()}
+
+    def unwanted_in(name: str) -> dict[str, str]:
+        return unwanted(known()[name], [value for other, value in known().items() if other != name])
+
     try:
-        found = {name: environments.connect(project, name) for name in project.environments}
-        known = {name: environment.read(locks.get(name)) for name, environment in found.items()}
         for name in locks:
-            others = [value for other, value in known.items() if other != name]
-            for forgotten in found[name].forget(unwanted(known[name], others)):
+            for forgotten in found[name].forget(functools.partial(unwanted_in, name)):
                 tell(f"{name}: {forgotten} is not kept any more")
     except errors.SelfdeployError as exc:
         tell(f"what is not needed any more stays for now: {exc.message}")

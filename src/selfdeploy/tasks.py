@@ -1,6 +1,8 @@
 """The commands: names, flags and help; no logic."""
 
+import atexit
 import functools
+import gc
 import inspect
 import signal
 from collections.abc import Callable
@@ -13,6 +15,7 @@ from invoke import Collection, Context, Exit, Program, task
 from selfdeploy import console, errors, vega_tasks
 from selfdeploy.console import Console
 
+atexit.register(gc.freeze)  # a process that ends has no use for a last look at all its objects
 HELP = {
     "bind": "The address of this host that the server is published on.",
     "build": "Build what the server runs first, with all that is uncommitted.",

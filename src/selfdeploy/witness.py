@@ -35,11 +35,15 @@ class Replica:
 
 @dataclass(frozen=True, kw_only=True)
 class Round:
-    """One time of asking: the replicas listed before and after, and what each way in answered."""
+    """One time of asking: the replicas listed before and after, and what each way in answered.
+
+    LEAVING are those that their runtime has told to end, and that may still answer who asks them.
+    """
 
     before: tuple[Replica, ...]
     after: tuple[Replica, ...]
     answers: Mapping[str, Mapping[str, Answer]] = field(default_factory=dict)
+    leaving: tuple[Replica, ...] = ()
 
 
 def compare(manifest: Manifest, seen: Round, *, rpc: bool = False) -> list[str]:
@@ -47,6 +51,11 @@ def compare(manifest: Manifest, seen: Round, *, rpc: bool = False) -> list[str]:
 
     With RPC, every replica also has to have answered the RPC call.
     """
+    return [*compare_staying(manifest, seen, rpc=rpc), *(f"{one.name}: is {one.state}" for one in seen.leaving)]
+
+
+def compare_staying(manifest: Manifest, seen: Round, *, rpc: bool = False) -> list[str]:
+    """Return what `compare` does of those in SEEN that are not about to go."""
     wrong: list[str] = []
     if not seen.before:
         wrong.append("no replica is running")

@@ -26,12 +26,15 @@ def main() -> int:
     given = parser.parse_args()
     tally = Tally(given.tally)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was made is removed
-    with tempfile.TemporaryDirectory(prefix="chaos-") as scratch:
-        ship = given.ship or Path()
-        if given.ship:
-            return _run(given, tally, ship, Path(scratch))
-        with world.built() as made:
-            return _run(given, tally, made, Path(scratch))
+    try:
+        with tempfile.TemporaryDirectory(prefix="chaos-") as scratch:
+            if given.ship:
+                return _run(given, tally, given.ship, Path(scratch))
+            with world.built() as made:
+                return _run(given, tally, made, Path(scratch))
+    except KeyboardInterrupt:
+        print(f"{tally.describe(given.runtime)}\ninterrupted; the next call goes on from there", flush=True)
+        return 130
 
 
 def _run(given: argparse.Namespace, tally: Tally, ship: Path, folder: Path) -> int:

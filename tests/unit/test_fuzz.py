@@ -312,7 +312,8 @@ def test_what_a_cluster_answers_is_taken_or_refused(kind: str, drawn: st.DataObj
         )
         verdict.missing(state, [INDEX])
         [str(trouble) for trouble in verdict.troubles(state)]
-        asking.replicas(state.deployment, state.pods, state.slices)
+        asking.replicas(state.deployment, state.pods)
+        asking.leaving(state.pods, state.slices)
 
     for name, whole in OBJECTS.items():
         shape.check("test", name, whole)

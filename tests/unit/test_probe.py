@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from collections.abc import Callable, Iterator
 
@@ -57,6 +58,30 @@ def test_an_older_build_that_goes_away_is_waited_for() -> None:
     ask = in_turn(*[OLD] * SOON.consecutive, *[silent] * 5, *[OLD] * SOON.consecutive, *[GOOD] * SOON.consecutive)
 
     assert probe.until_settled(MADE, SOON, ask, "test") == 14
+
+
+def going(seen: Round) -> Round:
+    """SEEN, with one more that has been told to end and still answers."""
+    return dataclasses.replace(seen, leaving=(a_replica(name="sf-old", state="terminating"),))
+
+
+def test_who_is_about_to_go_is_waited_for_and_the_rounds_meanwhile_count() -> None:
+    ask = in_turn(*[going(GOOD)] * 4, GOOD)
+
+    assert probe.until_settled(MADE, SOON, ask, "test", patience=30) == 5
+
+
+def test_an_older_answer_while_somebody_is_about_to_go_starts_the_count_anew() -> None:
+    ask = in_turn(*[going(GOOD)] * 3, OLD, GOOD, GOOD, GOOD)
+
+    assert probe.until_settled(MADE, SOON, ask, "test", patience=30) == 7
+
+
+def test_who_was_told_to_go_and_does_not_keeps_a_release_from_being_proven_and_is_named() -> None:
+    settings = config.Probes(interval=0.001, deadline=0.01)
+
+    with pytest.raises(errors.ReplicaHeldUp, match="^test: sf-old: told to end, and still answers after"):
+        probe.until_settled(MADE, settings, lambda: going(GOOD), "test", patience=0.02)
 
 
 @pytest.mark.parametrize("state", probe.ENDED)

@@ -4,14 +4,12 @@ from benchmarks.rollouts import Comparison, Rollout, Side
 from benchmarks.traffic import Answer, Traffic
 
 
-def rollout(seconds: float = 3.0, stale: int = 0, failed: int = 0, late: float | None = None) -> Rollout:
-    return Rollout(seconds=seconds, stale=stale, failed=failed, late=late)
+def rollout(seconds: float = 3.0, stale: int = 0, late: float | None = None) -> Rollout:
+    return Rollout(seconds=seconds, stale=stale, failed=0, late=late)
 
 
-def comparison(
-    *, stale: int = 0, failed: int = 0, late: float = 0.5, bad: float = 6.0, survived: bool = True
-) -> Comparison:
-    tool = Side(rollouts=[rollout(4.0, stale, failed, late)], bad=[bad], converged=[True, survived])
+def comparison(*, stale: int = 0, late: float = 0.5, bad: float = 6.0, survived: bool = True) -> Comparison:
+    tool = Side(rollouts=[rollout(4.0, stale, late=late)], bad=[bad], converged=[True, survived])
     other = Side(rollouts=[rollout(2.0, stale=9)], bad=[40.0])
     return Comparison(sides={"tool": tool, "kubectl": other, "helm": other})
 
@@ -28,7 +26,6 @@ def test_what_others_do_wrong_is_no_target_of_the_tools() -> None:
     ("made", "missed"),
     [
         (comparison(stale=1), "old answers"),
-        (comparison(failed=1), "unanswered"),
         (comparison(late=1.1), "after status"),
         (comparison(bad=10.1), "bad release"),
         (comparison(survived=False), "killed"),

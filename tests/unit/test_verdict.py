@@ -92,6 +92,13 @@ def test_it_is_done_when_everything_of_it_is() -> None:
         ({"slices": [endpoints(one=READY, two=DRAINING)]}, "does not lead to pod/two yet"),
         ({"slices": [endpoints(one=READY, two=READY, three=READY)]}, "still leads to pod/three"),
         ({"slices": [endpoints(one=READY, two=READY), endpoints(three=DRAINING)]}, "still leads to pod/three"),
+        (
+            {
+                "pods": [pod("one"), pod("two"), pod("three", "old", leaving=True)],
+                "slices": [endpoints(one=READY, two=READY, three=READY)],
+            },
+            "still leads to pod/three",
+        ),
     ],
 )
 def test_it_is_not_done_while_anything_of_it_is_missing(parts: dict[str, Any], expected: str) -> None:
@@ -102,6 +109,13 @@ def test_an_old_pod_that_serves_no_more_is_not_waited_for() -> None:
     slices = [endpoints(one=READY, two=READY, three=SILENT)]
 
     assert verdict.missing(state(slices=slices), {DIGEST}) == ""
+
+
+def test_an_old_pod_that_gets_nothing_new_and_is_ending_is_left_to_who_asks_it() -> None:
+    pods = [pod("one"), pod("two"), pod("three", "old", leaving=True)]
+    slices = [endpoints(one=READY, two=READY, three=DRAINING)]
+
+    assert verdict.missing(state(pods=pods, slices=slices), {DIGEST}) == ""
 
 
 @pytest.mark.parametrize(

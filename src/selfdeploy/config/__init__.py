@@ -92,7 +92,7 @@ class Probes(Value):
     """How an environment is asked until it settles."""
 
     consecutive: int = pydantic.Field(3, ge=1, le=100, description="How many rounds in a row have to agree.")
-    interval: Seconds = pydantic.Field(0.25, description="Seconds between two rounds.")
+    interval: Seconds = pydantic.Field(0.25, description="Seconds from one round to the next.")
     timeout: Seconds = pydantic.Field(3.0, description="Seconds for one answer.")
     deadline: Seconds = pydantic.Field(60.0, description="Seconds until an environment that has not settled fails.")
     rpc: bool = pydantic.Field(default=False, description="Also call `ping` on the RPC endpoint, from inside.")

@@ -131,7 +131,10 @@ class Kubernetes(Common):
     deadline: Seconds = pydantic.Field(300.0, description="Seconds until a rollout that is not done fails.")
     startup: int = pydantic.Field(60, ge=1, le=3600, description="Seconds that a pod has for its first answer.")
     drain: int = pydantic.Field(
-        5, ge=1, le=300, description="Seconds that a pod which goes still answers while routes to it are withdrawn."
+        5,
+        ge=0,
+        le=300,
+        description="Seconds that a pod which goes still answers, before SIGTERM, while routes to it are withdrawn.",
     )
     url: str = pydantic.Field(
         "", pattern=r"^(|https?://[^\s]+)$", description="The public way to it; the Ingress's host when empty."

@@ -1,6 +1,6 @@
 """Where a release runs: what every kind of environment can do, and the one that deploy.toml names."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -42,6 +42,10 @@ class Environment(Protocol):
         """How a rollout goes for who uses it, as the plan says it."""
 
     @property
+    def patience(self) -> float:
+        """Seconds that what a rollout has told to end has to go; none where it is gone when `apply` returns."""
+
+    @property
     def url(self) -> str:
         """The public way to it."""
 
@@ -78,7 +82,8 @@ class Environment(Protocol):
     def apply(self, lock: Lock, manifest: Manifest, rendered: str, *, recreate: bool = False) -> None:
         """Have the runtime run RENDERED, the release of MANIFEST; anew in any case when RECREATE.
 
-        Where the runtime rolls, one replica after the other, it returns when that is done.
+        Where the runtime rolls, one replica after the other, it returns when that is done; those that were replaced
+        may still be about to go.
         """
 
     def replicas(self) -> Sequence[Replica]:
@@ -93,10 +98,11 @@ class Environment(Protocol):
     def any_image(self) -> str:
         """Return an image that the runtime holds and that can hold the lock; empty when there is none."""
 
-    def forget(self, releases: Mapping[str, str]) -> Sequence[str]:
-        """Have the runtime drop what it holds of RELEASES, each with its image's digest, and return what it dropped.
+    def forget(self, unwanted: Callable[[], Mapping[str, str]]) -> Sequence[str]:
+        """Have the runtime drop what it holds of the releases that UNWANTED gives, and return what it dropped.
 
-        An empty digest is of an image that stays.
+        Each comes with its image's digest; an empty one is of an image that stays. A runtime that drops by itself does
+        not ask for them.
 
         What anything uses stays; nothing is deleted from a registry.
         """

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -43,6 +43,11 @@ class Compose:
     def continuity(self) -> str:
         """How a rollout goes for who uses it."""
         return "a rollout replaces the container: a moment without an answer"
+
+    @property
+    def patience(self) -> float:
+        """None: Compose ends a container before it starts the next."""
+        return 0.0
 
     @property
     def url(self) -> str:
@@ -141,9 +146,9 @@ class Compose:
                 return str(image)
         return ""
 
-    def forget(self, releases: Mapping[str, str]) -> list[str]:
-        """Have the engine drop the images and the manifests of RELEASES that no container uses."""
-        return images.forget(self.engine, self.project.image.repository, releases)
+    def forget(self, unwanted: Callable[[], Mapping[str, str]]) -> list[str]:
+        """Have the engine drop the images and the manifests of the UNWANTED releases that no container uses."""
+        return images.forget(self.engine, self.project.image.repository, unwanted())
 
     @contextlib.contextmanager
     def hold(self, image: str, holder: Holder) -> Iterator[Held]:

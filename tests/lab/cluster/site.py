@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import requests
+import yaml
 
 from lab import children, site
 from lab.cluster import Cluster
 from lab.cluster.name import resolve
+from selfdeploy import deploy_toml, render
 
 CLAIMS = ("sf-home", "sf-workspace")
+KINDS = ("ServiceAccount", "Role", "RoleBinding")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +58,7 @@ storage = {{home = {volume}, workspace = {volume}}}
 {f'url = "{self.public_url(name)}"' if self.addresses else ""}
 resources = {{requests = {{cpu = "10m", memory = "64Mi"}}}}
 deadline = 90
-drain = 1
+{"" if "drain" in more else "drain = 1"}
 {more}
 """
 
@@ -120,6 +123,21 @@ drain = 1
         (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
         (self.folder / path).write_text(text.replace(old, new))
 
+    def admit(self) -> None:
+        """Write the kubeconfig of an account with the Role that is rendered for each namespace, and no other right."""
+        project, subject = deploy_toml.load(self.folder), dict[str, str]()
+        for name in ("test", "prod"):
+            account, role, binding = sorted(
+                yaml.safe_load_all(render.rights(project, name)), key=lambda one: KINDS.index(one["kind"])
+            )
+            subject = subject or {**account["metadata"], "kind": account["kind"]}
+            self.cluster.apply(account, role, {**binding, "subjects": [subject]})
+        namespace = f"--namespace={subject['namespace']}"
+        token = self.cluster.kubectl(namespace, "create", "token", subject["name"], "--duration=4h").strip()
+        told = yaml.safe_load(self.cluster.kubeconfig.read_text())
+        told["users"] = [{**one, "user": {"token": token}} for one in told["users"]]
+        self.kubeconfig.write_text(json.dumps(told))
+
     def close(self) -> None:
         """Do nothing: what the site made goes with its namespaces."""
 
@@ -128,14 +146,17 @@ drain = 1
 def make(
     cluster: Cluster, folder: Path, ship: Path, repository: str, *, public: bool = False, **settings: object
 ) -> Iterator[Site]:
-    """Return a site in FOLDER that releases what SHIP holds to two new namespaces of CLUSTER, until the block ends."""
+    """Return a site in FOLDER that releases what SHIP holds to two new namespaces of CLUSTER, until the block ends.
+
+    Unless SETTINGS name another `kubeconfig`, it does so with the rights alone that are rendered for that.
+    """
     with contextlib.ExitStack() as held:
         names = (held.enter_context(cluster.namespace()), held.enter_context(cluster.namespace()))
         for namespace in names:
             held.enter_context(cluster.volumes(namespace, *CLAIMS))
         hosts = [f"{namespace}.example" for namespace in names] if public else []
         addresses = tuple(held.enter_context(resolve(host, cluster.ingress)) for host in hosts)
-        given: dict[str, Any] = {"kubeconfig": cluster.kubeconfig, "addresses": addresses, **settings}
+        given: dict[str, Any] = {"kubeconfig": folder.with_suffix(".kubeconfig"), "addresses": addresses, **settings}
         made = Site(
             folder=folder,
             name=names[0],
@@ -146,4 +167,6 @@ def make(
             **given,
         )
         made.lay_out()
+        if "kubeconfig" not in settings:
+            made.admit()
         yield made

@@ -11,6 +11,15 @@ from selfdeploy.witness import Answer, Replica
 
 PORT = 4000
 
+PROXY = "error trying to reach service"
+"""How the API server begins its own answer in place of a server's that it cannot reach."""
+
+REFUSED = "connection refused"
+"""How it ends where nothing listens there: what has been told to end will not listen again."""
+
+BRIEFLY = 0.3
+"""Seconds that one which was told to end has for an answer: a node that has taken its network away leaves none."""
+
 ENDING = {"CrashLoopBackOff": "restarting"}
 """What a container waits for, in the words that a probe knows to be an end."""
 
@@ -31,38 +40,83 @@ def get(api: Api, path: str, timeout: float) -> Answer:
     return Answer(status=status, body=body.decode(errors="replace"))
 
 
+def _pod(api: Api, name: str) -> str:
+    return api.path("v1", "pods", f"{name}:{PORT}", "proxy")
+
+
 def ask(
     api: Api, pods: Sequence[str], service: str, url: str, paths: Mapping[str, str], timeout: float
 ) -> dict[str, dict[str, Answer]]:
     """Return what each of PATHS, by name, answers on each way in: PODS, the SERVICE, and URL where there is one."""
-    ways = {pod: api.path("v1", "pods", f"{pod}:{PORT}", "proxy") for pod in pods}
+    ways = {pod: _pod(api, pod) for pod in pods}
     ways[f"service/{service}"] = api.path("v1", "services", f"{service}:http", "proxy")
-    with ThreadPoolExecutor(len(ways) + 1) as pool:
+    with ThreadPoolExecutor(len(ways) * len(paths) + 1) as pool:
+        public = pool.submit(probe.get_all, url, paths, timeout) if url else None
         told = {
-            way: pool.submit(lambda root: {name: get(api, root + path, timeout) for name, path in paths.items()}, root)
+            way: {name: pool.submit(get, api, root + path, timeout) for name, path in paths.items()}
             for way, root in ways.items()
         }
-        if url:
-            told[url] = pool.submit(probe.get_all, url, paths, timeout)
-        return {way: answers.result() for way, answers in told.items()}
+        answers = {way: {name: one.result() for name, one in asked.items()} for way, asked in told.items()}
+        return {**answers, url: public.result()} if public else answers
 
 
-def replicas(deployment: Object, pods: Sequence[Object], slices: Sequence[Object]) -> tuple[Replica, ...]:
-    """Return the replicas of DEPLOYMENT: PODS that are there or still serve, and a place for each that is missing."""
-    serving = verdict.reached(slices)
-    found = [pod for pod in pods if not verdict.is_leaving(pod) or pod["metadata"]["uid"] in serving]
-    there = tuple(
+def replicas(deployment: Object, pods: Sequence[Object]) -> tuple[Replica, ...]:
+    """Return the replicas of DEPLOYMENT: those of PODS that are to stay, and a place for each that is missing."""
+    there = _describe([pod for pod in pods if not verdict.is_leaving(pod)])
+    name, wanted = deployment["metadata"]["name"], deployment["spec"]["replicas"]
+    lost = [f"{name} {number} of {wanted}" for number in range(len(there) + 1, wanted + 1)]
+    return (*there, *(Replica(name=one, instance=one, digests=frozenset(), state="missing") for one in lost))
+
+
+def ask_leaving(api: Api, pods: Sequence[Object], path: str) -> dict[str, Answer]:
+    """Return what those of PODS that have been told to end answer for PATH, by uid."""
+    going = [pod["metadata"] for pod in pods if pod["metadata"].get("deletionTimestamp")]
+    with ThreadPoolExecutor(len(going) + 1) as pool:
+        told = pool.map(lambda one: get(api, _pod(api, one["name"]) + path, BRIEFLY), going)
+        return {one["uid"]: answer for one, answer in zip(going, told, strict=True)}
+
+
+def leaving(
+    pods: Sequence[Object], slices: Sequence[Object], answers: Mapping[str, Answer] | None = None
+) -> tuple[Replica, ...]:
+    """Return those of PODS that have been told to end and may still answer, going by their ANSWERS, by uid.
+
+    Those are who run, as their node told last, or are led to by SLICES, and have not shown by then that they are gone.
+    """
+    serving, known = verdict.reached(slices), answers or {}
+    return _describe(
+        [
+            pod
+            for pod in pods
+            if pod["metadata"].get("deletionTimestamp")
+            and (pod["metadata"]["uid"] in serving or verdict.runs(pod))
+            and may_answer(known.get(pod["metadata"]["uid"]), is_led_to=pod["metadata"]["uid"] in serving)
+        ]
+    )
+
+
+def may_answer(answer: Answer | None, *, is_led_to: bool) -> bool:
+    """Say whether a server that was told to end, and gave ANSWER if it was asked, may give more.
+
+    One that says nothing may where it IS_LED_TO; one that refuses connections will not accept any again.
+    """
+    if answer is None:
+        return True
+    if PROXY in answer.body:
+        return is_led_to and REFUSED not in answer.body
+    return is_led_to or answer.status != 0
+
+
+def _describe(pods: Sequence[Object]) -> tuple[Replica, ...]:
+    return tuple(
         Replica(
             name=pod["metadata"]["name"],
             instance=pod["metadata"]["name"],
             digests=verdict.digests(pod),
             state=state(pod),
         )
-        for pod in sorted(found, key=lambda pod: str(pod["metadata"]["name"]))
+        for pod in sorted(pods, key=lambda pod: str(pod["metadata"]["name"]))
     )
-    name, wanted = deployment["metadata"]["name"], deployment["spec"]["replicas"]
-    lost = [f"{name} {number} of {wanted}" for number in range(len(there) + 1, wanted + 1)]
-    return (*there, *(Replica(name=one, instance=one, digests=frozenset(), state="missing") for one in lost))
 
 
 def state(pod: Object) -> str:

@@ -1,7 +1,8 @@
 """An environment in a Kubernetes namespace: so many replicas, rolled by their Deployment."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
@@ -36,6 +37,11 @@ class Kubernetes:
         if self.settings.rolls:
             return "a rollout replaces one pod after the other: no moment without an answer"
         return "a rollout ends all pods before it makes new ones: no answer in between"
+
+    @property
+    def patience(self) -> float:
+        """Seconds that pods which have been replaced have to go: as many as a rollout has."""
+        return self.settings.deadline
 
     @property
     def url(self) -> str:
@@ -164,8 +170,12 @@ class Kubernetes:
             images=manifest.image.digests,
             deadline=self.settings.deadline,
         )
+        # Looked for while the pods come up: when the rollout is done, only which ReplicaSets are left is new.
+        left = objects.without(self._objects.surplus(wanted), self._proven_manifests())
         rollout.wait(lease.of(lock).refuse_lost)
-        self._prune(lock, wanted)
+        for thing in objects.without(left, self._mounted_manifests()):
+            lock.check()
+            self._objects.delete(thing)
 
     def _signed(self, thing: Object) -> Object:
         """Return THING with the CI run that applies it; on the Deployment alone, never in what its pods are made of."""
@@ -183,30 +193,27 @@ class Kubernetes:
 
     def _surplus(self, wanted: Sequence[Object]) -> list[Object]:
         """Return what is left of other releases and is not needed: not by one that may be put back either."""
-        kept = set()
-        for proven in self._ledger.peek().proven:
-            kept |= {
-                thing["metadata"]["name"] for thing in objects.parse(proven.rendered) if thing["kind"] == "ConfigMap"
-            }
-        listed, _ = self.api.list("apps/v1", "replicasets", labelSelector=self._selector)
-        for one in listed:
-            volumes = one["spec"]["template"]["spec"].get("volumes") or ()
-            kept |= {volume["configMap"]["name"] for volume in volumes if "configMap" in volume}
-        return self._objects.surplus(wanted, kept)
+        return objects.without(self._objects.surplus(wanted), self._proven_manifests() | self._mounted_manifests())
 
-    def _prune(self, lock: Held, wanted: Sequence[Object]) -> None:
-        left = self._surplus(wanted)
-        if left:
-            lock.check()
-        for thing in left:
-            self._objects.delete(thing)
+    def _proven_manifests(self) -> set[str]:
+        """Return the names of the ConfigMaps that a put back would need."""
+        parsed = (objects.parse(proven.rendered) for proven in self._ledger.peek().proven)
+        return {thing["metadata"]["name"] for things in parsed for thing in things if thing["kind"] == "ConfigMap"}
+
+    def _mounted_manifests(self) -> set[str]:
+        """Return the names of the ConfigMaps that pods of a ReplicaSet mount, or would."""
+        listed, _ = self.api.list("apps/v1", "replicasets", labelSelector=self._selector)
+        volumes = (volume for one in listed for volume in one["spec"]["template"]["spec"].get("volumes") or ())
+        return {volume["configMap"]["name"] for volume in volumes if "configMap" in volume}
 
     def replicas(self) -> tuple[Replica, ...]:
         """Return what the cluster runs here, each with the digest that its node knows the image by."""
+        pods = self._pods()
+        return (*self._staying(pods), *asking.leaving(pods, self._slices()))
+
+    def _staying(self, pods: Sequence[Object]) -> tuple[Replica, ...]:
         deployment = self._deployment()
-        if deployment is None:
-            return ()
-        return asking.replicas(deployment, self._pods(), self._slices())
+        return asking.replicas(deployment, pods) if deployment else ()
 
     def _pods(self) -> list[Object]:
         return self.api.list("v1", "pods", labelSelector=self._selector)[0]
@@ -223,11 +230,16 @@ class Kubernetes:
         return self.api.insist(lambda: self._ask(manifest), self.project.probes.deadline)
 
     def _ask(self, manifest: Manifest) -> Round:
-        before = self.replicas()
+        pods = self._pods()
+        before = self._staying(pods)
         names = [replica.name for replica in before if replica.state == "running"]
         url, timeout = self.settings.public_url, self.project.probes.timeout
-        answers = asking.ask(self.api, names, self.settings.name, url, manifest.probes, timeout)
-        return Round(before=before, after=self.replicas(), answers=answers)
+        with ThreadPoolExecutor(1) as beside:
+            last_words = beside.submit(asking.ask_leaving, self.api, pods, manifest.probes["healthz"])
+            answers = asking.ask(self.api, names, self.settings.name, url, manifest.probes, timeout)
+        pods = self._pods()
+        leaving = asking.leaving(pods, self._slices(), last_words.result())
+        return Round(before=before, after=self._staying(pods), answers=answers, leaving=leaving)
 
     def logs(self, lines: int, *, follow: bool = False) -> str:
         """Return the last LINES lines that each replica wrote; with FOLLOW, pass on what comes until interrupted."""
@@ -244,7 +256,7 @@ class Kubernetes:
         """Return the repository of the images here: a Lease is held without one; empty when there was no release."""
         return self.project.image.repository if self.read().attempts else ""
 
-    def forget(self, releases: Mapping[str, str]) -> list[str]:  # noqa: ARG002 -- see below
+    def forget(self, unwanted: Callable[[], Mapping[str, str]]) -> list[str]:  # noqa: ARG002 -- see below
         """Drop nothing: nodes collect images by themselves, and a rollout the manifests that nothing needs."""
         return []
 
@@ -253,7 +265,7 @@ class Kubernetes:
         lock.check()
         ends = time.monotonic() + self.settings.deadline
         # What has changed since it was listed is left by a deletion, and listed again.
-        while (left := self._objects.surplus((), ())) or self._pods():
+        while (left := self._objects.surplus(())) or self._pods():
             for thing in left:
                 lease.of(lock).refuse_lost()
                 self._objects.delete(thing)

@@ -186,14 +186,14 @@ class Objects:
         wanted = claim.unshrunk(thing, before)
         return Change(wanted=wanted, before=before, after=self.rehearse(wanted))
 
-    def surplus(self, wanted: Sequence[Object], kept: Collection[str]) -> list[Object]:
-        """Return what bears our labels and is not WANTED, but for the ConfigMaps KEPT for what may be put back."""
+    def surplus(self, wanted: Sequence[Object]) -> list[Object]:
+        """Return what bears our labels and is not WANTED."""
+        names = self._names(wanted)
         return [
             thing
             for version, plural in PRUNED
             for thing in self._listed(version, plural)
-            if (plural, thing["metadata"]["name"]) not in self._names(wanted)
-            and not (plural == "configmaps" and thing["metadata"]["name"] in kept)
+            if (plural, thing["metadata"]["name"]) not in names
         ]
 
     def _names(self, wanted: Sequence[Object]) -> set[tuple[str, str]]:
@@ -213,6 +213,11 @@ class Objects:
         exact = {key: thing["metadata"][key] for key in ("uid", "resourceVersion")}
         body = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": exact, "propagationPolicy": "Background"}
         self.api.call("DELETE", self.path(thing), body, accept=(NOT_FOUND, CONFLICT))
+
+
+def without(things: Sequence[Object], kept: Collection[str]) -> list[Object]:
+    """Return THINGS but for the ConfigMaps KEPT."""
+    return [thing for thing in things if thing["kind"] != "ConfigMap" or thing["metadata"]["name"] not in kept]
 
 
 def describe(thing: Object) -> str:

@@ -123,7 +123,7 @@ class Rollout:
         pods = verdict.current(state) if state else []
         waiting = next((pod for pod in pods if not verdict.is_ready(pod)), None)
         # What has come up and is not ready is the release's own fault; what has not come up at all, hardly.
-        started = waiting is not None and any(map(verdict.is_running, verdict.containers(waiting)))
+        started = waiting is not None and verdict.runs(waiting)
         kind = errors.ReplicaFailed if started else errors.ReplicaHeldUp
         lines = [f"{self._about}: not done after {self.deadline:g} s: {left or 'not seen by its controller'}"]
         lines += self.testify(waiting) if waiting else []

@@ -117,6 +117,11 @@ def is_running(container: Object) -> bool:
     return "running" in (container.get("state") or {})
 
 
+def runs(pod: Object) -> bool:
+    """Say whether any container of POD runs, as its node told last."""
+    return any(map(is_running, containers(pod)))
+
+
 def digests(pod: Object) -> frozenset[str]:
     """Return the digests that the node knows the images of POD's server by."""
     ids = (str(one.get("imageID", "")).rpartition("@")[2] for one in pod["status"].get("containerStatuses") or ())
@@ -140,7 +145,10 @@ def reached(slices: Sequence[Object]) -> dict[str, bool]:
 
 
 def missing(state: State, images: Collection[str]) -> str:
-    """Return what a rollout to IMAGES still waits for, in a few words; empty when it is done."""
+    """Return what a rollout to IMAGES still waits for, in a few words; empty when it is done.
+
+    Pods that have been told to end, and that the Service knows to, may still be ending then.
+    """
     if newest(state) is None:
         return "the Deployment's controller has not seen it yet"
     return next(_missing(state, images), "")
@@ -170,8 +178,10 @@ def _missing_endpoints(state: State, pods: dict[str, str]) -> Iterator[str]:
         if not found.get(uid):
             yield f"the Service does not lead to pod/{name} yet"
     names = {str(pod["metadata"]["uid"]): pod["metadata"]["name"] for pod in state.pods}
+    ending = {str(pod["metadata"]["uid"]) for pod in state.pods if is_leaving(pod)}
     for uid in sorted(found.keys() - pods.keys()):
-        yield f"the Service still leads to pod/{names.get(uid, uid)}, of an older release"
+        if found[uid] or uid not in ending:  # who is ending gets nothing new once its slice says so
+            yield f"the Service still leads to pod/{names.get(uid, uid)}, of an older release"
 
 
 def troubles(state: State) -> list[Trouble]:
@@ -216,7 +226,7 @@ def _of_place(pod: Object, events: Sequence[Object]) -> Iterator[Trouble]:
             message = str(condition.get("message", ""))
             patience = PROVISIONING if "unbound immediate" in message else PATIENCE
             yield Trouble(about=about, reason="Unschedulable", message=message, patience=patience)
-    if any(is_running(one) or one.get("restartCount") for one in containers(pod)):
+    if runs(pod) or any(one.get("restartCount") for one in containers(pod)):
         return
     told = [
         one

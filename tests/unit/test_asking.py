@@ -1,0 +1,59 @@
+import pytest
+
+from selfdeploy.environments.kubernetes import asking
+from selfdeploy.witness import Answer
+
+GONE = Answer(status=503, body="error trying to reach service: dial tcp: connect: connection refused")
+UNREACHED = '{"kind":"Status","message":"error trying to reach service: dial tcp 10.0.0.1:4000: '
+
+
+def pod(name: str, *, told_to_end: bool = True, state: str = "running") -> dict[str, object]:
+    metadata = {"name": name, "uid": f"uid of {name}", **({"deletionTimestamp": "t"} if told_to_end else {})}
+    return {"metadata": metadata, "status": {"phase": "Running", "containerStatuses": [{"state": {state: {}}}]}}
+
+
+def slices(*pods: str) -> list[dict[str, object]]:
+    conditions = {"ready": False, "serving": True, "terminating": True}
+    return [{"endpoints": [{"targetRef": {"uid": f"uid of {name}"}, "conditions": conditions} for name in pods]}]
+
+
+def test_the_replicas_are_those_that_stay_and_a_place_for_each_that_is_missing() -> None:
+    deployment = {"metadata": {"name": "sf"}, "spec": {"replicas": 2}}
+
+    found = asking.replicas(deployment, [pod("old"), pod("new", told_to_end=False)])
+
+    assert [(one.name, one.state) for one in found] == [("new", "running"), ("sf 2 of 2", "missing")]
+
+
+def test_who_is_leaving_was_told_to_end_and_runs_or_is_led_to() -> None:
+    pods = [
+        pod("stays", told_to_end=False),
+        pod("runs"),
+        pod("ended", state="terminated"),
+        pod("led", state="terminated"),
+    ]
+
+    found = asking.leaving(pods, slices("led", "stays"))
+
+    assert [(one.name, one.state) for one in found] == [("led", "terminating"), ("runs", "terminating")]
+    assert asking.leaving(pods, slices("led"), {"uid of led": GONE, "uid of runs": GONE}) == ()
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_led_to", "expected"),
+    [
+        (None, False, True),
+        (Answer(status=200, body="ok"), False, True),
+        (Answer(status=503, body="draining"), False, True),
+        (Answer(status=503, body=UNREACHED + 'connect: connection refused"}'), True, False),
+        (Answer(status=503, body=UNREACHED + 'connect: no route to host"}'), True, True),
+        (Answer(status=503, body=UNREACHED + 'connect: no route to host"}'), False, False),
+        (Answer(status=404, body='{"kind":"Status","message":"pods \\"x\\" not found"}'), True, True),
+        (Answer(status=0, body="TimeoutError"), True, True),
+        (Answer(status=0, body="TimeoutError"), False, False),
+    ],
+)
+def test_who_was_told_to_end_may_answer_unless_it_refuses_or_nothing_leads_to_it(
+    answer: Answer | None, *, is_led_to: bool, expected: bool
+) -> None:
+    assert asking.may_answer(answer, is_led_to=is_led_to) == expected
