@@ -29,12 +29,28 @@ def scratch(parent: Path, name: str) -> Iterator[Path]:
         yield Path(folder)
 
 
-def sweep(parent: Path) -> None:
-    """Remove what `scratch` made below PARENT for processes that were killed."""
+def sweep(parent: Path, name: str = "[a-z]+") -> None:
+    """Remove what killed processes of this user have left below PARENT: folders NAME (a pattern), pid and more.
+
+    A folder of another user's is left, whatever it is called; so is a link.
+    """
     for left in parent.glob("*-*-*"):
-        made = re.fullmatch(r"[a-z]+-([0-9]+)-\w+", left.name)
-        if made and not _lives(made[1]):
-            shutil.rmtree(left, ignore_errors=True)
+        made = re.fullmatch(rf"{name}-([0-9]+)-\w+", left.name)
+        with contextlib.suppress(OSError):  # another one may sweep as well
+            if made and not _lives(made[1]) and left.lstat().st_uid == os.getuid():
+                shutil.rmtree(left, ignore_errors=True)
+
+
+def temporary() -> tempfile.TemporaryDirectory[str]:
+    """Return a new folder for its owner alone, where the machine has its temporary files; those of killed processes go.
+
+    A pid says nothing where others are counted: in a container that shares that place with this machine.
+    """
+    parent, counted = Path(tempfile.gettempdir()), Path("/proc/self/ns/pid").stat().st_ino
+    sweep(parent, f"selfdeploy-{counted}")
+    return tempfile.TemporaryDirectory(
+        dir=parent, prefix=f"selfdeploy-{counted}-{os.getpid()}-", ignore_cleanup_errors=True
+    )
 
 
 def write_whole(path: Path, data: bytes) -> None:

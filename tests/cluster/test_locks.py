@@ -3,6 +3,7 @@
 import datetime
 import json
 import signal
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,6 +29,11 @@ def site(new_site: Callable[..., Site]) -> Site:
 
 def holder(site: Site) -> str:
     return str(site.get("test", "lease", "sf-lock")["spec"].get("holderIdentity") or "")
+
+
+def sockets(pid: int) -> list[Path]:
+    """Return the folders for the way to the API server that are there of the process PID."""
+    return [*Path(tempfile.gettempdir()).glob(f"selfdeploy-*-{pid}-*")]
 
 
 def test_the_run_is_told_by_the_deployment_and_another_run_restarts_nothing(site: Site) -> None:
@@ -64,11 +70,13 @@ def test_a_killed_holder_s_lock_is_taken_over_and_its_release_finished(site: Sit
     first = site.start("release", "--to", "test")
     children.wait_until(lambda: site.attempt("test")["revision"] == revision, "it is under way", seconds=120)
     first.end(signal.SIGKILL)
-    dead = holder(site)
+    dead, left = holder(site), sockets(first.process.pid)
 
     again = site.inv("release", "--to", "test", "--wait")
 
     assert dead
+    assert len(left) == 1
+    assert sockets(first.process.pid) == []
     assert again.returncode == 0, again.stderr
     assert "took over the lock of " in again.stderr
     assert site.version("test")["revision"] == revision

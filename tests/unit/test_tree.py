@@ -1,5 +1,6 @@
 import json
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -202,6 +203,52 @@ def test_the_scratch_of_a_process_that_was_killed_goes_with_the_next_one(tmp_pat
         assert made.is_dir()
 
     assert sorted(found.name for found in tmp_path.iterdir()) == [f"base-{os.getpid()}-x", "not-made-here"]
+
+
+def test_a_sweep_leaves_what_is_called_otherwise_or_is_another_user_s_or_leads_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = write(tmp_path / "elsewhere", file="x")
+    swept = tmp_path / "swept"
+    for left in (
+        "mine-7-4194999-x",
+        "mine-7-4194999-",
+        "mine-8-4194999-x",
+        "base-4194999-x",
+        f"mine-7-{os.getpid()}-x",
+    ):
+        write(swept / left, api="x")
+    (swept / "mine-7-4194998-x").symlink_to(kept)
+
+    tree.sweep(swept, "mine-7")
+    mine = {found.name for found in swept.iterdir()}
+    write(swept / "mine-7-4194999-x", api="x")
+    monkeypatch.setattr(os, "getuid", lambda: os.geteuid() + 1)
+    tree.sweep(swept, "mine-7")
+
+    expected = {"base-4194999-x", "mine-7-4194998-x", "mine-7-4194999-", f"mine-7-{os.getpid()}-x", "mine-8-4194999-x"}
+    assert mine == expected
+    assert [found.name for found in kept.iterdir()] == ["file"]
+    assert (swept / "mine-7-4194999-x").exists()
+
+
+def test_a_temporary_folder_is_its_owner_s_alone_and_the_killed_ones_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with tree.temporary() as folder:
+        made = Path(folder).name
+        mode = Path(folder).stat().st_mode & 0o777
+    killed = write(tmp_path / made.replace(f"-{os.getpid()}-", "-4194999-"), api="x")
+    elsewhere = write(tmp_path / f"selfdeploy-1-4194999-{made.rpartition('-')[2]}", api="x")
+
+    with tree.temporary() as folder:
+        there = {found.name for found in tmp_path.iterdir()}
+
+    assert mode == 0o700
+    assert f"-{os.getpid()}-" in made
+    assert killed.name != made
+    assert there == {Path(folder).name, elsewhere.name}
 
 
 def test_a_write_that_fails_leaves_what_was_there_and_nothing_beside_it(tmp_path: Path) -> None:

@@ -3,12 +3,11 @@
 import json
 import os
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from selfdeploy import errors, process
+from selfdeploy import errors, process, tree
 from selfdeploy.builders import context, record
 
 FITNESS = """\
@@ -48,7 +47,7 @@ class BuildKit:
 
     def node(self, base: str) -> str:
         """Return the version of the Node that the image BASE starts by tini: a step of a build that is not kept."""
-        with tempfile.TemporaryDirectory() as scratch:
+        with tree.temporary() as scratch:
             file = Path(scratch, "Dockerfile")
             file.write_text(FITNESS)
             argv = self._build(Path(scratch), file, {"BASE": base}, cached=False)
@@ -58,11 +57,11 @@ class BuildKit:
 
     def push(self, root: Path, to: str, labels: Mapping[str, str], epoch: int, *, cached: bool = True) -> str:
         """Return the digest of the image of ROOT, built and pushed to TO; buildctl's metadata file says it."""
-        folder, tree = context.of(root, self.dockerfile)
-        arguments = {**self.arguments, **tree, "SOURCE_DATE_EPOCH": str(epoch)}
+        folder, given = context.of(root, self.dockerfile)
+        arguments = {**self.arguments, **given, "SOURCE_DATE_EPOCH": str(epoch)}
         output = f"type=image,name={to},push=true,rewrite-timestamp=true,oci-mediatypes=true"
         output += ",registry.insecure=true" if self.insecure else ""
-        with tempfile.TemporaryDirectory() as scratch:
+        with tree.temporary() as scratch:
             metadata = Path(scratch, "metadata.json")
             argv = self._build(folder, self.dockerfile, arguments, cached=cached)
             for name, value in labels.items():

@@ -3,12 +3,11 @@
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from selfdeploy import errors
+from selfdeploy import errors, tree
 from selfdeploy.builders import docker, record
 from selfdeploy.config.image import PLACE
 from selfdeploy.registry import credentials
@@ -46,7 +45,7 @@ class Command:
     def push(self, root: Path, to: str, labels: Mapping[str, str], epoch: int, *, cached: bool = True) -> str:
         """Return the digest of the image of ROOT, built and pushed to TO; the file it was told of says it."""
         repository, _, tag = to.rpartition(":")
-        with tempfile.TemporaryDirectory(prefix="selfdeploy-") as scratch:
+        with tree.temporary() as scratch:
             digest_file, labels_file = Path(scratch, "digest"), Path(scratch, "labels", "labels.json")
             labels_file.parent.mkdir()
             labels_file.write_text(json.dumps(labels, sort_keys=True), encoding="utf-8")

@@ -4,14 +4,13 @@ import dataclasses
 import json
 import os
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import pydantic
 
-from selfdeploy import errors, manifest, process, source
+from selfdeploy import errors, manifest, process, source, tree
 
 SERVER = Path("dist/web/standalone/server.js")
 STAMP = Path("dist/web/standalone/.selfdeploy-build.json")
@@ -89,7 +88,7 @@ def read(checkout: Path, repository: str = "", objects: Path | None = None) -> L
         errors.SourceUnusable: it is no git checkout, or has a file that git cannot read.
     """
     head = source.read(checkout, repository)
-    with tempfile.TemporaryDirectory(prefix="selfdeploy-") as scratch:
+    with tree.temporary() as scratch:
         index, kept = Path(scratch, "index"), objects or Path(scratch, "objects")
         kept.mkdir(parents=True, exist_ok=True)
         paths = _git(checkout, "rev-parse", "--git-path", "index", "--git-path", "objects").text.splitlines()
@@ -103,10 +102,10 @@ def read(checkout: Path, repository: str = "", objects: Path | None = None) -> L
         }
         _git(checkout, "add", "--all", "--", ".", **variables)
         prefix = () if head.path == "." else (f"--prefix={head.path}/",)
-        tree = _git(checkout, "write-tree", *prefix, **variables).text
-        names = _git(checkout, "diff-tree", "-r", "-z", "--name-only", head.tree, tree, **variables).stdout
+        written = _git(checkout, "write-tree", *prefix, **variables).text
+        names = _git(checkout, "diff-tree", "-r", "-z", "--name-only", head.tree, written, **variables).stdout
     changed = tuple(sorted(name.decode(errors="replace") for name in names.split(b"\0") if name))
-    return Live(revision=dataclasses.replace(head, tree=tree, live=True), changed=changed)
+    return Live(revision=dataclasses.replace(head, tree=written, live=True), changed=changed)
 
 
 def stamp(live: Live, at: str, gates: tuple[manifest.Gate, ...]) -> Stamp:

@@ -2,7 +2,6 @@
 
 import re
 import select
-import shutil
 import sys
 import tempfile
 import threading
@@ -12,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from selfdeploy import errors, process
+from selfdeploy import errors, process, tree
 
 STARTING = 20.0
 """Seconds that kubectl has to come up."""
@@ -34,7 +33,7 @@ class Kubectl:
     namespace: str
     kubeconfig: str = ""
     _mutex: threading.Lock = field(default_factory=threading.Lock, repr=False)
-    _folder: Path | None = field(default=None, repr=False)
+    _folder: tempfile.TemporaryDirectory[str] | None = field(default=None, repr=False)
     _child: process.Child | None = field(default=None, repr=False)
 
     def argv(self, *argv: str) -> list[str]:
@@ -57,10 +56,10 @@ class Kubectl:
         """
         with self._mutex:
             if self._folder is None or self._child is None or self._child.poll() is not None:
-                self._folder = Path(tempfile.mkdtemp(prefix="selfdeploy-"))  # for its owner alone
+                self._folder = tree.temporary()
                 self._child = self._start(self._folder)
                 weakref.finalize(self, _end, self._child, self._folder)
-            return self._folder / "api"
+            return Path(self._folder.name, "api")
 
     def follow(self, *argv: str) -> None:
         """Run the kubectl command line ARGV with its outputs as ours, until it ends or is interrupted."""
@@ -70,29 +69,30 @@ class Kubectl:
         finally:
             process.end(child)
 
-    def _start(self, folder: Path) -> process.Child:
-        argv = self.argv("proxy", f"--unix-socket={folder / 'api'}", f"--accept-paths={self.accepted}")
-        with (folder / "log").open("wb") as log:
-            child = process.start(argv, timeout=LIFETIME, stderr=log)
+    def _start(self, folder: tempfile.TemporaryDirectory[str]) -> process.Child:
+        api, log = Path(folder.name, "api"), Path(folder.name, "log")
+        argv = self.argv("proxy", f"--unix-socket={api}", f"--accept-paths={self.accepted}")
+        with log.open("wb") as said:
+            child = process.start(argv, timeout=LIFETIME, stderr=said)
         ends = time.monotonic() + STARTING
         while child.stdout and child.poll() is None and time.monotonic() < ends:
             # It says where it serves once it does.
             if select.select([child.stdout], [], [], 0.2)[0] and child.stdout.readline():
                 return child
-        said = (folder / "log").read_text(errors="replace").strip()
+        why = log.read_text(errors="replace").strip()
         _end(child, folder)
         if child.returncode == 127:  # noqa: PLR2004 -- timeout's own code for a command that is not there
             raise errors.ToolMissing(
                 f"{self.command[0]}: not found", f"install it, or set environments.{self.name}.kubectl"
             )
         raise errors.ConfigInvalid(
-            f"deploy.toml: environments.{self.name}: kubectl cannot use context {self.context}: {said[-500:]}",
+            f"deploy.toml: environments.{self.name}: kubectl cannot use context {self.context}: {why[-500:]}",
             "kubectl config get-contexts lists those there are",
         )
 
 
-def _end(child: process.Child, folder: Path) -> None:
+def _end(child: process.Child, folder: tempfile.TemporaryDirectory[str]) -> None:
     process.end(child)
     if child.stdout:
         child.stdout.close()
-    shutil.rmtree(folder, ignore_errors=True)
+    folder.cleanup()
