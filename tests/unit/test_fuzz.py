@@ -1,16 +1,30 @@
 """Hostile files and answers: whatever they hold, it ends in an error of ours or in success, and tells no secret."""
 
 import base64
+import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lab.values import CHILD, INDEX, OK, a_manifest, a_project, a_proven, a_replica, a_round, an_attempt
+from lab.values import (
+    CHILD,
+    HOLDER,
+    INDEX,
+    OK,
+    a_manifest,
+    a_namespace_with_everything,
+    a_project,
+    a_proven,
+    a_replica,
+    a_round,
+    an_attempt,
+)
 from selfdeploy import (
     config,
     deploy_toml,
@@ -26,8 +40,11 @@ from selfdeploy import (
     tree,
     witness,
 )
-from selfdeploy.environments import containers, lock, queue, record
-from selfdeploy.environments.kubernetes import asking, claim, lease, refusal, shape, verdict
+from selfdeploy.environments import containers, lock, queue, record, secrets
+from selfdeploy.environments.kubernetes import asking, claim, kubeconfig, lease, objects, refusal, shape, verdict
+from selfdeploy.environments.kubernetes.api import Api
+from selfdeploy.environments.kubernetes.kubectl import Kubectl
+from selfdeploy.environments.kubernetes.record import KEY, Ledger
 from selfdeploy.registry import artifact, credentials, tokens
 
 SECRET = "hunter2-and-then-some"  # noqa: S105 -- of nobody
@@ -49,6 +66,10 @@ VALUE = st.recursive(
     SCALAR, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4), max_leaves=8
 )
 DEEP = st.sampled_from([b"[" * 200_000, b'{"a":' * 100_000, b"\xff\xfe", b"", b"null", b"NaN", b"9" * 5000])
+
+NO_YAML = st.sampled_from(
+    [b"a: [", b"- 2001-99-99", b"{[]: 1}", b"&a [*a]", b"!!python/object:x {}", b"a\tb: \x00", b"= : ="]
+)
 
 
 def dump(value: object) -> bytes:
@@ -128,6 +149,34 @@ def test_a_config_is_taken_or_refused_and_what_was_taken_renders(told: object) -
                 render.compose(project, name, a_manifest())
 
     ends_well(use)
+
+
+@fuzzed
+@given(changed(a_namespace_with_everything()))
+def test_a_namespace_is_taken_or_refused_and_what_was_taken_renders(told: object) -> None:
+    def use() -> None:
+        project = deploy_toml.parse({"environments": {"test": told}}, root=Path("/nowhere"))
+        kubeconfig.find(project, "test")
+        assert objects.one(objects.parse(render.kubernetes(project, "test", a_manifest())), "Deployment")
+        assert [one["kind"] for one in yaml.safe_load_all(render.rights(project, "test"))][1:] == [
+            "Role",
+            "RoleBinding",
+        ]
+
+    ends_well(use)
+
+
+@fuzzed
+@given(data({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}, "services": {"server": {}}}) | NO_YAML)
+def test_what_was_rendered_is_taken_or_refused(told: bytes) -> None:
+    text = told.decode(errors="replace")
+
+    def use() -> None:
+        for one in objects.parse(text):
+            objects.describe(one)
+
+    ends_well(use)
+    ends_well(lambda: secrets.named(text))
 
 
 @fuzzed
@@ -287,6 +336,7 @@ OBJECTS: dict[str, dict[str, Any]] = {
     },
     "events": {"metadata": METADATA, "involvedObject": {"uid": "u"}, "reason": "FailedMount", "message": "m"},
     "leases": {"metadata": METADATA, "spec": {"holderIdentity": "h", "acquireTime": "t"}},
+    "configmaps": {"metadata": METADATA, "data": {KEY: "{}"}},
     "persistentvolumeclaims": {"metadata": METADATA, "spec": {"resources": {"requests": {"storage": "5Gi"}}}},
 }
 
@@ -298,6 +348,8 @@ def test_what_a_cluster_answers_is_taken_or_refused(kind: str, drawn: st.DataObj
         told = shape.check("test", kind, drawn.draw(changed(OBJECTS[kind]) | VALUE))
         if kind == "leases":
             lease.describe(told)
+            return
+        if kind == "configmaps":
             return
         if kind == "persistentvolumeclaims":
             claim.unshrunk({"kind": "PersistentVolumeClaim", **OBJECTS[kind]}, told)
@@ -318,6 +370,91 @@ def test_what_a_cluster_answers_is_taken_or_refused(kind: str, drawn: st.DataObj
     for name, whole in OBJECTS.items():
         shape.check("test", name, whole)
     ends_well(use)
+
+
+MAP = {"metadata": METADATA, "data": {KEY: json.dumps(RECORD)}}
+PLACE = "/api/v1/namespaces/n/configmaps"
+LEASE = f"/apis/{lease.VERSION}/namespaces/n/leases"
+CLUSTER: dict[str, Any] = {
+    "/api/v1": {"resources": [{"kind": "ConfigMap", "name": "configmaps", "namespaced": True}]},
+    PLACE: {"metadata": {"resourceVersion": "7"}, "items": [MAP]},
+    f"{PLACE}/sf-record": MAP,
+    LEASE: {"metadata": {**METADATA, "name": "sf-lock"}, "spec": {"leaseTransitions": 1}},
+    f"{LEASE}/sf-lock": {
+        "metadata": {**METADATA, "name": "sf-lock"},
+        "spec": {"holderIdentity": "h", "leaseTransitions": 1},
+    },
+}
+NOTHING = b'{"items": [], "metadata": {}}'
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Told(Api):
+    """A cluster that answers what is TOLD of a path, whatever is asked of it."""
+
+    kubectl: Kubectl = dataclasses.field(
+        default_factory=lambda: Kubectl(name="test", command=("kubectl",), context="c", namespace="n")
+    )
+    told: Mapping[str, bytes]
+
+    def fetch(self, method: str, path: str, *_: object, **__: object) -> tuple[int, bytes]:
+        assert method
+        return 200, self.told.get(path, NOTHING)
+
+
+def use_maps(cluster: Api) -> None:
+    """Read and write the record, and plan, apply and prune a ConfigMap, as a release does."""
+    ledger = Ledger(cluster, "sf-record")
+    ledger.peek()
+    ledger.write(ledger.read())
+    those = objects.Objects(api=cluster, selector="a=b")
+    wanted = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "sf-record"}, "data": {"a": "b"}}
+    for change in those.changes([wanted]):
+        assert change.is_one == bool(str(change))
+        those.apply(change.wanted, change.before)
+    for thing in those.surplus(()):
+        those.delete(thing)
+
+
+def use_lease(cluster: Api) -> None:
+    """Look at the lock, take it over and let go of it."""
+    lease.held_by(cluster, "sf-lock")
+    with lease.hold(cluster, "sf-lock", HOLDER) as lock:
+        lock.check()
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("/api/v1", {"resources": [{"name": "configmaps"}]}),
+        ("/api/v1", {"resources": []}),
+        (f"{PLACE}/sf-record", {"metadata": METADATA, "data": {KEY: 7}}),
+        (f"{LEASE}/sf-lock", {"metadata": METADATA, "spec": {"leaseTransitions": "many"}}),
+    ],
+)
+def test_an_answer_of_another_shape_is_no_cluster_s(path: str, told: object) -> None:
+    hostile = Told(told={path: dump(told) for path, told in {**CLUSTER, path: told}.items()})
+
+    with pytest.raises((errors.ClusterUnreachable, errors.ObjectRefused)):  # noqa: PT012 -- whichever asks for it
+        use_maps(hostile)
+        use_lease(hostile)
+
+
+@settings(fuzzed, max_examples=150)
+@given(st.sampled_from(sorted(CLUSTER)), st.data())
+def test_whatever_a_cluster_answers_a_release_ends_well(
+    monkeypatch: pytest.MonkeyPatch, path: str, drawn: st.DataObject
+) -> None:
+    monkeypatch.setattr(lease, "DURATION", 0)
+    monkeypatch.setattr(lease, "RENEWAL", 0.001)
+    whole = {path: dump(value) for path, value in CLUSTER.items()}
+    use_maps(Told(told=whole))
+    use_lease(Told(told=whole))
+
+    hostile = Told(told={**whole, path: drawn.draw(data(CLUSTER[path]))})
+
+    ends_well(lambda: use_maps(hostile))
+    ends_well(lambda: use_lease(hostile))
 
 
 @fuzzed

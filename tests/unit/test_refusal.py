@@ -51,3 +51,10 @@ def test_each_refusal_is_an_error_of_its_own(
     assert error.message.startswith("prod: ")
     assert expected in error.message
     assert error.hint
+
+
+@pytest.mark.parametrize("details", [None, "pods", {"causes": [None]}, {"causes": 7}])
+def test_details_of_another_shape_are_passed_over(details: object) -> None:
+    told = {"kind": "Status", "message": "no", "details": details}
+
+    assert "no" in refusal.explain("test", "ns", 422, told, "").message

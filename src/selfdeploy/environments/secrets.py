@@ -45,11 +45,21 @@ def read_for(project: config.Project, name: str, rendered: str) -> dict[str, str
 
 
 def named(rendered: str) -> set[str]:
-    """Return the names of the secrets that the Compose file RENDERED takes: its variables without a value."""
-    told = yaml.safe_load(rendered)["services"]["server"].get("environment") or {}
-    if isinstance(told, list):  # Compose's other way to write it, which a template of one's own may have
-        return {str(line) for line in told if "=" not in str(line)}
-    return {str(name) for name, value in told.items() if value is None}
+    """Return the names of the secrets that the Compose file RENDERED takes: its variables without a value.
+
+    Raises:
+        errors.ConfigInvalid: it is none.
+    """
+    try:
+        told = yaml.safe_load(rendered)["services"]["server"].get("environment") or {}
+        if isinstance(told, list):  # Compose's other way to write it, which a template of one's own may have
+            return {str(line) for line in told if "=" not in str(line)}
+        return {str(name) for name, value in told.items() if value is None}
+    except (yaml.YAMLError, LookupError, TypeError, AttributeError, ValueError, RecursionError) as exc:
+        raise errors.ConfigInvalid(
+            "templates/compose.yml.j2: what is rendered is no Compose file with a service 'server'",
+            "compare it with the one that comes with selfdeploy",
+        ) from exc
 
 
 def _file(project: config.Project, where: str, file: str) -> Path:

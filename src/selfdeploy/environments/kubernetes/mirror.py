@@ -130,7 +130,10 @@ class Mirror:
             what, thing = (event.get("type"), event.get("object")) if isinstance(event, dict) else ("ERROR", None)
             if what == "ERROR" or not isinstance(thing, dict):
                 return ""
-            version = str((thing.get("metadata") or {}).get("resourceVersion", version))
+            metadata = thing.get("metadata")
+            if not isinstance(metadata, dict):
+                return ""
+            version = str(metadata.get("resourceVersion", version))
             if what != "BOOKMARK":
                 self._take(query.kind, str(what), shape.check(self._api.name, query.kind, thing))
         return version

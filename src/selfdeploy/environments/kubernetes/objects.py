@@ -33,8 +33,28 @@ PRUNED = (
 
 
 def parse(rendered: str) -> list[Object]:
-    """Return the objects that RENDERED, YAML documents, describes."""
-    return [document for document in yaml.safe_load_all(rendered) if document]
+    """Return the objects that RENDERED, YAML documents, describes.
+
+    Raises:
+        errors.ConfigInvalid: it describes something else.
+    """
+    try:
+        found = [document for document in yaml.safe_load_all(rendered) if document]
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as exc:
+        raise _unfit(" ".join(str(exc).split()) or type(exc).__name__) from exc
+    for thing in found:
+        metadata = thing.get("metadata") if isinstance(thing, dict) else None
+        named = [thing.get("apiVersion"), thing.get("kind"), metadata.get("name")] if isinstance(metadata, dict) else []
+        if not named or not all(isinstance(name, str) and name for name in named):
+            raise _unfit(f"no apiVersion, kind and metadata.name in {str(thing)[:80]!r}")
+    return found
+
+
+def _unfit(why: str) -> errors.ConfigInvalid:
+    return errors.ConfigInvalid(
+        f"templates/kubernetes: what is rendered is no Kubernetes object: {why}",
+        "compare them with those that come with selfdeploy",
+    )
 
 
 def one(objects: Sequence[Object], kind: str) -> Object:
@@ -86,8 +106,7 @@ class Objects:
             told = self.api.call(
                 "GET", f"/api/{version}" if version == "v1" else f"/apis/{version}", accept=(NOT_FOUND,)
             )
-            listed = told.object.get("resources") or ()
-            self._kinds[version] = {r["kind"]: r["name"] for r in listed if "/" not in r["name"] and r["namespaced"]}
+            self._kinds[version] = shape.kinds(self.api.name, told.object)
         return self._kinds[version]
 
     def _plural(self, version: str, kind: str) -> str:
@@ -117,7 +136,7 @@ class Objects:
         told = self._apply(wanted, {"dryRun": "All"})
         if told is None:
             raise errors.ObjectRefused(f"{self.api.name}: {describe(wanted)}: changes all the time", "try again")
-        return told
+        return shape.check_rehearsed(self.api.name, self._plural(wanted["apiVersion"], wanted["kind"]), told)
 
     def apply(self, wanted: Object, since: Object | None) -> Object:
         """Apply WANTED to what is there as SINCE says, or to nothing; return what it is then.
@@ -202,6 +221,8 @@ class Objects:
     def _listed(self, version: str, plural: str) -> list[Object]:
         listed, _ = self.api.list(version, plural, labelSelector=self.selector)
         kinds = {name: kind for kind, name in self._known(version).items()}
+        if listed and plural not in kinds:
+            raise refusal.unreachable(self.api.name, f"it has {plural} and does not know the kind")
         return [
             {"apiVersion": version, "kind": kinds[plural], **thing}
             for thing in listed

@@ -30,7 +30,7 @@ def explain(name: str, namespace: str, code: int, told: Mapping[str, Any], text:
     message = str(told.get("message") or text or f"HTTP {code}")
     if told.get("kind") != "Status":
         return _explain_way(name, code, message)
-    details = told.get("details") or {}
+    details = _details(told)
     if code == UNAUTHORIZED:
         error: errors.SelfdeployError = _denied(name, "refuses the credential, or it has expired")
     elif code == FORBIDDEN:
@@ -85,6 +85,11 @@ def _missing(name: str, namespace: str, why: str) -> errors.NamespaceMissing:
     )
 
 
+def _details(told: Mapping[str, Any]) -> dict[str, Any]:
+    details = told.get("details")
+    return details if isinstance(details, dict) else {}
+
+
 def describe(details: Mapping[str, Any]) -> str:
     """Return what the DETAILS of a Status are about."""
     return " ".join(str(details[key]) for key in ("kind", "name") if details.get(key)) or "it"
@@ -93,8 +98,9 @@ def describe(details: Mapping[str, Any]) -> str:
 def managers(told: Mapping[str, Any]) -> dict[str, list[str]]:
     """Return whom the Status TOLD names as owners of fields that we would set, and which fields those are."""
     found: dict[str, list[str]] = {}
-    for cause in (told.get("details") or {}).get("causes") or ():
-        if cause.get("reason") == "FieldManagerConflict":
+    causes = _details(told).get("causes")
+    for cause in causes if isinstance(causes, list) else ():
+        if isinstance(cause, dict) and cause.get("reason") == "FieldManagerConflict":
             owner = re.search(r'conflict with "([^"]+)"', str(cause.get("message")))
             found.setdefault(owner[1] if owner else "another manager", []).append(str(cause.get("field")))
     return found

@@ -147,6 +147,7 @@ class _Event(_Object):
 class _LeaseSpec(_Part):
     holder_identity: str | None = None
     acquire_time: str | None = None
+    lease_transitions: int | None = None
 
 
 class _Lease(_Object):
@@ -169,6 +170,31 @@ class _Claim(_Object):
     spec: _ClaimSpec
 
 
+class _Named(_Part):
+    """What a rehearsal returns of a new object: it has no version yet."""
+
+    name: str
+    annotations: dict[str, str] | None = None
+
+
+class _Rehearsed(_Part):
+    metadata: _Named
+
+
+class _Deployed(_Rehearsed):
+    spec: dict[str, Any]
+
+
+class _Resource(_Part):
+    name: str
+    kind: str
+    namespaced: bool
+
+
+class _Listed(_Part):
+    resources: list[_Resource] | None = None
+
+
 KINDS: dict[str, type[_Object]] = {
     "configmaps": _ConfigMap,
     "deployments": _Deployment,
@@ -187,8 +213,26 @@ def check(name: str, kind: str, told: object) -> dict[str, Any]:
     Raises:
         errors.ClusterUnreachable: it has another shape: what answered is no Kubernetes, or not all of it.
     """
+    return _check(name, kind, KINDS.get(kind, _Object), told)
+
+
+def check_rehearsed(name: str, kind: str, told: object) -> dict[str, Any]:
+    """Return TOLD when it is what an object of KIND (plural) would be. Raises what `check` raises."""
+    return _check(name, kind, _Deployed if kind == "deployments" else _Rehearsed, told)
+
+
+def kinds(name: str, told: object) -> dict[str, str]:
+    """Return what paths call the kinds that TOLD, the list of an API version, has in a namespace, by kind.
+
+    Raises what `check` raises.
+    """
+    listed = _check(name, "resources", _Listed, told).get("resources") or ()
+    return {one["kind"]: one["name"] for one in listed if "/" not in one["name"] and one["namespaced"]}
+
+
+def _check(name: str, kind: str, model: type[_Part], told: object) -> dict[str, Any]:
     try:
-        KINDS.get(kind, _Object).model_validate(told)
+        model.model_validate(told)
     except pydantic.ValidationError as exc:
         raise _wrong(name, kind, exc) from exc
     if not isinstance(told, dict):
