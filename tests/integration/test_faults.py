@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lab import children, clock, local_engine
-from lab.liar import Liar, answer
+from lab.liar import NONSENSE, Liar, answer
 from lab.needed import need
 from lab.site import Site
 from selfdeploy import probe
@@ -123,32 +123,10 @@ def test_an_engine_that_restarts_in_the_middle_ends_the_release_and_the_next_one
     assert answered == revision
 
 
-def trickle(there: Liar) -> Iterable[bytes]:
-    return there.dribble(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", b" ")
-
-
-def hang(there: Liar) -> Iterable[bytes]:
-    there.ended.wait(20)
-    return [b""]
-
-
-ANSWERS: dict[str, Callable[[Liar], bytes | Iterable[bytes]]] = {
-    "hangs": hang,
-    "trickles": trickle,
-    "trickles its head": lambda there: there.dribble(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"),
-    "sends ten megabytes": lambda _: answer(b" " * 10_000_000),
-    "redirects": lambda _: answer(b"", status=302, headers={"Location": "http://127.0.0.1:9/"}),
-    "answers HTML": lambda _: answer(b"<html>welcome</html>"),
-    "breaks off": lambda _: answer(b"{}", size=1000),
-    "says nothing": lambda _: b"",
-    "is no HTTP": lambda _: b"220 mail.localhost ESMTP\r\n",
-}
-
-
-@pytest.mark.parametrize("how", list(ANSWERS))
+@pytest.mark.parametrize("how", list(NONSENSE))
 def test_a_server_that_answers_nonsense_is_given_up_in_time_and_never_taken_for_the_release(how: str) -> None:
     def told(*_: object) -> bytes | Iterable[bytes]:
-        return ANSWERS[how](there)
+        return NONSENSE[how](there)
 
     with Liar(told) as there:
         began = time.monotonic()

@@ -29,10 +29,11 @@ def answer(
 class Liar:
     """A server that sends what SCRIPT returns, one request a connection; a context manager. `asked` is what was."""
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script, address: str = "127.0.0.1") -> None:
         self._script = script
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.name = f"127.0.0.1:{self._socket.getsockname()[1]}"
+        self._socket = socket.create_server((address, 0))
+        self.port = int(self._socket.getsockname()[1])
+        self.name = f"{address}:{self.port}"
         self.asked: list[tuple[str, dict[str, str]]] = []
         self.ended = threading.Event()
         threading.Thread(target=self._serve, daemon=True).start()
@@ -75,3 +76,22 @@ class Liar:
             told = self._script(asked, headers)
             for part in [told] if isinstance(told, bytes) else told:
                 connection.sendall(part)
+
+
+def _hang(there: Liar) -> Iterable[bytes]:
+    there.ended.wait(20)
+    return [b""]
+
+
+NONSENSE: dict[str, Callable[[Liar], bytes | Iterable[bytes]]] = {
+    "hangs": _hang,
+    "trickles": lambda there: there.dribble(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", b" "),
+    "trickles its head": lambda there: there.dribble(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"),
+    "sends ten megabytes": lambda _: answer(b" " * 10_000_000),
+    "redirects": lambda _: answer(b"", status=302, headers={"Location": "http://127.0.0.1:9/"}),
+    "answers HTML": lambda _: answer(b"<html>welcome</html>"),
+    "breaks off": lambda _: answer(b"{}", size=1000),
+    "says nothing": lambda _: b"",
+    "is no HTTP": lambda _: b"220 mail.localhost ESMTP\r\n",
+}
+"""What a server does that no client can make sense of, by what that is."""

@@ -8,6 +8,7 @@ import threading
 import time
 import weakref
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +19,9 @@ STARTING = 20.0
 
 LIFETIME = 7 * 86_400.0
 """Seconds after which one that nobody ended ends itself; the next question starts another."""
+
+_STARTER = ThreadPoolExecutor(1)
+"""The thread that starts them all: a child ends with the thread that started it, and any may be the first that asks."""
 
 
 @dataclass(kw_only=True)
@@ -73,7 +77,7 @@ class Kubectl:
         api, log = Path(folder.name, "api"), Path(folder.name, "log")
         argv = self.argv("proxy", f"--unix-socket={api}", f"--accept-paths={self.accepted}")
         with log.open("wb") as said:
-            child = process.start(argv, timeout=LIFETIME, stderr=said)
+            child = _STARTER.submit(process.start, argv, timeout=LIFETIME, stderr=said).result()
         ends = time.monotonic() + STARTING
         while child.stdout and child.poll() is None and time.monotonic() < ends:
             # It says where it serves once it does.
