@@ -4,18 +4,23 @@ import datetime
 import json
 import signal
 import tempfile
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from lab import children, clock
 from lab.cluster.site import Site
+from lab.values import an_attempt
 from selfdeploy import deploy_toml, errors
 from selfdeploy.environments import record
 from selfdeploy.environments.kubernetes import objects
 from selfdeploy.environments.kubernetes.environment import Kubernetes
 from selfdeploy.environments.kubernetes.record import Ledger
+from selfdeploy.environments.queue import Queue
+from selfdeploy.provenance import Holder
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +68,51 @@ def test_the_second_of_two_at_once_is_refused_with_the_first_one_s_name(site: Si
     assert first.end(signal.SIGTERM) == 130, first.progress
     assert holder(site) == ""
     site.git("revert", "--no-edit", "HEAD")
+
+
+def test_of_twenty_at_once_one_runs_those_who_wait_have_a_turn_and_the_others_are_refused(site: Site) -> None:
+    """Threads stand for twenty machines, each with a kubectl of its own: as many releases would take minutes here."""
+    project, start, mutex = deploy_toml.load(site.folder), threading.Barrier(20), threading.Lock()
+    inside, turns, refused = set[int](), list[int](), dict[int, str]()
+
+    def run(number: int) -> None:
+        environment = Kubernetes(project, "test")
+        ledger = Ledger(environment.api, "twenty-record")
+        ledger.peek()  # its kubectl is up before all begin at once
+        queue = Queue(patience=240 if number in PATIENT else 0)
+        start.wait()
+        try:
+            with queue.hold(environment, "", Holder(who=f"machine-{number}")) as lock:
+                with mutex:
+                    inside.add(number)
+                    first, alone = not turns, inside == {number}
+                    turns.append(number)
+                known = ledger.read()
+                if first:
+                    left = len({*range(20)} - PATIENT - {number})
+                    children.wait_until(lambda: len(refused) == left, "the refusals", seconds=60)
+                assert alone
+                ledger.write(known.begin(an_attempt(f"of machine-{number}")))
+                lock.check()
+                with mutex:
+                    inside.remove(number)
+        except errors.LockHeld as exc:
+            refused[number] = exc.message
+
+    with ThreadPoolExecutor(20) as pool:
+        for done in [pool.submit(run, number) for number in range(20)]:
+            done.result()
+
+    known = json.loads(site.get("test", "configmap", "twenty-record")["data"]["record.json"])
+    assert sorted([*turns, *refused]) == list(range(20))
+    assert {*turns} == PATIENT | {turns[0]}
+    assert {message.partition(" since ")[0] for message in refused.values()} == {f"test: held by machine-{turns[0]}"}
+    assert [one["release"] for one in known["attempts"]] == [f"of machine-{number}" for number in reversed(turns)]
+    assert holder(site) == ""
+
+
+PATIENT = frozenset(range(5))
+"""Which of the twenty are ready to wait."""
 
 
 def test_a_killed_holder_s_lock_is_taken_over_and_its_release_finished(site: Site) -> None:
