@@ -40,12 +40,12 @@ def main() -> int:
 def _run(given: argparse.Namespace, tally: Tally, ship: Path, folder: Path) -> int:
     with WORLDS[given.runtime](ship, folder) as here:
         if given.number is not None:
-            outcome = trial.run(here, [choose(given.seed, given.number)], given.seed)
+            outcome = trial.run(here, [choose(given.seed, given.number, here.faults)], given.seed)
             print("\n".join([outcome.instant, *outcome.wrong]))
             return 1 if outcome.wrong else 0
         while sum(outcome.counts for outcome in tally.read(here.runtime)) < given.kills:
             number = max((o.number for o in tally.read(here.runtime) if o.seed == given.seed), default=-1) + 1
-            outcome = trial.run(here, [choose(given.seed, number)], given.seed)
+            outcome = trial.run(here, [choose(given.seed, number, here.faults)], given.seed)
             tally.add(outcome)
             what = "; ".join(outcome.wrong) or ("held" if outcome.killed else "held; it had ended before")
             print(f"{outcome.instant}: {what} ({outcome.seconds:g} s)", file=sys.stderr, flush=True)

@@ -10,11 +10,13 @@ PLACES: tuple[Place, ...] = ("begin", "inside", "end")
 HOWS = ("SIGKILL", "SIGTERM", "SIGKILL", "SIGINT")
 """SIGKILL goes to the whole process group, as does SIGINT; SIGTERM to the process alone, as from a CI runner."""
 
-REGISTRY = "registry"
-"""Not a kill but a fault: the registry is stopped, and started again when the release has ended by itself."""
+REGISTRY, API = "registry", "API server"
+"""Not kills but faults: that part is stopped, and started again when the release has ended by itself."""
+
+FAULTS = (REGISTRY, API)
 
 FAULT = 7
-"""One release in so many meets the fault, in a stage after preflight, which would start another registry."""
+"""One release in so many meets a fault, in a stage after preflight, which would start another registry."""
 
 BAD_CHAIN = 2
 BAD = 5
@@ -61,8 +63,8 @@ def chain(seed: int, number: int) -> list["Instant"]:
     ]
 
 
-def choose(seed: int, number: int) -> Instant:
-    """Return the instant NUMBER of SEED; the stages and places come in turn, all else is drawn."""
+def choose(seed: int, number: int, faults: tuple[str, ...] = (REGISTRY,)) -> Instant:
+    """Return the instant NUMBER of SEED; the stages and places come in turn, all else is drawn, FAULTS as well."""
     drawn = random.Random(f"{seed}-{number}")  # noqa: S311 -- to be repeated, and no secret
     stage = STAGES[number % len(STAGES)]
     how = drawn.choice(HOWS)
@@ -71,6 +73,6 @@ def choose(seed: int, number: int) -> Instant:
         stage=stage,
         place=PLACES[number // len(STAGES) % len(PLACES)],
         share=drawn.random(),
-        how=REGISTRY if number % FAULT == FAULT - 1 and stage != STAGES[0] else how,
+        how=drawn.choice(faults) if number % FAULT == FAULT - 1 and stage != STAGES[0] else how,
         bad=number % BAD == BAD - 1,
     )

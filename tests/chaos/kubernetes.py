@@ -1,12 +1,14 @@
 """A site on Kubernetes whose releases are killed: two namespaces of a real cluster; its own events are the witness."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from chaos import world
+from chaos.instant import API, REGISTRY
 from lab import children, cluster, images
 from lab.cluster import site as sites
 from lab.registry import Registry
@@ -25,6 +27,25 @@ class World(world.World):
     site: sites.Site
 
     runtime = "kubernetes"
+
+    @contextlib.contextmanager
+    def apart(self, how: str) -> Iterator[None]:
+        """Have no test use the cluster when its API server is what is stopped, until the block ends."""
+        with cluster.turn(alone=True) if how == API else contextlib.nullcontext():
+            yield
+
+    @contextlib.contextmanager
+    def without(self, part: str) -> Iterator[None]:
+        """Have PART, one of the faults, not run until the block ends; any other is not touched."""
+        if part != API:
+            with super().without(part):
+                yield
+            return
+        cluster.kill("kube-apiserver")
+        try:
+            yield
+        finally:
+            cluster.provide()
 
     def configure(self, site: Plain) -> None:
         """Write SITE's deploy.toml."""
@@ -101,6 +122,8 @@ def begin(ship: Path, folder: Path) -> Iterator[World]:
         place = folder / "site"
         place.mkdir()
         made = held.enter_context(sites.make(real, place, ship, f"{store.name}/sf0"))
-        here = World(site=made, store=store)
+        # The parts of another cluster are not ours to stop.
+        faults = (REGISTRY,) if os.environ.get(cluster.KUBECONFIG) else (REGISTRY, API)
+        here = World(site=made, store=store, faults=faults)
         world.prepare(here)
         yield here

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from chaos.instant import REGISTRY
+from chaos.instant import FAULTS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class Outcome:
     @property
     def counts(self) -> bool:
         """Whether it is one of the kills that are counted: a fault is none."""
-        return self.killed and self.how != REGISTRY
+        return self.killed and self.how not in FAULTS
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Tally:
         killed = [outcome for outcome in found if outcome.counts]
         faults, early = (sum(o.killed and not o.counts for o in found), sum(not o.killed for o in found))
         red = [outcome for outcome in found if outcome.wrong]
-        lines = [f"{runtime}: {len(killed)} killed, {faults} without a registry, {early} ended before, {len(red)} red"]
+        lines = [f"{runtime}: {len(killed)} killed, {faults} met a fault, {early} ended before, {len(red)} red"]
         for what in ("stage", "how"):
             counted = collections.Counter(getattr(outcome, what) for outcome in killed)
             lines.append(f"  by {what}: " + ", ".join(f"{name} {count}" for name, count in counted.items()))

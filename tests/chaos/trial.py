@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 
 from chaos import checks
-from chaos.instant import REGISTRY, USUAL, Instant
+from chaos.instant import API, FAULTS, REGISTRY, USUAL, Instant
 from chaos.tally import Outcome
 from chaos.world import World
 from lab import children
@@ -17,8 +17,8 @@ TOOK = re.compile(r"^(\w+): ([0-9.]+) s$", re.MULTILINE)
 """How a release tells what a stage took."""
 
 PUT_BACK, ON_HOLD, INTERRUPTED = 51, 45, 130
-UNREACHABLE = (14, 30, 32)
-"""How a release ends that finds no registry: a pull that failed, no answer, a push that failed."""
+WITHOUT = {REGISTRY: (14, 30, 32), API: (44, 70)}
+"""How a release ends without that part: a pull that failed, no answer, a push that failed; a lock that is lost."""
 
 
 def _progress(release: Started, stage: str, end: str) -> bool:
@@ -39,23 +39,16 @@ def _wait(release: Started, instant: Instant, seconds: float) -> bool:
 
 
 def _strike(world: World, release: Started, how: str) -> list[str]:
-    """Kill RELEASE as HOW says, or stop the registry under it; return what is wrong with how it ended."""
-    if how == REGISTRY:
-        world.store.stop()
-    elif how == "SIGTERM":
-        release.process.send_signal(signal.SIGTERM)
-    elif release.process.poll() is None:
-        os.killpg(release.process.pid, signal.Signals[how])
-    code = release.process.wait(300)
-    if how == REGISTRY:
-        world.store.start()
+    """Kill RELEASE as HOW says, or stop that part under it; return what is wrong with how it ended."""
+    with world.without(how):
+        if how == "SIGTERM":
+            release.process.send_signal(signal.SIGTERM)
+        elif how not in FAULTS and release.process.poll() is None:
+            os.killpg(release.process.pid, signal.Signals[how])
+        code = release.process.wait(300)
     wrong = ["a traceback"] if "Traceback" in release.progress else []
-    # What was all but done when it was asked to end may have ended well; without a registry, with an error of ours.
-    if (
-        how != "SIGKILL"
-        and code not in (0, INTERRUPTED, PUT_BACK, ON_HOLD)
-        and (how != REGISTRY or code not in UNREACHABLE)
-    ):
+    # What was all but done when it was asked to end may have ended well; without a part, with an error of ours.
+    if how != "SIGKILL" and code not in (0, INTERRUPTED, PUT_BACK, ON_HOLD, *WITHOUT.get(how, ())):
         wrong.append(f"{how}: exit code {code}: {release.progress[-500:]}")
     return wrong
 
@@ -67,9 +60,10 @@ def kill(world: World, instant: Instant, revision: str = "") -> tuple[str, bool,
     """
     revision = revision or world.next_release(bad=instant.bad)
     fresh = ["--fresh"] if instant.stage == "gates" else []
-    release = world.site.start("release", "--older", *fresh)
-    killed = _wait(release, instant, max(world.seconds.get(instant.stage, 0), USUAL[instant.stage]))
-    wrong = _strike(world, release, instant.how)
+    with world.apart(instant.how):
+        release = world.site.start("release", "--older", *fresh)
+        killed = _wait(release, instant, max(world.seconds.get(instant.stage, 0), USUAL[instant.stage]))
+        wrong = _strike(world, release, instant.how)
     wrong += checks.no_process(world.site)
     wrong += checks.whole_files(world.site) + checks.whole_release(world, revision)
     wrong += checks.true_status(world) + checks.true_plan(world, revision)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from chaos.events import Events
+from chaos.instant import REGISTRY
 from lab import children, images
 from lab.registry import Registry
 from lab.site import ROOT, Done, Site
@@ -39,7 +40,26 @@ class World:
     number: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
 
+    faults: tuple[str, ...] = (REGISTRY,)
+
     runtime = "compose"
+
+    @contextlib.contextmanager
+    def apart(self, how: str) -> Iterator[None]:  # noqa: ARG002 -- what is stopped here is this world's own
+        """Have nobody else use what is stopped when a release is struck as HOW says, until the block ends."""
+        yield
+
+    @contextlib.contextmanager
+    def without(self, part: str) -> Iterator[None]:
+        """Have PART, one of the faults, not run until the block ends; any other is not touched."""
+        if part != REGISTRY:
+            yield
+            return
+        self.store.stop()
+        try:
+            yield
+        finally:
+            self.store.start()
 
     def next_release(self, *, bad: bool) -> str:
         """Have the site be about to release something that no registry and no environment has; return its revision.

@@ -1,7 +1,5 @@
 import contextlib
-import fcntl
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,12 +14,7 @@ from lab.cluster.site import Site
 @pytest.fixture(scope="module", autouse=True)
 def apart(request: pytest.FixtureRequest) -> Iterator[None]:
     """Keep a module that stops parts of the cluster (`EXCLUSIVE`) apart from all others, in whichever process."""
-    kind = fcntl.LOCK_EX if getattr(request.module, "EXCLUSIVE", False) else fcntl.LOCK_SH
-    folder = Path(tempfile.gettempdir())
-    with (folder / "cluster-faults.turn").open("a") as turn, (folder / "cluster-faults.lock").open("a") as held:
-        fcntl.flock(turn, fcntl.LOCK_EX)  # who waits for all others is not overtaken by them
-        fcntl.flock(held, kind)
-        fcntl.flock(turn, fcntl.LOCK_UN)
+    with cluster.turn(alone=getattr(request.module, "EXCLUSIVE", False)):
         yield
 
 

@@ -3,14 +3,12 @@
 import os
 import signal
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from lab import children, cluster
 from lab.cluster.site import Site
 
-RUN = Path("/run/selfdeploy-cluster")
 EXCLUSIVE = True
 """Read by the fixture that keeps the modules of this folder apart."""
 
@@ -26,16 +24,11 @@ def site(new_site: Callable[..., Site]) -> Site:
     return made
 
 
-def process(name: str) -> int:
-    """Return the pid of the cluster's process NAME."""
-    return int((RUN / f"{name}.pid").read_text().split()[0])
-
-
 @pytest.fixture
 def back() -> Iterator[None]:
     """Have all of the cluster run again after the test."""
     yield
-    os.kill(process("containerd"), signal.SIGCONT)
+    os.kill(cluster.process("containerd"), signal.SIGCONT)
     cluster.provide()
 
 
@@ -46,8 +39,7 @@ def test_an_api_server_that_goes_away_and_comes_back_is_waited_for(site: Site) -
     started = site.start("release", "--to", "test")
     children.wait_until(lambda: len(site.pods("test")) == 2, "it rolls", seconds=120)
 
-    os.kill(process("kube-apiserver"), signal.SIGKILL)
-    children.wait_until(lambda: not Path(f"/proc/{process('kube-apiserver')}").exists(), "it is gone")
+    cluster.kill("kube-apiserver")
     between = started.process.poll()
     cluster.provide()
     code = started.process.wait(180)
@@ -65,7 +57,7 @@ def test_a_node_whose_runtime_hangs_ends_at_the_deadline_and_what_ran_goes_on(si
     path.write_text(path.read_text().replace("deadline = 90", "deadline = 15"))
     site.commit("no node makes it")
 
-    os.kill(process("containerd"), signal.SIGSTOP)
+    os.kill(cluster.process("containerd"), signal.SIGSTOP)
     done = site.inv("release", "--to", "test")
 
     assert done.returncode == 51, done.stderr

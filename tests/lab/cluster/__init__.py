@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -132,6 +133,29 @@ def _connect(kubeconfig: Path, ingress: str) -> Cluster:
     cluster = Cluster(kubeconfig=kubeconfig, context=context, ingress=ingress, command=command)
     cluster.kubectl("get", "--raw=/readyz")
     return cluster
+
+
+@contextlib.contextmanager
+def turn(*, alone: bool) -> Iterator[None]:
+    """Use the cluster until the block ends: beside others, or ALONE, as who stops parts of it; in whichever process."""
+    folder = Path(tempfile.gettempdir())
+    with (folder / "cluster-faults.turn").open("a") as first, (folder / "cluster-faults.lock").open("a") as held:
+        fcntl.flock(first, fcntl.LOCK_EX)  # who waits for all others is not overtaken by them
+        fcntl.flock(held, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(first, fcntl.LOCK_UN)
+        yield
+
+
+def process(name: str) -> int:
+    """Return the pid of the process NAME of the lab's own cluster."""
+    return int(Path("/run/selfdeploy-cluster", f"{name}.pid").read_text().split()[0])
+
+
+def kill(name: str) -> None:
+    """Kill the process NAME of the lab's own cluster; `provide` starts it again."""
+    pid = process(name)
+    os.kill(pid, signal.SIGKILL)
+    children.wait_until(lambda: not Path(f"/proc/{pid}").exists(), f"the end of {name}")
 
 
 @contextlib.contextmanager
