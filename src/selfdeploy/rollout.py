@@ -248,7 +248,11 @@ def restore(environment: Environment, lock: Lock, name: str, holder: provenance.
     try:
         _bring_back(environment, lock, proven)
     except FAILURES as exc:
-        raise _put_back(environment, lock, known, proven, exc, holder) from exc
+        ended = _put_back(environment, lock, known, proven, exc, holder)
+        if isinstance(ended, errors.PutBack):
+            told = f"name another with --to; inv history -e {environment.name} lists them"
+            raise errors.PutBack(ended.message, told) from exc
+        raise ended from exc
     environment.write(lock, known.prove(proven, now()).end("rolled back, proven", now(), holder.took()))
     return proven
 

@@ -114,6 +114,7 @@ def test_an_image_that_nobody_has_any_more_leaves_who_answers_where_they_are(
 
     assert refused.returncode == 51, refused.stderr
     assert f"{gone}: not found" in refused.stderr
+    assert "name another with --to" in refused.stderr
     assert {*two.pods("test")} == pods
     assert two.version("test") == before
     assert two.record("test")["holds"] == {}
