@@ -20,6 +20,9 @@ from lab.cluster.site import CLAIMS, Site
 from lab.site import Site as Plain
 from selfdeploy import process
 
+GONE = "gone"
+"""What the release is called whose image no registry has."""
+
 PATIENCE = 40
 """Seconds that kubectl and Helm wait for a release that does not start."""
 
@@ -125,7 +128,7 @@ def _status(field: Field, way: Way) -> Iterator[list[float]]:
 
 
 def compare(field: Field, times: int, tell: Callable[[str], None]) -> Comparison:
-    """Return how the ways did: TIMES rollouts of each in turn, one bad release, and as many kills."""
+    """Return how the ways did: TIMES rollouts of each in turn, two bad releases, and as many kills."""
     made = Comparison()
     for turn in range(times + 1):
         revision = field.good[turn % 2]
@@ -136,12 +139,12 @@ def compare(field: Field, times: int, tell: Callable[[str], None]) -> Comparison
                 tell(f"rollout {turn} of {times}: {name}: {seen.seconds:.1f} s, {seen.stale} old answers")
     present, other = field.good[times % 2], field.good[(times + 1) % 2]
     for name, way in field.ways.items():
-        began = time.monotonic()
-        code, said = way.run(field.bad)
-        made.sides[name].bad.append(time.monotonic() - began)
-        if not code or (name == TOOL and "again, proven" not in said):
-            raise LabError(f"{name}: a release that does not start: exit code {code}: {said[-1500:]}")
+        made.sides[name].bad.append(_refused(way, field.bad))
         tell(f"a release that does not start: {name}: {made.sides[name].bad[-1]:.1f} s")
+        way.good(present)
+        with _without_image(field.site):
+            made.sides[name].gone.append(_refused(way, other if name == TOOL else GONE))
+        tell(f"an image that cannot be pulled: {name}: {made.sides[name].gone[-1]:.1f} s")
         way.good(present)
     for name in (TOOL, HELM):
         usual = median(one.seconds for one in made.sides[name].rollouts)
@@ -157,6 +160,26 @@ def compare(field: Field, times: int, tell: Callable[[str], None]) -> Comparison
                 pending = "--selector=owner=helm,status in (pending-install,pending-upgrade,pending-rollback)"
                 process.run(field.kubectl(field.ways[name], "delete", "secret", pending), timeout=LIMIT)
     return made
+
+
+def _refused(way: Way, revision: str) -> float:
+    """Return how many seconds it took until WAY refused REVISION; by the tool also put back and proven."""
+    began = time.monotonic()
+    code, said = way.run(revision)
+    seconds = time.monotonic() - began
+    if not code or (way.name == TOOL and "again, proven" not in said):
+        raise LabError(f"{way.name}: {revision}: exit code {code}: {said[-1500:]}")
+    return seconds
+
+
+@contextlib.contextmanager
+def _without_image(site: Site) -> Iterator[None]:
+    """Have the pods of SITE be of an image that no registry has, until the block ends."""
+    site.template("image: {{ image | tojson }}", 'image: {{ image | replace("/sf@", "/none@") | tojson }}')
+    try:
+        yield
+    finally:
+        (site.folder / "templates" / "kubernetes" / "deployment.yml.j2").unlink()
 
 
 @contextlib.contextmanager
@@ -194,7 +217,10 @@ def _fill(site: Site, extra: str, helm: Path, tell: Callable[[str], None]) -> Fi
     own = site.folder / "rendered"
     for revision in (*good, bad):
         _inv(site, "render", "-e", "prod", "-o", str(own / revision), "--revision", revision)
-        _chart(own / revision, own / f"{revision}-chart", site.namespace("prod"), extra)
+    with _without_image(site):
+        _inv(site, "render", "-e", "prod", "-o", str(own / GONE), "--revision", good[1])
+    for name in (*good, bad, GONE):
+        _chart(own / name, own / f"{name}-chart", site.namespace("prod"), extra)
     namespaces = {TOOL: site.namespace("test"), KUBECTL: site.namespace("prod"), HELM: extra}
     kubectl = _kubectl(site, namespaces[KUBECTL])
     place = [

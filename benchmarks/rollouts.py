@@ -10,7 +10,7 @@ LATE = 1.0
 """Seconds after `kubectl rollout status` would have returned until the tool returns, at most."""
 
 BAD = 10.0
-"""Seconds until a release that does not start is refused, put back and proven, at most."""
+"""Seconds until a release that does not start, or has no image, is refused, put back and proven, at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,10 +28,14 @@ class Rollout:
 
 @dataclass(kw_only=True)
 class Side:
-    """What one way did: rollouts, seconds until a bad release was refused, and whether it converged after each kill."""
+    """What one way did: rollouts, seconds until a bad release was refused, and whether it converged after each kill.
+
+    A bad release is one whose server ends at once (BAD), or whose image is nowhere to be pulled from (GONE).
+    """
 
     rollouts: list[Rollout] = field(default_factory=list)
     bad: list[float] = field(default_factory=list)
+    gone: list[float] = field(default_factory=list)
     converged: list[bool] = field(default_factory=list)
 
 
@@ -52,6 +56,7 @@ class Comparison:
             "old answers": sum(one.stale for one in tool.rollouts) == 0,
             "after status": median(self._late()) <= LATE,
             "bad release": max(tool.bad) <= BAD,
+            "bad image": max(tool.gone) <= BAD,
             "killed": all(tool.converged),
         }
         return [name for name, met in targets.items() if not met]
@@ -79,6 +84,7 @@ class Comparison:
             self._row("old answers", lambda side: str(sum(one.stale for one in side.rollouts)), "none"),
             self._row("unanswered", lambda side: str(sum(one.failed for one in side.rollouts))),
             self._row("bad release", lambda side: _median(side.bad), f"at most {BAD:g}"),
+            self._row("bad image", lambda side: _median(side.gone), f"at most {BAD:g}"),
             self._row("killed", lambda side: _share(side.converged), "all converge"),
         ]
         verdict = f"missed: {', '.join(self.missed)}" if self.missed else "all targets met"
