@@ -1,6 +1,7 @@
 """What a release must not do, or cannot: it says so, each with its own exit code, and nothing was changed."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -63,12 +64,14 @@ def test_a_paused_deployment_is_not_waited_for(site: Site) -> None:
     site.kubectl("test", "rollout", "resume", "deployment/sf")
 
 
-def configured(site: Site, old: str, new: str) -> Done:
-    """Release with NEW where deploy.toml has OLD, and return how that went."""
+def configured(site: Site, **keys: object) -> Done:
+    """Release with other KEYS of the environments in deploy.toml, and return how that went."""
     path = site.folder / "deploy.toml"
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new))
+    text = told = path.read_text()
+    for key, value in keys.items():
+        told, count = re.subn(f"(?m)^{key} = .*$", f"{key} = {json.dumps(value)}", told)
+        assert count == 2
+    path.write_text(told)
     try:
         return site.inv("release", "--to", "test")
     finally:
@@ -87,18 +90,18 @@ def kubeconfig(site: Site, path: Path, server: str = "", **user: str) -> str:
 
 
 def test_each_way_not_to_reach_the_namespace_has_its_own_message(site: Site, tmp_path: Path) -> None:
-    there = str(site.kubeconfig)
     silent = kubeconfig(site, tmp_path / "silent", server=f"https://127.0.0.1:{children.free_port()}")
     expired = kubeconfig(site, tmp_path / "expired", token="expired")
     robot = site.cluster.kubectl("--namespace=default", "create", "token", "default").strip()
     helpless = kubeconfig(site, tmp_path / "helpless", token=robot)
 
     told = [
-        configured(site, there, silent),
-        configured(site, there, expired),
-        configured(site, there, helpless),
-        configured(site, f'namespace = "{site.namespace("test")}"', 'namespace = "nowhere-at-all"'),
-        configured(site, f'context = "{site.cluster.context}"', 'context = "nowhere"'),
+        configured(site, kubeconfig=silent),
+        configured(site, kubeconfig=expired),
+        configured(site, kubeconfig=helpless),
+        # Which namespaces there are is told to those only who may look for them.
+        configured(site, kubeconfig=str(site.cluster.kubeconfig), namespace="nowhere-at-all"),
+        configured(site, context="nowhere"),
     ]
 
     assert [done.returncode for done in told] == [70, 71, 72, 73, 10]
@@ -123,7 +126,7 @@ def test_a_namespace_that_is_being_deleted_takes_nothing(site: Site) -> None:
     )
     site.cluster.kubectl("delete", "namespace", name, "--wait=false")
 
-    done = configured(site, f'namespace = "{site.namespace("test")}"', f'namespace = "{name}"')
+    done = configured(site, kubeconfig=str(site.cluster.kubeconfig), namespace=name)
 
     site.cluster.kubectl(f"--namespace={name}", "patch", "configmap", "held", "--type=json", "--patch", FREE)
     assert done.returncode == 73, done.stderr
@@ -134,7 +137,9 @@ FREE = '[{"op": "remove", "path": "/metadata/finalizers"}]'
 
 
 def test_the_rpc_probe_is_refused(site: Site) -> None:
-    done = configured(site, "[probes]", "[probes]\nrpc = true")
+    site.configure(probes="rpc = true")
+    done = site.inv("release", "--to", "test")
+    site.configure()
 
     assert done.returncode == 10
     assert "probes.rpc" in done.stderr

@@ -51,21 +51,26 @@ def test_what_a_release_has_no_use_for_is_deleted_and_what_may_be_put_back_is_ke
     first = manifests(site)
     site.commit("second")
     assert site.inv("release", "--to", "test").returncode == 0
-    labels = site.get("test", "deployment", "sf")["metadata"]["labels"]
-    for kind in ("ConfigMap", "ServiceAccount"):
-        metadata = {"name": "sf-left-over", "namespace": site.namespace("test"), "labels": labels}
-        site.cluster.apply({"apiVersion": "v1", "kind": kind, "metadata": metadata})
+    metadata = {
+        "namespace": site.namespace("test"),
+        "labels": site.get("test", "deployment", "sf")["metadata"]["labels"],
+    }
+    site.cluster.apply(
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "sf-left-over", **metadata}},
+        # As is left of a time with more than one replica.
+        {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "sf", **metadata}},
+    )
     pods = {*site.pods("test")}
 
     planned, done = site.inv("plan"), site.inv("release", "--to", "test")
 
     assert "--- configmap/sf-left-over" in planned.stdout
-    assert "--- serviceaccount/sf-left-over" in planned.stdout
+    assert "--- poddisruptionbudget/sf" in planned.stdout
     assert done.returncode == 0, done.stderr
     assert len(first) == 1
     assert len(manifests(site)) == 2
     assert first < manifests(site)
-    assert [one["metadata"]["name"] for one in site.get("test", "serviceaccounts")["items"]] == ["default", "sf"]
+    assert site.get("test", "poddisruptionbudgets")["items"] == []
     assert {*site.pods("test")} == pods
 
 
