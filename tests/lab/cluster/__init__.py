@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from lab import children
 from lab.needed import need
 
@@ -101,6 +103,18 @@ class Cluster:
         return any((item["metadata"].get("annotations") or {}).get(default) == "true" for item in classes)
 
 
+CAUGHT_UP = "caught-up"
+POD = """
+securityContext: {runAsNonRoot: true, runAsUser: 1000, seccompProfile: {type: RuntimeDefault}}
+containers:
+  - name: pause
+    image: cluster.local/pause:1
+    securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
+    volumeMounts: [{name: one, mountPath: /one}]
+volumes: [{name: one, persistentVolumeClaim: {claimName: caught-up}}]
+"""
+
+
 def _volume(name: str, folder: Path, namespace: str, claim: str, access: str, size: str) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
@@ -137,13 +151,44 @@ def _connect(kubeconfig: Path, ingress: str) -> Cluster:
 
 @contextlib.contextmanager
 def turn(*, alone: bool) -> Iterator[None]:
-    """Use the cluster until the block ends: beside others, or ALONE, as who stops parts of it; in whichever process."""
+    """Use the cluster until the block ends: beside others, or ALONE, as who stops parts of it; in whichever process.
+
+    Who was alone hands it on when all its parts follow each other again.
+    """
     folder = Path(tempfile.gettempdir())
     with (folder / "cluster-faults.turn").open("a") as first, (folder / "cluster-faults.lock").open("a") as held:
         fcntl.flock(first, fcntl.LOCK_EX)  # who waits for all others is not overtaken by them
         fcntl.flock(held, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
         fcntl.flock(first, fcntl.LOCK_UN)
-        yield
+        try:
+            yield
+        finally:
+            if alone and not MISSING and not os.environ.get(KUBECONFIG):
+                _await_all(provide())
+
+
+def _await_all(cluster: Cluster) -> None:
+    """Wait until a new pod with a new volume has a node: parts that lost the API server look for it less and less."""
+    with cluster.namespace() as namespace, cluster.volumes(namespace, CAUGHT_UP):
+        metadata = {"name": CAUGHT_UP, "namespace": namespace}
+        spec = yaml.safe_load(POD)
+        claim = {
+            "accessModes": ["ReadWriteMany"],
+            "storageClassName": "",
+            "resources": {"requests": {"storage": "1Gi"}},
+        }
+        volume = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": claim}
+
+        def is_made() -> bool:
+            try:  # the namespace's own account comes a moment after it
+                cluster.apply(volume, {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+            except children.LabError:
+                return False
+            return True
+
+        children.wait_until(is_made, "a pod", seconds=180)
+        argv = (f"--namespace={namespace}", "wait", "--for=condition=PodScheduled", f"pod/{CAUGHT_UP}")
+        cluster.kubectl(*argv, "--timeout=180s", timeout=200)
 
 
 def process(name: str) -> int:
