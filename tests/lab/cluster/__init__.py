@@ -103,6 +103,7 @@ class Cluster:
         return any((item["metadata"].get("annotations") or {}).get(default) == "true" for item in classes)
 
 
+FOLLOWERS = ("kube-scheduler", "kube-controller-manager", "kube-proxy", "traefik")
 CAUGHT_UP = "caught-up"
 POD = """
 securityContext: {runAsNonRoot: true, runAsUser: 1000, seccompProfile: {type: RuntimeDefault}}
@@ -164,11 +165,15 @@ def turn(*, alone: bool) -> Iterator[None]:
             yield
         finally:
             if alone and not MISSING and not os.environ.get(KUBECONFIG):
-                _await_all(provide())
+                _catch_up()
 
 
-def _await_all(cluster: Cluster) -> None:
-    """Wait until a new pod with a new volume has a node: parts that lost the API server look for it less and less."""
+def _catch_up() -> None:
+    """Have all parts of the lab's own cluster follow its API server, as a new pod with a new volume shows."""
+    provide()
+    for name in FOLLOWERS:  # which look for one that went away less and less often, for a minute in the end
+        kill(name)
+    cluster = provide()
     with cluster.namespace() as namespace, cluster.volumes(namespace, CAUGHT_UP):
         metadata = {"name": CAUGHT_UP, "namespace": namespace}
         spec = yaml.safe_load(POD)
