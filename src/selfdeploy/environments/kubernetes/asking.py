@@ -17,7 +17,7 @@ PROXY = "error trying to reach service"
 REFUSED = "connection refused"
 """How it ends where nothing listens there: what has been told to end will not listen again."""
 
-BRIEFLY = 0.3
+BRIEFLY = 0.15
 """Seconds that one which was told to end has for an answer: a node that has taken its network away leaves none."""
 
 ENDING = {"CrashLoopBackOff": "restarting"}
@@ -60,8 +60,10 @@ def ask(
         return {**answers, url: public.result()} if public else answers
 
 
-def replicas(deployment: Object, pods: Sequence[Object]) -> tuple[Replica, ...]:
+def replicas(deployment: Object | None, pods: Sequence[Object]) -> tuple[Replica, ...]:
     """Return the replicas of DEPLOYMENT: those of PODS that are to stay, and a place for each that is missing."""
+    if deployment is None:
+        return ()
     there = _describe([pod for pod in pods if not verdict.is_leaving(pod)])
     name, wanted = deployment["metadata"]["name"], deployment["spec"]["replicas"]
     lost = [f"{name} {number} of {wanted}" for number in range(len(there) + 1, wanted + 1)]
@@ -69,8 +71,8 @@ def replicas(deployment: Object, pods: Sequence[Object]) -> tuple[Replica, ...]:
 
 
 def ask_leaving(api: Api, pods: Sequence[Object], path: str) -> dict[str, Answer]:
-    """Return what those of PODS that have been told to end answer for PATH, by uid."""
-    going = [pod["metadata"] for pod in pods if pod["metadata"].get("deletionTimestamp")]
+    """Return what those of PODS that have been told to end, and still run, answer for PATH, by uid."""
+    going = [pod["metadata"] for pod in pods if pod["metadata"].get("deletionTimestamp") and verdict.runs(pod)]
     with ThreadPoolExecutor(len(going) + 1) as pool:
         told = pool.map(lambda one: get(api, _pod(api, one["name"]) + path, BRIEFLY), going)
         return {one["uid"]: answer for one, answer in zip(going, told, strict=True)}

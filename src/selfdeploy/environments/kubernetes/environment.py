@@ -172,8 +172,8 @@ class Kubernetes:
         )
         # Looked for while the pods come up: when the rollout is done, only which ReplicaSets are left is new.
         left = objects.without(self._objects.surplus(wanted), self._proven_manifests())
-        rollout.wait(lease.of(lock).refuse_lost)
-        for thing in objects.without(left, self._mounted_manifests()):
+        done = rollout.wait(lease.of(lock).refuse_lost)
+        for thing in objects.without(left, _mounted(done.sets)):
             lock.check()
             self._objects.delete(thing)
 
@@ -193,27 +193,18 @@ class Kubernetes:
 
     def _surplus(self, wanted: Sequence[Object]) -> list[Object]:
         """Return what is left of other releases and is not needed: not by one that may be put back either."""
-        return objects.without(self._objects.surplus(wanted), self._proven_manifests() | self._mounted_manifests())
+        listed, _ = self.api.list("apps/v1", "replicasets", labelSelector=self._selector)
+        return objects.without(self._objects.surplus(wanted), self._proven_manifests() | _mounted(listed))
 
     def _proven_manifests(self) -> set[str]:
         """Return the names of the ConfigMaps that a put back would need."""
         parsed = (objects.parse(proven.rendered) for proven in self._ledger.peek().proven)
         return {thing["metadata"]["name"] for things in parsed for thing in things if thing["kind"] == "ConfigMap"}
 
-    def _mounted_manifests(self) -> set[str]:
-        """Return the names of the ConfigMaps that pods of a ReplicaSet mount, or would."""
-        listed, _ = self.api.list("apps/v1", "replicasets", labelSelector=self._selector)
-        volumes = (volume for one in listed for volume in one["spec"]["template"]["spec"].get("volumes") or ())
-        return {volume["configMap"]["name"] for volume in volumes if "configMap" in volume}
-
     def replicas(self) -> tuple[Replica, ...]:
         """Return what the cluster runs here, each with the digest that its node knows the image by."""
         pods = self._pods()
-        return (*self._staying(pods), *asking.leaving(pods, self._slices()))
-
-    def _staying(self, pods: Sequence[Object]) -> tuple[Replica, ...]:
-        deployment = self._deployment()
-        return asking.replicas(deployment, pods) if deployment else ()
+        return (*asking.replicas(self._deployment(), pods), *asking.leaving(pods, self._slices()))
 
     def _pods(self) -> list[Object]:
         return self.api.list("v1", "pods", labelSelector=self._selector)[0]
@@ -230,16 +221,19 @@ class Kubernetes:
         return self.api.insist(lambda: self._ask(manifest), self.project.probes.deadline)
 
     def _ask(self, manifest: Manifest) -> Round:
-        pods = self._pods()
-        before = self._staying(pods)
-        names = [replica.name for replica in before if replica.state == "running"]
         url, timeout = self.settings.public_url, self.project.probes.timeout
-        with ThreadPoolExecutor(1) as beside:
+        with ThreadPoolExecutor(2) as beside:
+            wanted = beside.submit(self._deployment)
+            pods = self._pods()
+            before = asking.replicas(wanted.result(), pods)
             last_words = beside.submit(asking.ask_leaving, self.api, pods, manifest.probes["healthz"])
+            names = [replica.name for replica in before if replica.state == "running"]
             answers = asking.ask(self.api, names, self.settings.name, url, manifest.probes, timeout)
-        pods = self._pods()
-        leaving = asking.leaving(pods, self._slices(), last_words.result())
-        return Round(before=before, after=self._staying(pods), answers=answers, leaving=leaving)
+            told = last_words.result()
+            wanted, slices = beside.submit(self._deployment), beside.submit(self._slices)
+            pods = self._pods()
+        after, leaving = asking.replicas(wanted.result(), pods), asking.leaving(pods, slices.result(), told)
+        return Round(before=before, after=after, answers=answers, leaving=leaving)
 
     def logs(self, lines: int, *, follow: bool = False) -> str:
         """Return the last LINES lines that each replica wrote; with FOLLOW, pass on what comes until interrupted."""
@@ -272,3 +266,9 @@ class Kubernetes:
             if time.monotonic() > ends:
                 raise errors.CommandTimedOut(f"{self.name}: pods are left", f"kubectl get pods -l {self._selector}")
             time.sleep(0.2)
+
+
+def _mounted(sets: Sequence[Object]) -> set[str]:
+    """Return the names of the ConfigMaps that pods of SETS, ReplicaSets, mount, or would."""
+    volumes = (volume for one in sets for volume in one["spec"]["template"]["spec"].get("volumes") or ())
+    return {volume["configMap"]["name"] for volume in volumes if "configMap" in volume}
