@@ -54,7 +54,7 @@ def picture(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Compare a release with a plain script that does the same; arguments after -- are the benchmark's."""
+    """Compare a release with a plain script, and a rollout with kubectl and Helm; arguments after -- are its own."""
     _install(session)
     session.run(
         "python",

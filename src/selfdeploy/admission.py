@@ -48,12 +48,15 @@ def refuse_on_hold(environment: Environment, known: record.Record, digest: str) 
 
 
 def held_anyway(known: record.Record, replicas: Sequence[witness.Replica]) -> list[str]:
-    """Return a line for each of REPLICAS that runs what KNOWN has on hold: this tool would not have rolled it in."""
+    """Return a line for each of REPLICAS that runs what KNOWN has on hold: this tool would not have rolled it in.
+
+    One that has been told to end is what a put back leaves for a moment.
+    """
     return [
         f"{replica.name}: runs {digest}, which is on hold here, and which inv release did not roll in: {reason}"
         for replica in replicas
         for digest, reason in known.holds.items()
-        if digest in replica.digests
+        if digest in replica.digests and replica.state != "terminating"
     ]
 
 
@@ -63,6 +66,7 @@ def probe_release(environment: Environment, release: manifest.Manifest) -> None:
     Raises:
         errors.OnHold: a replica runs what is on hold there.
         errors.NotProven: it runs something else, or does not settle.
+        errors.ReplicaHeldUp: it settled, and who was told to end did not.
     """
     known = environment.read()
     if wrong := held_anyway(known, environment.replicas()):

@@ -330,7 +330,7 @@ class ReplicaFailed(SelfdeployError):
 
 
 class ReplicaHeldUp(SelfdeployError):
-    """A replica is kept from starting: the node gets no image, or there is no room, volume, quota or setting for it."""
+    """A replica is kept from starting (no image, room, volume, quota or setting for it), or does not go when told."""
 
     exit_code = 78
 

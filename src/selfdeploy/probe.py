@@ -18,9 +18,6 @@ from selfdeploy.witness import Answer, Round, compare_staying, contradicts
 LIMIT = 64 * 1024
 """Bytes of an answer that are read at most."""
 
-SOON = 0.05
-"""Seconds until one looks again for who is about to go."""
-
 ENDED = ("exited", "dead", "restarting")
 """The states of a replica that will not answer any more, or not for long."""
 
@@ -74,6 +71,7 @@ def until_settled(
         errors.ReplicaHeldUp: it settled, and who is about to go did not go.
     """
     began = time.monotonic()
+    ends = began + settings.deadline
     agreed = contradicted = asked = 0
     while True:
         due = time.monotonic() + settings.interval
@@ -84,17 +82,19 @@ def until_settled(
         settled = agreed >= settings.consecutive
         if settled and not seen.leaving:
             return asked
+        if settled:  # from now on it is others that are waited for, and one answer that fails changes nothing of that
+            ends = max(ends, began + patience)
         # What has answered as another build so often in a row has settled, and on that.
         contradicted = contradicted + 1 if contradicts(manifest, seen) else 0
         if any(replica.state in ENDED for replica in seen.before) or contradicted > settings.consecutive:
             break
-        if time.monotonic() > began + (max(settings.deadline, patience) if settled else settings.deadline):
+        if time.monotonic() > ends:
             break
-        time.sleep(SOON if settled else max(0.0, due - time.monotonic()))
+        time.sleep(max(0.0, due - time.monotonic()))
     if settled:
         listed = ", ".join(replica.name for replica in seen.leaving)
         raise errors.ReplicaHeldUp(
-            f"{where}: {listed}: told to end, and still answers after {time.monotonic() - began:.0f} s",
+            f"{where}: {listed}: told to end, and may still answer after {time.monotonic() - began:.0f} s",
             f"inv logs -e {where} shows what the server says",
         )
     listed = "".join(f"\n  {line}" for line in wrong) or "\n  no answer agreed for long enough"

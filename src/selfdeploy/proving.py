@@ -21,6 +21,7 @@ def prove(environment: Environment, lock: Lock, release: manifest.Manifest) -> P
 
     Raises:
         errors.NotProven: it runs something else, or does not settle.
+        errors.ReplicaHeldUp: it settled, and who was told to end did not.
         errors.LockLost: the lock went away meanwhile.
     """
     rounds = probe.until_settled(

@@ -45,7 +45,9 @@ def _run(given: argparse.Namespace, tally: Tally, ship: Path, folder: Path) -> i
             return 1 if outcome.wrong else 0
         while sum(outcome.counts for outcome in tally.read(here.runtime)) < given.kills:
             number = max((o.number for o in tally.read(here.runtime) if o.seed == given.seed), default=-1) + 1
-            outcome = trial.run(here, [choose(given.seed, number, here.faults)], given.seed)
+            instant = choose(given.seed, number, here.faults)
+            with here.beside(instant.how):
+                outcome = trial.run(here, [instant], given.seed)
             tally.add(outcome)
             what = "; ".join(outcome.wrong) or ("held" if outcome.killed else "held; it had ended before")
             print(f"{outcome.instant}: {what} ({outcome.seconds:g} s)", file=sys.stderr, flush=True)

@@ -35,6 +35,12 @@ class World(world.World):
             yield
 
     @contextlib.contextmanager
+    def beside(self, how: str) -> Iterator[None]:
+        """Have no test stop parts of the cluster while a trial uses it that stops none itself, until the block ends."""
+        with cluster.turn(alone=False) if how != API else contextlib.nullcontext():
+            yield
+
+    @contextlib.contextmanager
     def without(self, part: str) -> Iterator[None]:
         """Have PART, one of the faults, not run until the block ends; any other is not touched."""
         if part != API:

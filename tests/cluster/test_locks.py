@@ -72,7 +72,7 @@ def test_the_second_of_two_at_once_is_refused_with_the_first_one_s_name(site: Si
 
 def test_of_twenty_at_once_one_runs_those_who_wait_have_a_turn_and_the_others_are_refused(site: Site) -> None:
     """Threads stand for twenty machines, each with a kubectl of its own: as many releases would take minutes here."""
-    project, start, mutex = deploy_toml.load(site.folder), threading.Barrier(20), threading.Lock()
+    project, start, mutex = deploy_toml.load(site.folder), threading.Barrier(20, timeout=60), threading.Lock()
     inside, turns, refused = set[int](), list[int](), dict[int, str]()
 
     def run(number: int) -> None:

@@ -26,6 +26,8 @@ def test_the_plan_shows_what_would_change_as_a_diff_and_changes_nothing(site: Si
     site.configure(test='variables = {SF_GREETING = "hello"}')
 
     planned = site.inv("plan")
+    site.configure(test='strategy = "recreate"')
+    gap = site.inv("plan")
     site.configure()
 
     lines = [line.removeprefix("    ") for line in planned.stdout.splitlines() if line.startswith("    ")]
@@ -33,6 +35,8 @@ def test_the_plan_shows_what_would_change_as_a_diff_and_changes_nothing(site: Si
     assert [line for line in lines if line.startswith(("+++", "---"))] == ["--- deployment/sf", "+++ deployment/sf"]
     changed = [line.lstrip("+- ") for line in lines if line[:1] in {"+", "-"} and line[:3] not in {"+++", "---"}]
     assert changed == ["name: SF_GREETING", "value: hello"]
+    assert "describes; a rollout replaces one pod after the other: no moment without an answer" in planned.stdout
+    assert "describes; a rollout ends all pods before it makes new ones: no answer in between" in gap.stdout
     assert {*site.pods("test")} == before
 
 
@@ -50,28 +54,28 @@ def test_what_is_written_for_others_is_what_runs(site: Site, tmp_path: Path) -> 
 def test_what_a_release_has_no_use_for_is_deleted_and_what_may_be_put_back_is_kept(site: Site) -> None:
     first = manifests(site)
     site.commit("second")
+    site.configure(test="replicas = 2")
     assert site.inv("release", "--to", "test").returncode == 0
-    metadata = {
-        "namespace": site.namespace("test"),
-        "labels": site.get("test", "deployment", "sf")["metadata"]["labels"],
-    }
-    site.cluster.apply(
-        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "sf-left-over", **metadata}},
-        # As is left of a time with more than one replica.
-        {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "sf", **metadata}},
-    )
-    pods = {*site.pods("test")}
+    budgets = site.get("test", "poddisruptionbudgets")["items"]
+    labels = site.get("test", "deployment", "sf")["metadata"]["labels"]
+    metadata = {"name": "sf-left-over", "namespace": site.namespace("test"), "labels": labels}
+    site.cluster.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata})
+    site.configure(
+        test='variables = {SF_GREETING = "hello"}'
+    )  # one replica, and another pod: the budget's state changes
 
-    planned, done = site.inv("plan"), site.inv("release", "--to", "test")
+    planned, done, again = site.inv("plan"), site.inv("release", "--to", "test"), site.inv("plan")
+    site.configure()
 
+    assert len(budgets) == 1
     assert "--- configmap/sf-left-over" in planned.stdout
     assert "--- poddisruptionbudget/sf" in planned.stdout
     assert done.returncode == 0, done.stderr
-    assert len(first) == 1
-    assert len(manifests(site)) == 2
-    assert first < manifests(site)
     assert site.get("test", "poddisruptionbudgets")["items"] == []
-    assert {*site.pods("test")} == pods
+    assert len(first) == 1
+    assert first < manifests(site)
+    assert len(manifests(site)) == 2
+    assert [line for line in again.stdout.splitlines() if line.startswith("test ") and " found " in line]
 
 
 def manifests(site: Site) -> set[str]:
@@ -95,3 +99,15 @@ def test_a_server_that_hangs_is_made_anew(site: Site) -> None:
 
 
 HANG = "for one in /proc/[0-9]*; do grep -q next-serve[r] $one/cmdline && kill -STOP ${one#/proc/}; done; true"
+
+
+def test_a_rollout_and_a_promotion_are_commands_of_their_own(site: Site) -> None:
+    site.commit("promoted")
+    recorded = [site.inv(command) for command in ("gates", "build", "manifest")]
+
+    early = site.inv("promote", "-e", "prod")
+    rolled = site.inv("rollout", "-e", "test")
+    promoted = site.inv("promote", "-e", "prod")
+
+    assert [done.returncode for done in (*recorded, early, rolled, promoted)] == [0, 0, 0, 50, 0, 0]
+    assert [site.public_version(name)["revision"] for name in ("test", "prod")] == [site.revision] * 2

@@ -157,6 +157,7 @@ def test_an_old_pod_that_still_answers_is_waited_for(site: Site) -> None:
     assert serving & old
     assert code == 0, started.progress
     assert still == []
+    assert _endpoints(site) & old == set()
 
 
 def _has_rolled(site: Site, old: set[str]) -> bool:

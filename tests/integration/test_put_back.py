@@ -23,6 +23,20 @@ def test_a_server_that_never_gets_ready_is_put_back_and_its_log_kept(clean: Site
     assert clean.version("test")["revision"] == good
 
 
+def test_a_hold_is_of_one_digest_and_a_newer_one_is_released(clean: Site) -> None:
+    clean.never_be_ready()
+    failed = clean.inv("release")
+    held = clean.inv("release")
+    clean.git("revert", "--no-edit", "HEAD")
+
+    newer = clean.inv("release")
+
+    assert (failed.returncode, held.returncode) == (51, 45), held.stderr
+    assert newer.returncode == 0, newer.stderr
+    assert [clean.version(name)["revision"] for name in ("test", "prod")] == [clean.revision] * 2
+    assert "on hold" in clean.inv("status").stdout
+
+
 def test_a_first_release_that_fails_leaves_the_environment_down(new_site: Callable[..., Site]) -> None:
     site = new_site()
     site.never_be_ready()

@@ -36,7 +36,9 @@ def test_who_is_leaving_was_told_to_end_and_runs_or_is_led_to() -> None:
     found = asking.leaving(pods, slices("led", "stays"))
 
     assert [(one.name, one.state) for one in found] == [("led", "terminating"), ("runs", "terminating")]
-    assert asking.leaving(pods, slices("led"), {"uid of led": GONE, "uid of runs": GONE}) == ()
+    assert [one.name for one in asking.leaving(pods, slices("led"), {"uid of led": GONE, "uid of runs": GONE})] == [
+        "led"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -45,7 +47,8 @@ def test_who_is_leaving_was_told_to_end_and_runs_or_is_led_to() -> None:
         (None, False, True),
         (Answer(status=200, body="ok"), False, True),
         (Answer(status=503, body="draining"), False, True),
-        (Answer(status=503, body=UNREACHED + 'connect: connection refused"}'), True, False),
+        (Answer(status=503, body=UNREACHED + 'connect: connection refused"}'), True, True),
+        (Answer(status=503, body=UNREACHED + 'connect: connection refused"}'), False, False),
         (Answer(status=503, body=UNREACHED + 'connect: no route to host"}'), True, True),
         (Answer(status=503, body=UNREACHED + 'connect: no route to host"}'), False, False),
         (Answer(status=404, body='{"kind":"Status","message":"pods \\"x\\" not found"}'), True, True),
@@ -53,7 +56,7 @@ def test_who_is_leaving_was_told_to_end_and_runs_or_is_led_to() -> None:
         (Answer(status=0, body="TimeoutError"), False, False),
     ],
 )
-def test_who_was_told_to_end_may_answer_unless_it_refuses_or_nothing_leads_to_it(
+def test_who_was_told_to_end_may_answer_when_it_does_or_is_led_to(
     answer: Answer | None, *, is_led_to: bool, expected: bool
 ) -> None:
     assert asking.may_answer(answer, is_led_to=is_led_to) == expected

@@ -15,7 +15,7 @@ from selfdeploy import builders, deploy_toml, errors, images, shipped, source, t
 from selfdeploy.builders import command, context, kaniko, nix, record
 from selfdeploy.builders.buildkit import BuildKit
 from selfdeploy.builders.docker import Docker
-from selfdeploy.builders.pod import Pod, how_ended
+from selfdeploy.builders.pod import Pod, how_ended, parse
 
 DIGEST = "sha256:" + "5" * 64
 EXECUTOR = f"registry.internal/executor@{DIGEST}"
@@ -224,7 +224,26 @@ def test_a_pod_that_ends_before_its_executor_says_why(status: dict[str, Any], sa
     assert failed.value.message == f"image: the pod is Failed, and its executor did not run to an end: {said}"
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"[]",
+        b"null",
+        b"[" * 60_000,
+        b'{"status": 1}',
+        b'{"status": {"containerStatuses": [1]}}',
+        b'{"status": {"containerStatuses": [{"state": {"terminated": {"exitCode": "1"}}}]}}',
+    ],
+)
+def test_what_describes_no_pod_is_an_error_of_ours(data: bytes) -> None:
+    with pytest.raises(errors.BuildFailed, match="^image: not what a cluster says of a pod: "):
+        parse(data, "image")
+
+
 def test_how_an_executor_ended_is_read_of_its_pod() -> None:
     ended = {"exitCode": 1, "reason": "Error", "message": "m"}
 
-    assert how_ended({"status": {"containerStatuses": [{"state": {"terminated": ended}}]}}, "image") == ended
+    told = {"status": {"phase": "Failed", "containerStatuses": [{"state": {"terminated": ended}}], "conditions": None}}
+
+    assert how_ended(parse(json.dumps(told).encode(), "image"), "image") == ended

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -77,10 +78,22 @@ def test_an_older_answer_while_somebody_is_about_to_go_starts_the_count_anew() -
     assert probe.until_settled(MADE, SOON, ask, "test", patience=30) == 7
 
 
+def test_an_answer_that_fails_while_others_are_waited_for_takes_none_of_the_time_that_those_have() -> None:
+    settings = config.Probes(interval=0.001, deadline=0.05)
+    silent = Round(before=GOOD.before, after=GOOD.after)
+    ask = in_turn(*[going(GOOD)] * 3, *[silent] * 3, *[GOOD] * 3)
+
+    def slow() -> Round:
+        time.sleep(0.02)  # six rounds take longer than the deadline
+        return ask()
+
+    assert probe.until_settled(MADE, settings, slow, "test", patience=30) == 9
+
+
 def test_who_was_told_to_go_and_does_not_keeps_a_release_from_being_proven_and_is_named() -> None:
     settings = config.Probes(interval=0.001, deadline=0.01)
 
-    with pytest.raises(errors.ReplicaHeldUp, match="^test: sf-old: told to end, and still answers after"):
+    with pytest.raises(errors.ReplicaHeldUp, match="^test: sf-old: told to end, and may still answer after"):
         probe.until_settled(MADE, settings, lambda: going(GOOD), "test", patience=0.02)
 
 

@@ -69,7 +69,7 @@ class BuildKit:
             record.run([*argv, "--metadata-file", str(metadata), "--output", output], to, timeout=self.timeout)
             try:
                 told = json.loads(metadata.read_bytes())["containerimage.digest"]
-            except (OSError, ValueError, LookupError, TypeError):
+            except (OSError, ValueError, LookupError, TypeError, RecursionError):
                 told = ""
         return record.digest(str(told), f"{to}: buildctl's metadata")
 

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import pydantic
+from pydantic.alias_generators import to_camel
+
 from selfdeploy import config, errors, process
 from selfdeploy.builders import record
 
@@ -14,6 +17,48 @@ LABEL = "dev.selfdeploy/build"
 ENDED = ("Succeeded", "Failed")
 PATIENCE = 120.0
 """Seconds for the cluster to place the pod, pull the executor's image and start it."""
+
+
+class _Told(pydantic.BaseModel):
+    """What is read of a pod; the rest may be anything."""
+
+    model_config = pydantic.ConfigDict(strict=True, alias_generator=to_camel)
+
+
+class _Ended(_Told):
+    exit_code: int
+    reason: str = ""
+    message: str = ""
+
+
+class _Waiting(_Told):
+    reason: str = ""
+    message: str = ""
+
+
+class _State(_Told):
+    waiting: _Waiting | None = None
+    terminated: _Ended | None = None
+
+
+class _Container(_Told):
+    state: _State | None = None
+
+
+class _Condition(_Told):
+    message: str = ""
+
+
+class _Status(_Told):
+    phase: str = ""
+    reason: str = ""
+    message: str = ""
+    container_statuses: list[_Container] | None = None
+    conditions: list[_Condition] | None = None
+
+
+class _Pod(_Told):
+    status: _Status | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,14 +155,15 @@ class Pod:
         """Return what the cluster says of the pod NAME, once it is in one of PHASES."""
         ends = time.monotonic() + seconds
         while True:
-            pod: dict[str, Any] = json.loads(self._run(what, "get", "pod", name, "--output", "json").stdout)
-            status = pod.get("status", {})
+            pod = parse(self._run(what, "get", "pod", name, "--output", "json").stdout, what)
+            status = pod.get("status") or {}
             if status.get("phase") in phases:
                 return pod
             if time.monotonic() > ends:
-                waiting = [each.get("state", {}).get("waiting", {}) for each in status.get("containerStatuses", ())]
+                states = [each.get("state") or {} for each in status.get("containerStatuses") or ()]
+                waiting = [state.get("waiting") or {} for state in states]
                 why = [": ".join(filter(None, (each.get("reason"), each.get("message")))) for each in waiting]
-                why += [each["message"] for each in status.get("conditions", ()) if each.get("message")]
+                why += [each["message"] for each in status.get("conditions") or () if each.get("message")]
                 raise errors.BuildFailed(
                     f"{what}: the pod is {status.get('phase')} after {seconds:g} s", "\n".join(filter(None, why))
                 )
@@ -147,6 +193,22 @@ class Pod:
         place = self.place
         kubeconfig = ["--kubeconfig", self.kubeconfig] if self.kubeconfig else []
         return [*place.kubectl, *kubeconfig, "--context", place.context, "--namespace", self.namespace, *argv]
+
+
+def parse(data: bytes, what: str) -> dict[str, Any]:
+    """Return the pod, which builds WHAT, that DATA describes.
+
+    Raises:
+        errors.BuildFailed: it describes none.
+    """
+    try:
+        told: dict[str, Any] = json.loads(data)
+        _Pod.model_validate(told)
+    except (ValueError, RecursionError) as exc:
+        raise errors.BuildFailed(
+            f"{what}: not what a cluster says of a pod: {str(exc)[:500]}", "is that a kubectl? kubectl version"
+        ) from exc
+    return told
 
 
 def how_ended(pod: Mapping[str, Any], what: str) -> dict[str, Any]:

@@ -104,7 +104,7 @@ class Engine:
         try:
             told: dict[str, Any] = json.loads(outcome.stdout)[0]
             _Told.model_validate(told)
-        except (ValueError, LookupError, TypeError) as exc:
+        except (ValueError, LookupError, TypeError, RecursionError) as exc:
             raise errors.CommandFailed(
                 f"{self.name}: docker {kind} inspect {name}: not what an engine says: {exc}",
                 "is that a Docker engine? docker version",
@@ -164,7 +164,7 @@ def current() -> tuple[str, str]:
     try:
         told = json.loads(outcome.stdout)[0]
         return str(told["Name"]), str(told["Endpoints"]["docker"]["Host"])
-    except (ValueError, LookupError, TypeError) as exc:
+    except (ValueError, LookupError, TypeError, RecursionError) as exc:
         raise errors.EngineUnreachable(
             f"the current docker context names no engine: {outcome.complaint}",
             "docker context ls shows what there is",

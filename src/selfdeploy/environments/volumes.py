@@ -14,6 +14,9 @@ fs.renameSync(path + ".new", path); process.stdout.write(fs.readFileSync(path));
 """
 """Writes what it reads to a file, whole or not at all: a writer that dies half way leaves what was there before."""
 
+NOT_STARTED = 125
+"""What docker run exits with where it has started no container (its manual)."""
+
 PASSING = f"{render.LABEL}.passing"
 """Labels a container that writes or reads a file and goes, with whose file it is."""
 
@@ -43,7 +46,7 @@ def read(engine: Engine, image: str, owner: str, volume: str, name: str) -> proc
     argv = ["run", "--rm", *CONFINED, f"--label={PASSING}={owner}", "--volume", f"{volume}:/v:ro"]
     argv += ["--entrypoint", "cat", image, f"/v/{name}"]
     told = engine.run(*argv, timeout=300, check=False)
-    if told.code and "No such container" in told.complaint:  # swept away before it was started
+    if told.code == NOT_STARTED:  # swept away before it was
         told = engine.run(*argv, timeout=300, check=False)
     return told
 

@@ -192,7 +192,7 @@ def _catch_up() -> None:
             return True
 
         children.wait_until(is_made, "a pod", seconds=180)
-        argv = (f"--namespace={namespace}", "wait", "--for=condition=PodScheduled", f"pod/{CAUGHT_UP}")
+        argv = (f"--namespace={namespace}", "wait", "--for=condition=Ready", f"pod/{CAUGHT_UP}")
         cluster.kubectl(*argv, "--timeout=180s", timeout=200)
 
 

@@ -14,11 +14,11 @@ PORT = 4000
 PROXY = "error trying to reach service"
 """How the API server begins its own answer in place of a server's that it cannot reach."""
 
-REFUSED = "connection refused"
-"""How it ends where nothing listens there: what has been told to end will not listen again."""
+BRIEFLY = 0.2
+"""Seconds that one which was told to end has for an answer: a node that has taken its network away leaves none.
 
-BRIEFLY = 0.15
-"""Seconds that one which was told to end has for an answer: a node that has taken its network away leaves none."""
+It is asked again with each round, and for as long as the Service leads to it silence says nothing.
+"""
 
 ENDING = {"CrashLoopBackOff": "restarting"}
 """What a container waits for, in the words that a probe knows to be an end."""
@@ -100,13 +100,11 @@ def leaving(
 def may_answer(answer: Answer | None, *, is_led_to: bool) -> bool:
     """Say whether a server that was told to end, and gave ANSWER if it was asked, may give more.
 
-    One that says nothing may where it IS_LED_TO; one that refuses connections will not accept any again.
+    One that says nothing, or refuses, may where it IS_LED_TO: on connections that are kept.
     """
-    if answer is None:
+    if answer is None or is_led_to:
         return True
-    if PROXY in answer.body:
-        return is_led_to and REFUSED not in answer.body
-    return is_led_to or answer.status != 0
+    return bool(answer.status) and PROXY not in answer.body
 
 
 def _describe(pods: Sequence[Object]) -> tuple[Replica, ...]:

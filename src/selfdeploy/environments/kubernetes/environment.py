@@ -34,6 +34,8 @@ class Kubernetes:
     @property
     def continuity(self) -> str:
         """How a rollout goes for who uses it."""
+        if self.settings.rolls and not self.settings.drain:
+            return "a rollout replaces one pod after the other, without a drain: some requests may go unanswered"
         if self.settings.rolls:
             return "a rollout replaces one pod after the other: no moment without an answer"
         return "a rollout ends all pods before it makes new ones: no answer in between"
@@ -170,10 +172,10 @@ class Kubernetes:
             images=manifest.image.digests,
             deadline=self.settings.deadline,
         )
-        # Looked for while the pods come up: when the rollout is done, only which ReplicaSets are left is new.
+        # Whether there is any is found out while the pods come up; what it is then like, when the rollout is done.
         left = objects.without(self._objects.surplus(wanted), self._proven_manifests())
-        done = rollout.wait(lease.of(lock).refuse_lost)
-        for thing in objects.without(left, _mounted(done.sets)):
+        rollout.wait(lease.of(lock).refuse_lost)
+        for thing in self._surplus(wanted) if left else ():
             lock.check()
             self._objects.delete(thing)
 
@@ -193,13 +195,18 @@ class Kubernetes:
 
     def _surplus(self, wanted: Sequence[Object]) -> list[Object]:
         """Return what is left of other releases and is not needed: not by one that may be put back either."""
-        listed, _ = self.api.list("apps/v1", "replicasets", labelSelector=self._selector)
-        return objects.without(self._objects.surplus(wanted), self._proven_manifests() | _mounted(listed))
+        return objects.without(self._objects.surplus(wanted), self._proven_manifests() | self._mounted_manifests())
 
     def _proven_manifests(self) -> set[str]:
         """Return the names of the ConfigMaps that a put back would need."""
         parsed = (objects.parse(proven.rendered) for proven in self._ledger.peek().proven)
         return {thing["metadata"]["name"] for things in parsed for thing in things if thing["kind"] == "ConfigMap"}
+
+    def _mounted_manifests(self) -> set[str]:
+        """Return the names of the ConfigMaps that pods of a ReplicaSet mount, or would."""
+        listed, _ = self.api.list("apps/v1", "replicasets", labelSelector=self._selector)
+        volumes = (volume for one in listed for volume in one["spec"]["template"]["spec"].get("volumes") or ())
+        return {volume["configMap"]["name"] for volume in volumes if "configMap" in volume}
 
     def replicas(self) -> tuple[Replica, ...]:
         """Return what the cluster runs here, each with the digest that its node knows the image by."""
@@ -266,9 +273,3 @@ class Kubernetes:
             if time.monotonic() > ends:
                 raise errors.CommandTimedOut(f"{self.name}: pods are left", f"kubectl get pods -l {self._selector}")
             time.sleep(0.2)
-
-
-def _mounted(sets: Sequence[Object]) -> set[str]:
-    """Return the names of the ConfigMaps that pods of SETS, ReplicaSets, mount, or would."""
-    volumes = (volume for one in sets for volume in one["spec"]["template"]["spec"].get("volumes") or ())
-    return {volume["configMap"]["name"] for volume in volumes if "configMap" in volume}

@@ -48,8 +48,8 @@ class Rollout:
     images: Collection[str]
     deadline: float
 
-    def wait(self, refuse_lost: Callable[[], None]) -> State:
-        """Return what there is when it is done; REFUSE_LOST raises when there is no point in waiting any more.
+    def wait(self, refuse_lost: Callable[[], None]) -> None:
+        """Return when it is done; REFUSE_LOST raises when there is no point in waiting any more.
 
         Raises:
             errors.ReplicaFailed, errors.ReplicaHeldUp: it will not get done, or was not within the deadline.
@@ -64,7 +64,7 @@ class Rollout:
                 refuse_lost()
                 state = self._state(mirror)
                 if state and not (left := verdict.missing(state, self.images)):
-                    return state
+                    return
                 found = verdict.troubles(state) if state else []
                 now = time.monotonic()
                 borne = {one.key: borne.get(one.key, now) for one in found}
