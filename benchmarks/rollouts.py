@@ -54,7 +54,7 @@ class Comparison:
         tool = self.sides[TOOL]
         targets = {
             "old answers": sum(one.stale for one in tool.rollouts) == 0,
-            "after status": median(self._late()) <= LATE,
+            "after status": bool(self._late()) and median(self._late()) <= LATE,
             "bad release": max(tool.bad) <= BAD,
             "bad image": max(tool.gone) <= BAD,
             "killed": all(tool.converged),

@@ -9,7 +9,7 @@ def rollout(seconds: float = 3.0, stale: int = 0, late: float | None = None) -> 
 
 
 def comparison(
-    *, stale: int = 0, late: float = 0.5, bad: float = 6.0, gone: float = 5.0, survived: bool = True
+    *, stale: int = 0, late: float | None = 0.5, bad: float = 6.0, gone: float = 5.0, survived: bool = True
 ) -> Comparison:
     tool = Side(rollouts=[rollout(4.0, stale, late=late)], bad=[bad], gone=[gone], converged=[True, survived])
     other = Side(rollouts=[rollout(2.0, stale=9)], bad=[40.0], gone=[40.0])
@@ -29,6 +29,7 @@ def test_what_others_do_wrong_is_no_target_of_the_tools() -> None:
     [
         (comparison(stale=1), "old answers"),
         (comparison(late=1.1), "after status"),
+        (comparison(late=None), "after status"),
         (comparison(bad=10.1), "bad release"),
         (comparison(gone=10.1), "bad image"),
         (comparison(survived=False), "killed"),
