@@ -74,6 +74,16 @@ def test_a_secret_that_is_not_there(site: Site) -> None:
     assert site.record("test")["proven"][0]["digest"] not in site.record("test")["holds"]
 
 
+def test_a_container_that_its_node_cannot_make(site: Site) -> None:
+    kept = "allowPrivilegeEscalation: false"
+    site.template(kept, f"{kept}\n            seccompProfile: {{type: Localhost, localhostProfile: nowhere.json}}")
+
+    done = fail(site)
+
+    assert "CreateContainerError: " in done.stderr
+    assert "nowhere.json: no such file" in done.stderr
+
+
 def test_a_pod_that_fits_on_no_node(site: Site) -> None:
     site.configure(test=SETTINGS)
     path = site.folder / "deploy.toml"

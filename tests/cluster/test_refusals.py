@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from lab import children
+from lab.cluster import Cluster, token
 from lab.cluster.site import Site
 from lab.site import Done
 
@@ -91,13 +92,13 @@ def kubeconfig(site: Site, path: Path, server: str = "", **user: str) -> str:
 
 def test_each_way_not_to_reach_the_namespace_has_its_own_message(site: Site, tmp_path: Path) -> None:
     silent = kubeconfig(site, tmp_path / "silent", server=f"https://127.0.0.1:{children.free_port()}")
-    expired = kubeconfig(site, tmp_path / "expired", token="expired")
+    made_up = kubeconfig(site, tmp_path / "made up", token="made up")
     robot = site.cluster.kubectl("--namespace=default", "create", "token", "default").strip()
     helpless = kubeconfig(site, tmp_path / "helpless", token=robot)
 
     told = [
         configured(site, kubeconfig=silent),
-        configured(site, kubeconfig=expired),
+        configured(site, kubeconfig=made_up),
         configured(site, kubeconfig=helpless),
         # Which namespaces there are is told to those only who may look for them.
         configured(site, kubeconfig=str(site.cluster.kubeconfig), namespace="nowhere-at-all"),
@@ -112,6 +113,16 @@ def test_each_way_not_to_reach_the_namespace_has_its_own_message(site: Site, tmp
     assert "namespace nowhere-at-all does not exist" in told[3].stderr
     assert 'context "nowhere" does not exist' in told[4].stderr
     assert robot not in "".join(done.stdout + done.stderr for done in told)
+
+
+def test_a_credential_that_has_expired_is_refused(site: Site, own: Cluster, tmp_path: Path) -> None:
+    good, over = (token.sign(own, "default", "default", seconds) for seconds in (600, -60))
+
+    told = [configured(site, kubeconfig=kubeconfig(site, tmp_path / "it", token=one)) for one in (good, over)]
+
+    assert [done.returncode for done in told] == [72, 71]
+    assert "refuses the credential, or it has expired" in told[1].stderr
+    assert over not in told[1].stdout + told[1].stderr
 
 
 def test_a_namespace_that_is_being_deleted_takes_nothing(site: Site) -> None:
