@@ -4,15 +4,13 @@ import atexit
 import functools
 import gc
 import inspect
-import signal
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from invoke import Collection, Context, Exit, Program, task
 
-from selfdeploy import console, errors, vega_tasks
+from selfdeploy import console, errors, interrupts, vega_tasks
 from selfdeploy.console import Console
 
 atexit.register(gc.freeze)  # a process that ends has no use for a last look at all its objects
@@ -41,17 +39,6 @@ HELP = {
 }
 
 
-ENDINGS = signal.SIGTERM, signal.SIGHUP
-"""How we are told to end other than by Ctrl-C; a runner that cancels a job also takes its terminal away."""
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Begin to end, as at Ctrl-C; being told so again does not cut that short."""
-    for name in ENDINGS:
-        signal.signal(name, signal.SIG_IGN)
-    signal.default_int_handler(number, frame)
-
-
 def command(function: Callable[..., None]) -> Any:  # noqa: ANN401 -- invoke's Task is untyped
     """Make FUNCTION, which takes a console and flags, a task with --json and --quiet.
 
@@ -60,9 +47,7 @@ def command(function: Callable[..., None]) -> Any:  # noqa: ANN401 -- invoke's T
 
     @functools.wraps(function)
     def run(_: Context, *args: Any, json: bool = False, quiet: bool = False, **flags: Any) -> None:  # noqa: ANN401
-        for name in ENDINGS:
-            if signal.getsignal(name) is not signal.SIG_IGN:  # nohup's
-                signal.signal(name, _interrupt)
+        interrupts.listen()
         shown = console.choose(json=json, quiet=quiet)
         code = 0
         try:

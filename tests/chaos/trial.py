@@ -46,7 +46,7 @@ def _strike(world: World, release: Started, how: str) -> list[str]:
         elif how not in FAULTS and release.process.poll() is None:
             os.killpg(release.process.pid, signal.Signals[how])
         code = release.process.wait(300)
-    wrong = ["a traceback"] if "Traceback" in release.progress else []
+    wrong = [f"a traceback: {release.progress[-3000:]}"] if "Traceback" in release.progress else []
     # What was all but done when it was asked to end may have ended well; without a part, with an error of ours.
     if how != "SIGKILL" and code not in (0, INTERRUPTED, PUT_BACK, ON_HOLD, *WITHOUT.get(how, ())):
         wrong.append(f"{how}: exit code {code}: {release.progress[-500:]}")

@@ -373,7 +373,9 @@ def test_an_up_that_is_killed_needs_no_repair(site: Site) -> None:
     site.checkout.edit("one", "two")
     running = site.inspect()["Id"]
     with site.start("vega.up", "--build") as killed:
-        children.wait_until(lambda: not docker("ps", "-q", "--no-trunc", "--filter", f"id={running}"), "its stop")
+        children.wait_until(
+            lambda: not docker("ps", "-q", "--no-trunc", "--filter", f"id={running}"), "its stop", seconds=120
+        )
         killed.kill()
 
     site.good("vega.up", "--build")
