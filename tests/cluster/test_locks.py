@@ -5,7 +5,7 @@ import json
 import signal
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -36,9 +36,11 @@ def holder(site: Site) -> str:
     return str(site.get("test", "lease", "sf-lock")["spec"].get("holderIdentity") or "")
 
 
-def sockets(pid: int) -> list[Path]:
-    """Return the folders for the way to the API server that are there of the process PID."""
-    return [*Path(tempfile.gettempdir()).glob(f"selfdeploy-*-{pid}-*")]
+@pytest.fixture
+def own_folder() -> Iterator[Path]:
+    """A folder for temporary files that nobody else sweeps, with a name short enough for sockets below it."""
+    with tempfile.TemporaryDirectory(prefix="own-") as folder:
+        yield Path(folder)
 
 
 def test_the_run_is_told_by_the_deployment_and_another_run_restarts_nothing(site: Site) -> None:
@@ -115,18 +117,18 @@ PATIENT = frozenset(range(5))
 """Which of the twenty are ready to wait."""
 
 
-def test_a_killed_holder_s_lock_is_taken_over_and_its_release_finished(site: Site) -> None:
+def test_a_killed_holder_s_lock_is_taken_over_and_its_release_finished(site: Site, own_folder: Path) -> None:
     revision = site.commit("to be killed")
-    first = site.start("release", "--to", "test")
+    first = site.start("release", "--to", "test", TMPDIR=str(own_folder))
     children.wait_until(lambda: site.attempt("test")["revision"] == revision, "it is under way", seconds=120)
     first.end(signal.SIGKILL)
-    dead, left = holder(site), sockets(first.process.pid)
+    dead, left = holder(site), [*own_folder.glob(f"selfdeploy-*-{first.process.pid}-*")]
 
-    again = site.inv("release", "--to", "test", "--wait")
+    again = site.inv("release", "--to", "test", "--wait", TMPDIR=str(own_folder))
 
     assert dead
     assert len(left) == 1
-    assert sockets(first.process.pid) == []
+    assert [*own_folder.glob("selfdeploy-*")] == []
     assert again.returncode == 0, again.stderr
     assert "took over the lock of " in again.stderr
     assert site.version("test")["revision"] == revision

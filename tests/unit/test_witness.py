@@ -1,3 +1,4 @@
+import dataclasses
 from dataclasses import replace
 
 import pytest
@@ -49,6 +50,12 @@ def test_a_replica_whose_image_the_runtime_does_not_know_is_not_proven() -> None
 @pytest.mark.parametrize("state", ["restarting", "exited", "paused", "created", ""])
 def test_a_replica_that_answers_and_is_not_running_is_not_proven(state: str) -> None:
     assert compare(MADE, a_round(MADE, a_replica(state=state))) == [f"r: is {state}"]
+
+
+def test_who_is_about_to_go_and_may_still_answer_is_wrong_and_named() -> None:
+    seen = dataclasses.replace(a_round(MADE), leaving=(a_replica(name="old", state="terminating"),))
+
+    assert compare(MADE, seen) == ["old: is terminating"]
 
 
 def test_an_environment_without_a_replica_is_not_proven_though_something_answers() -> None:

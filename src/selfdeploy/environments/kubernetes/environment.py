@@ -173,9 +173,13 @@ class Kubernetes:
             deadline=self.settings.deadline,
         )
         # Whether there is any is found out while the pods come up; what it is then like, when the rollout is done.
-        left = objects.without(self._objects.surplus(wanted), self._proven_manifests())
+        # An API server that goes away meanwhile is waited for, as it is by the rollout.
+        patience = self.settings.deadline
+        left = self.api.insist(
+            lambda: objects.without(self._objects.surplus(wanted), self._proven_manifests()), patience
+        )
         rollout.wait(lease.of(lock).refuse_lost)
-        for thing in self._surplus(wanted) if left else ():
+        for thing in self.api.insist(lambda: self._surplus(wanted), patience) if left else ():
             lock.check()
             self._objects.delete(thing)
 
