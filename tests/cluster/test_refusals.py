@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from lab import children
-from lab.cluster import Cluster, token
+from lab.cluster import Cluster, tokens
 from lab.cluster.site import Site
 from lab.site import Done
 
@@ -116,7 +116,7 @@ def test_each_way_not_to_reach_the_namespace_has_its_own_message(site: Site, tmp
 
 
 def test_a_credential_that_has_expired_is_refused(site: Site, own: Cluster, tmp_path: Path) -> None:
-    good, over = (token.sign(own, "default", "default", seconds) for seconds in (600, -60))
+    good, over = (tokens.sign(own, "default", "default", seconds) for seconds in (600, -60))
 
     told = [configured(site, kubeconfig=kubeconfig(site, tmp_path / "it", token=one)) for one in (good, over)]
 

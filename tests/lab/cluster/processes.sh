@@ -43,7 +43,16 @@ await() { # WHAT SECONDS COMMAND...: until the command succeeds
         sleep 0.2
     done
     echo "cluster: $what did not come up in $seconds s; see $LOG" >&2
+    tell_dead >&2
     exit 1
+}
+
+tell_dead() { # which processes were started and are gone, each with its last words
+    local name
+    for name in "$RUN"/*.pid; do
+        name=$(basename "$name" .pid)
+        alive "$name" || printf 'cluster: %s has ended:\n%s\n' "$name" "$(tail -n 5 "$LOG/$name.log")"
+    done
 }
 
 one_at_a_time() { # whoever else brings it up or down waits; the lock ends with us
