@@ -75,6 +75,24 @@ def test_a_record_that_finds_no_room_is_what_it_was_and_the_next_release_writes_
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("damaged", [b"", b'{"attempts": [], "prov'])
+def test_a_record_that_is_damaged_is_told_and_never_taken_for_none(site: Site, damaged: bytes) -> None:
+    volume = json.loads(site.docker("volume", "inspect", f"{site.name}-p-record").stdout)[0]["Mountpoint"]
+    file, before = Path(volume, "record.json"), site.ids()
+    whole = file.read_bytes()
+    file.write_bytes(damaged)
+    status = site.inv("status", "-e", "prod")
+    refused = [site.inv(*argv) for argv in (("release",), ("rollback", "-e", "prod"), ("history", "-e", "prod"))]
+    left = file.read_bytes()
+    file.write_bytes(whole)
+
+    assert "prod: record: " in status.stdout
+    assert [done.returncode for done in refused] == [35, 35, 35], refused
+    assert all("docs/operations.md: a record that is damaged" in done.stderr for done in refused)
+    assert left == damaged
+    assert site.ids() == before
+
+
 @pytest.mark.parametrize("seconds", [-3600, 3600])
 def test_a_clock_that_is_an_hour_off_changes_nothing_but_what_is_written_down(
     site: Site, tmp_path: Path, seconds: int
@@ -136,6 +154,23 @@ def test_a_server_that_answers_nonsense_is_given_up_in_time_and_never_taken_for_
     assert took < 4, took
     assert seen.status != 200 or seen.body == "<html>welcome</html>"
     assert len(seen.body) <= probe.LIMIT
+
+
+@pytest.mark.parametrize("how", list(NONSENSE))
+def test_a_server_that_answers_nonsense_to_who_asks_inside_is_given_up_in_time_too(how: str) -> None:
+    def told(*_: object) -> bytes | Iterable[bytes]:
+        return NONSENSE[how](there)
+
+    with Liar(told) as there:
+        question = json.dumps([there.port, 1000, {"version": "/api/version"}, True])
+        # The machine's own Node, where in a release it is that of the image.
+        asked = subprocess.run(["node", "-e", probe.SCRIPT, question], capture_output=True, timeout=10, check=True)
+    seen = probe.read_answers(asked.stdout)
+
+    assert set(seen) == {"version", "rpc"}
+    for answered in seen.values():
+        assert answered.status != 200 or answered.body == "<html>welcome</html>"
+        assert len(answered.body) <= probe.LIMIT
 
 
 def test_a_way_in_that_flaps_is_not_proven_and_is_once_it_settles(site: Site) -> None:

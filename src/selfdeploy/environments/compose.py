@@ -166,7 +166,8 @@ class Compose:
     def read(self, lock: Held | None = None) -> record.Record:
         """Return the environment's record; through LOCK where it is held."""
         if lock:
-            told = self.engine.run("exec", lock.container, "cat", "/record/record.json", check=False)
+            argv = ("exec", lock.container, "cat", "/record/record.json")
+            told = volumes.insist(lambda: self.engine.run(*argv, check=False))
             self._refuse_lost(told)
         else:
             volume = self.engine.inspect("volume", self._record)
@@ -179,16 +180,18 @@ class Compose:
                     "inv release brings one",
                 )
             told = volumes.read(self.engine, image, self.compose_project, self._record, "record.json")
-        if told.code and b"No such file" not in told.stderr:
-            raise errors.RecordInvalid(f"{self.name}: the record cannot be read: {told.complaint}", "inv status")
-        return record.parse(told.stdout if not told.code else b"", f"{self.name}: record")
+        if told.code and b"No such file" in told.stderr:
+            return record.Record()
+        if told.code:
+            raise errors.RecordInvalid(f"{self.name}: the record cannot be read: {told.complaint}", record.HINT)
+        return record.parse(told.stdout, f"{self.name}: record")
 
     def write(self, lock: Held, value: record.Record) -> None:
         """Make VALUE the environment's record; a reader sees it whole or not at all."""
         lock.check()
         data = value.model_dump_json().encode()
         argv = ["exec", "--interactive", lock.container, "node", *volumes.script("/record/record.json", data)]
-        told = self.engine.run(*argv, stdin=data, check=False)
+        told = volumes.insist(lambda: self.engine.run(*argv, stdin=data, check=False))
         self._refuse_lost(told)
         if told.code or told.stdout != data:
             raise errors.CommandFailed(f"{self.name}: the record was not written", told.complaint)

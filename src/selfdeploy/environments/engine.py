@@ -97,10 +97,19 @@ class Engine:
             process.end(child)
 
     def inspect(self, kind: str, name: str) -> dict[str, Any] | None:
-        """Return what the engine says of the KIND (`container`, `image`, `volume`) NAME; None where it has none."""
+        """Return what the engine says of the KIND (`container`, `image`, `volume`) NAME; None where it has none.
+
+        Raises:
+            errors.EngineUnreachable: the engine does not answer.
+            errors.CommandFailed: it does not say.
+        """
         outcome = self.run(kind, "inspect", name, timeout=30, check=False)
-        if outcome.code:
+        if outcome.code and "no such" in outcome.complaint.lower():
             return None
+        if outcome.code:
+            raise errors.CommandFailed(
+                f"{self.name}: docker {kind} inspect {name}: exit code {outcome.code}", outcome.complaint
+            )
         try:
             told: dict[str, Any] = json.loads(outcome.stdout)[0]
             _Told.model_validate(told)

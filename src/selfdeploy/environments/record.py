@@ -160,17 +160,18 @@ def rounded(seconds: Mapping[str, float]) -> dict[str, float]:
     return {name: round(value, 1) for name, value in seconds.items()}
 
 
+HINT = "what is proven there is not known; docs/operations.md: a record that is damaged"
+
+
 def parse(data: bytes, where: str) -> Record:
-    """Return the record that DATA holds; an empty one when DATA is empty.
+    """Return the record that DATA holds.
 
     Raises:
-        errors.RecordInvalid: it is no record.
+        errors.RecordInvalid: it is no record; nothing at all is none either.
     """
-    if not data.strip():
-        return Record()
     try:
         return Record.model_validate_json(data)
     except pydantic.ValidationError as exc:
         first = exc.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise errors.RecordInvalid(f"{where}: {place}: {first['msg']}", "inv status shows what runs") from exc
+        raise errors.RecordInvalid(f"{where}: {place}: {first['msg']}", HINT) from exc

@@ -1,6 +1,7 @@
 """Files in the volumes of a Docker engine, read and written by containers: an engine elsewhere has no files of ours."""
 
 import hashlib
+from collections.abc import Callable
 
 from selfdeploy import process, render
 from selfdeploy.environments.engine import Engine
@@ -35,7 +36,7 @@ def write(engine: Engine, image: str, owner: str, volume: str, name: str, data: 
     """
     argv = ["run", "--interactive", "--rm", *CONFINED, f"--label={PASSING}={owner}", "--user", "0:0"]
     argv += ["--volume", f"{volume}:/v", "--entrypoint", "node", image, *script(f"/v/{name}", data)]
-    return engine.run(*argv, stdin=data).stdout
+    return insist(lambda: engine.run(*argv, stdin=data)).stdout
 
 
 def read(engine: Engine, image: str, owner: str, volume: str, name: str) -> process.Outcome:
@@ -45,10 +46,16 @@ def read(engine: Engine, image: str, owner: str, volume: str, name: str) -> proc
     """
     argv = ["run", "--rm", *CONFINED, f"--label={PASSING}={owner}", "--volume", f"{volume}:/v:ro"]
     argv += ["--entrypoint", "cat", image, f"/v/{name}"]
-    told = engine.run(*argv, timeout=300, check=False)
-    if told.code == NOT_STARTED:  # swept away before it was
-        told = engine.run(*argv, timeout=300, check=False)
-    return told
+    return insist(lambda: engine.run(*argv, timeout=300, check=False))
+
+
+def insist(run: Callable[[], process.Outcome]) -> process.Outcome:
+    """Return how it went that a container did what prints something, as RUN has it do: once more where it said nothing.
+
+    It may have been swept away before it was started; and an engine with much to do loses the output of what ends soon.
+    """
+    told = run()
+    return run() if told.code == NOT_STARTED or not (told.code or told.stdout) else told
 
 
 def sweep(engine: Engine, owner: str) -> None:

@@ -33,7 +33,9 @@ class Ledger:
         return self._api.get("v1", "configmaps", self._name)
 
     def _parse(self, found: Object | None) -> record.Record:
-        data = str(((found or {}).get("data") or {}).get(KEY, ""))
+        if found is None:
+            return record.Record()
+        data = str((found.get("data") or {}).get(KEY, ""))
         return record.parse(data.encode(), f"{self._api.name}: record: configmap/{self._name}")
 
     def write(self, value: record.Record) -> None:
