@@ -226,7 +226,8 @@ except BaseException as exc:
     pathlib.Path({str(end)!r}).write_text(f"{{type(exc).__name__}} {{getattr(exc, 'code', '')}}")
 """
     master, slave = pty.openpty()
-    shell = ["setsid", "--ctty", sys.executable, "-c", code]
+    # A hang-up is left alone where it was when the tests began, as below nohup.
+    shell = ["env", "--default-signal=HUP", "setsid", "--ctty", sys.executable, "-c", code]
     child = subprocess.Popen(shell, stdin=slave, stdout=slave, stderr=slave, env=PERSON | {"CI": "true"})
     os.close(slave)
     children.wait_until((tmp_path / "begun").exists, "the command")

@@ -3,7 +3,8 @@
 import base64
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
+import signal
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,26 @@ fuzzed = settings(
     max_examples=40,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
+
+HANG = 120
+"""Seconds after which a test of some dozens of examples, which take a few together, is said to hang."""
+
+
+class Hang(BaseException):
+    """No error that anybody catches."""
+
+
+@pytest.fixture(autouse=True)
+def never_hangs() -> Iterator[None]:
+    def hung(*_: object) -> None:
+        raise Hang
+
+    before = signal.signal(signal.SIGALRM, hung)
+    signal.alarm(HANG)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
 
 TEXT = st.one_of(
     st.text(max_size=30), st.sampled_from(["", "\0", "..", "/", "~nobody-of-that-name", "\ud800", "%", "$x", "-x"])
