@@ -9,9 +9,11 @@ from pathlib import Path
 from chaos import kubernetes, trial, world
 from chaos.instant import choose
 from chaos.tally import Tally
+from lab import local_engine
 from lab.site import ROOT
 
-WORLDS = {"compose": world.begin, "kubernetes": kubernetes.begin}
+# An engine that may be stopped takes root.
+WORLDS = {"compose": world.begin if local_engine.MISSING else world.begin_apart, "kubernetes": kubernetes.begin}
 
 
 def main() -> int:

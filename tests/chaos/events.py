@@ -35,10 +35,16 @@ class Events:
         self._child: children.Child | None = None
 
     def __enter__(self) -> Self:
-        self._child = children.spawn(["sh", "-c", 'exec "$@" >"$0"', str(self._file), *self._argv], self._log)
+        self.follow()
+        return self
+
+    def follow(self) -> None:
+        """Listen from now on, also to an engine that was away."""
+        if self._child is not None:
+            children.end(self._child)
+        self._child = children.spawn(["sh", "-c", 'exec "$@" >>"$0"', str(self._file), *self._argv], self._log)
         children.wait_until(self._file.exists, "the engine's events")
         time.sleep(1)  # the command gives no sign when it has begun to listen
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -10,10 +10,10 @@ PLACES: tuple[Place, ...] = ("begin", "inside", "end")
 HOWS = ("SIGKILL", "SIGTERM", "SIGKILL", "SIGINT")
 """SIGKILL goes to the whole process group, as does SIGINT; SIGTERM to the process alone, as from a CI runner."""
 
-REGISTRY, API = "registry", "API server"
+REGISTRY, ENGINE, API = "registry", "engine", "API server"
 """Not kills but faults: that part is stopped, and started again when the release has ended by itself."""
 
-FAULTS = (REGISTRY, API)
+FAULTS = (REGISTRY, ENGINE, API)
 
 FAULT = 7
 """One release in so many meets a fault, in a stage after preflight, which would start another registry."""
@@ -74,5 +74,5 @@ def choose(seed: int, number: int, faults: tuple[str, ...] = (REGISTRY,)) -> Ins
         place=PLACES[number // len(STAGES) % len(PLACES)],
         share=drawn.random(),
         how=drawn.choice(faults) if number % FAULT == FAULT - 1 and stage != STAGES[0] else how,
-        bad=number % BAD == BAD - 1,
+        bad=number % BAD == BAD - 1 and stage != STAGES[-1],  # which a bad one never sees
     )

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from chaos import world
 from chaos.instant import API, REGISTRY
 from lab import children, cluster, images
+from lab.cluster import audit
 from lab.cluster import site as sites
 from lab.registry import Registry
 from lab.site import Site as Plain
@@ -27,6 +28,11 @@ class World(world.World):
     site: sites.Site
 
     runtime = "kubernetes"
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """The parts that may be stopped here; those of another cluster are not ours to stop."""
+        return (REGISTRY,) if os.environ.get(cluster.KUBECONFIG) else (REGISTRY, API)
 
     @contextlib.contextmanager
     def apart(self, how: str) -> Iterator[None]:
@@ -74,27 +80,43 @@ class World(world.World):
             return {}
 
     def unproven(self) -> list[str]:
-        """Return every image that a node was told to run for prod and had not started for test before."""
-        test, prod = (self._started(name) for name in ("test", "prod"))
+        """Return every image that a node was told to run for prod and that test had not answered as before."""
         sets = self.site.get("prod", "replicasets")["items"]
         told = {(one["metadata"].get("annotations") or {}).get("dev.selfdeploy/revision") for one in sets}
         bad = ["prod was to run the bad revision"] if self.revisions["bad"] in told else []
+        tested, prod = self._tested(), _first(self._started("prod"))
         return bad + [
-            f"prod ran {image} at {at}, and test had not, {test.get(image, 'never')}"
+            f"prod ran {image} at {at}, and test had answered as it at {tested.get(image, [])}"
             for image, at in prod.items()
-            if test.get(image, "9") > at
+            if sum(one <= at for one in tested.get(image, [])) < self._needed
         ]
 
-    def _started(self, environment: str) -> dict[str, str]:
-        """Return the images that containers were started with in ENVIRONMENT, each with when that was first."""
-        events = self.site.get(environment, "events")["items"]
-        found: dict[str, str] = {}
-        for event in events:
+    @property
+    def _needed(self) -> int:
+        """How often test has to have answered; of another cluster's API server nobody here knows what it was asked."""
+        return 1 if os.environ.get(cluster.KUBECONFIG) else world.ROUNDS
+
+    def _tested(self) -> dict[str, list[str]]:
+        """Return when test answered which build it is, by image; on another cluster when it was started, no more."""
+        started = self._started("test")
+        if os.environ.get(cluster.KUBECONFIG):
+            return {image: [at] for image, at in _first(started).items()}
+        found: dict[str, list[str]] = {}
+        for pod, at in audit.answered(self.site.namespace("test"), "/api/version"):
+            for image in started.get(pod, {}):
+                found.setdefault(image, []).append(at)
+        return found
+
+    def _started(self, environment: str) -> dict[str, dict[str, str]]:
+        """Return the images that each pod of ENVIRONMENT was started with, each with the second when that was first."""
+        found: dict[str, dict[str, str]] = {}
+        for event in self.site.get(environment, "events")["items"]:
             at = str(event.get("firstTimestamp") or event.get("eventTime") or event["metadata"]["creationTimestamp"])
             if event["reason"] in ("Pulled", "Pulling"):
                 image = next((w for w in event["message"].replace('"', " ").split() if "@sha256:" in w), "")
                 if image:
-                    found[image] = min(at, found.get(image, at))
+                    images = found.setdefault(event["involvedObject"]["name"], {})
+                    images[image] = min(at[: audit.SECOND], images.get(image, at))
         return found
 
     def left(self) -> list[str]:
@@ -118,6 +140,15 @@ class World(world.World):
         return [pod["metadata"]["name"] for pod in listed if not verdict.is_leaving(pod)]
 
 
+def _first(started: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """Return when each image was started first, of what was STARTED, by pod."""
+    found: dict[str, str] = {}
+    for images_of in started.values():
+        for image, at in images_of.items():
+            found[image] = min(at, found.get(image, at))
+    return found
+
+
 @contextlib.contextmanager
 def begin(ship: Path, folder: Path) -> Iterator[World]:
     """Give a world below FOLDER that has released a good revision; SHIP is what the real gates built."""
@@ -128,8 +159,6 @@ def begin(ship: Path, folder: Path) -> Iterator[World]:
         place = folder / "site"
         place.mkdir()
         made = held.enter_context(sites.make(real, place, ship, f"{store.name}/sf0"))
-        # The parts of another cluster are not ours to stop.
-        faults = (REGISTRY,) if os.environ.get(cluster.KUBECONFIG) else (REGISTRY, API)
-        here = World(site=made, store=store, faults=faults)
+        here = World(site=made, store=store)
         world.prepare(here)
         yield here

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 
 from chaos import checks
-from chaos.instant import API, FAULTS, REGISTRY, USUAL, Instant
+from chaos.instant import API, ENGINE, FAULTS, REGISTRY, USUAL, Instant
 from chaos.tally import Outcome
 from chaos.world import World
 from lab import children
@@ -17,8 +17,9 @@ TOOK = re.compile(r"^(\w+): ([0-9.]+) s$", re.MULTILINE)
 """How a release tells what a stage took."""
 
 PUT_BACK, ON_HOLD, INTERRUPTED = 51, 45, 130
-WITHOUT = {REGISTRY: (14, 30, 32), API: (44, 70)}
-"""How a release ends without that part: a pull that failed, no answer, a push that failed; a lock that is lost."""
+WITHOUT = {REGISTRY: (14, 30, 32), ENGINE: (14, 15, 32, 40, 44, 50, 52), API: (44, 70)}
+"""How a release ends without that part: a command of it that failed, no answer, a push that failed, a lock that is
+lost; and without its engine as not proven, or not put back."""
 
 
 def _progress(release: Started, stage: str, end: str) -> bool:

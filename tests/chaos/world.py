@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from chaos.events import Events
-from chaos.instant import REGISTRY
+from chaos.instant import ENGINE, REGISTRY
 from lab import children, images
+from lab.local_engine import LocalEngine
 from lab.registry import Registry
 from lab.site import ROOT, Done, Site
 
@@ -35,14 +36,18 @@ class World:
     store: Registry
     base: str = ""
     events: Events | None = None
+    engine: LocalEngine | None = None
     revisions: dict[str, str] = field(default_factory=dict)
     running: str = "one"
     number: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
 
-    faults: tuple[str, ...] = (REGISTRY,)
-
     runtime = "compose"
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """The parts that may be stopped here; an engine only where it is this world's own."""
+        return (REGISTRY, ENGINE) if self.engine else (REGISTRY,)
 
     @contextlib.contextmanager
     def apart(self, how: str) -> Iterator[None]:  # noqa: ARG002 -- what is stopped here is this world's own
@@ -57,14 +62,26 @@ class World:
     @contextlib.contextmanager
     def without(self, part: str) -> Iterator[None]:
         """Have PART, one of the faults, not run until the block ends; any other is not touched."""
-        if part != REGISTRY:
-            yield
-            return
-        self.store.stop()
+        if part == REGISTRY:
+            self.store.stop()
+        elif part == ENGINE and self.engine:
+            self.engine.kill()
         try:
             yield
         finally:
-            self.store.start()
+            if part == REGISTRY:
+                self.store.start()
+            elif part == ENGINE and self.engine:
+                self._switch_on(self.engine)
+
+    def _switch_on(self, engine: LocalEngine) -> None:
+        engine.start()
+        if self.events:
+            self.events.follow()
+        # It begins what ran when it lost its power, one after the other.
+        argv = ("ps", "--all", "--format", "{{.State}}", "--filter", "label=com.docker.compose.service=server")
+        began = lambda: not {"restarting", "dead"} & set(self.site.docker(*argv).stdout.split())  # noqa: E731
+        children.wait_until(began, "the containers of an engine that is back", seconds=60)
 
     def next_release(self, *, bad: bool) -> str:
         """Have the site be about to release something that no registry and no environment has; return its revision.
@@ -187,19 +204,30 @@ def prepare(world: World) -> None:
 
 
 @contextlib.contextmanager
-def begin(ship: Path, folder: Path) -> Iterator[World]:
-    """Give a world below FOLDER that has released a good revision; SHIP is what the real gates built."""
-    with Registry() as store, Events(folder) as events:
-        site = Site(folder=folder / "site", repository=f"{store.name}/sf0", ship=ship)
+def begin(ship: Path, folder: Path, engine: LocalEngine | None = None) -> Iterator[World]:
+    """Give a world below FOLDER that has released a good revision; SHIP is what the real gates built.
+
+    ENGINE is one of its own, which may lose its power; the machine's when left out.
+    """
+    url = engine.url if engine else ""
+    with Registry() as store, Events(folder, url) as events:
+        site = Site(folder=folder / "site", repository=f"{store.name}/sf0", ship=ship, engine=url)
         site.folder.mkdir()
         site.lay_out()
-        world = World(site=site, store=store, events=events)
+        world = World(site=site, store=store, events=events, engine=engine)
         try:
             prepare(world)
             yield world
         finally:
             site.close()
             images.forget(store.name)
+
+
+@contextlib.contextmanager
+def begin_apart(ship: Path, folder: Path) -> Iterator[World]:
+    """Give a world as `begin` does, with an engine of its own."""
+    with LocalEngine() as engine, begin(ship, folder, engine) as world:
+        yield world
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from chaos import checks, instant, trial, world
 from lab import registry
 from lab.needed import need, need_engine
 
-SEED = 1
+SEED = 6
 NEVER_LET_GO = """
 from selfdeploy.environments import lock
 
@@ -54,6 +54,7 @@ def test_a_release_that_is_killed_leaves_nothing_that_the_next_one_does_not_mend
 ) -> None:
     outcome = trial.run(here, instant.chain(SEED, number), SEED)
 
+    assert outcome.killed
     assert outcome.wrong == []
 
 

@@ -128,6 +128,19 @@ conntrack: {maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeou
 END
 }
 
+write_audit() { # who asked a pod through the API server, and what the answer was
+    put "$ETC/audit.yaml" <<END
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived, ResponseStarted]
+rules:
+  - level: Metadata
+    verbs: [get]
+    resources: [{group: "", resources: [pods/proxy]}]
+  - level: None
+END
+}
+
 write_files() {
     mkdir -p "$PKI" "$ETC"/{cni,certs.d}
     make_certificates
@@ -138,4 +151,5 @@ write_files() {
     kubeconfig "$HOME_DIR/kubeconfig" admin "https://127.0.0.1:$API_PORT"
     write_containerd
     write_kubelet
+    write_audit
 }
