@@ -174,7 +174,7 @@ def _end_as_before(
                 f"{end('not put back')}\n{last.revision} is not put back: {exc.message}", exc.hint
             )
         return errors.PutBackUnproven(
-            f"{end('put back, not proven')}\nput back {last.digest}, but: {exc.message}", exc.hint
+            f"{end('put back, not proven')}\n{last.digest} was to be put back, but: {exc.message}", exc.hint
         )
     if last is None:
         why = "it had proven nothing before"
@@ -187,7 +187,9 @@ def _write_now(environment: Environment, lock: Lock, value: record.Record) -> st
     """Make VALUE the record, if that can be; return, in a line of its own, what kept it: first of all is what runs."""
     try:
         environment.write(lock, value)
-    except (errors.CommandFailed, errors.CommandTimedOut) as exc:
+    except errors.LockLost:
+        raise
+    except errors.SelfdeployError as exc:
         return f"\n{exc.message}"
     return ""
 

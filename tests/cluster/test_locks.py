@@ -16,7 +16,7 @@ from lab.cluster.site import Site
 from lab.values import an_attempt
 from selfdeploy import deploy_toml, errors
 from selfdeploy.environments import record
-from selfdeploy.environments.kubernetes import objects
+from selfdeploy.environments.kubernetes import lease, objects
 from selfdeploy.environments.kubernetes.environment import Kubernetes
 from selfdeploy.environments.kubernetes.record import Ledger
 from selfdeploy.environments.queue import Queue
@@ -172,6 +172,19 @@ def test_a_holder_that_has_lost_its_lock_changes_nothing_more(site: Site) -> Non
     assert site.record("test")["proven"][0]["revision"] == before
     site.kubectl("test", "delete", "lease", "sf-lock")
     assert site.inv("release", "--to", "test").returncode == 0
+
+
+def test_a_lock_is_let_go_of_also_when_it_was_written_to_since_its_last_renewal(site: Site) -> None:
+    api = Kubernetes(deploy_toml.load(site.folder), "test").api
+
+    with lease.hold(api, "touched", Holder(who="w")):
+        held = site.get("test", "lease", "touched")["spec"].get("holderIdentity")
+        patch = '--patch={"metadata": {"annotations": {"seen": "by somebody"}}}'
+        site.kubectl("test", "patch", "lease", "touched", "--type=merge", patch)
+
+    assert held
+    assert not site.get("test", "lease", "touched")["spec"].get("holderIdentity")
+    site.kubectl("test", "delete", "lease", "touched")
 
 
 def test_what_somebody_else_has_changed_meanwhile_is_not_written_over(site: Site) -> None:

@@ -13,16 +13,18 @@ from selfdeploy.environments.compose import Compose
 
 FULL = errors.CommandFailed("test: the record was not written", "no space left on device")
 
+AWAY = errors.ClusterUnreachable("test: the Kubernetes API server does not answer")
+GONE = errors.EngineUnreachable("test: the Docker engine does not answer")
+
 
 @pytest.fixture
 def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> mock.Mock:
-    """One that has proven a release; the next one does not prove itself, and only its beginning can be written down."""
+    """One that has proven a release; the next one does not prove itself."""
     made: mock.Mock = mock.create_autospec(Compose, instance=True)
     made.name, made.project = "test", a_project(root=tmp_path)
     made.read.return_value = record.Record().prove(record.Proven.of(a_manifest(), "as before"), "t")
     made.render.return_value = "as it is now"
     made.logs.return_value = ""
-    made.write.side_effect = [None, FULL, FULL, FULL]
     made.apply.side_effect = [errors.NotProven("answers as another", ""), None]
     monkeypatch.setattr(admission, "admit", lambda *_, **__: None)
     monkeypatch.setattr(proving, "prove", lambda *_: mock.sentinel.proof)
@@ -36,13 +38,16 @@ def settle(environment: mock.Mock) -> Callable[[], proving.Proof]:
     return lambda: rollout.settle(environment, lock, release, (), HOLDER)
 
 
+@pytest.mark.parametrize("kept", [FULL, AWAY, GONE])
 def test_what_was_proven_before_is_put_back_also_when_nothing_can_be_written_down(
-    environment: mock.Mock, settle: Callable[[], proving.Proof]
+    environment: mock.Mock, settle: Callable[[], proving.Proof], kept: errors.SelfdeployError
 ) -> None:
+    environment.write.side_effect = [None, kept, kept, kept]
+
     with pytest.raises(errors.PutBack, match="answers as another") as told:
         settle()
 
-    assert "the record was not written" in told.value.message
+    assert kept.message in told.value.message
     assert [call.args[2] for call in environment.apply.call_args_list] == ["as it is now", "as before"]
 
 
@@ -58,11 +63,19 @@ def test_an_environment_that_cannot_be_taken_down_says_why_it_should_be(
     assert "test is not down: docker compose down: no end after 120 s" in told.value.message
 
 
+def test_a_lock_that_is_lost_is_no_trouble_with_the_record_alone(
+    environment: mock.Mock, settle: Callable[[], proving.Proof]
+) -> None:
+    environment.write.side_effect = [None, errors.LockLost("test: the lock went away")]
+
+    with pytest.raises(errors.LockLost):
+        settle()
+
+
 def test_what_keeps_a_rollout_from_getting_done_leaves_no_hold(
     environment: mock.Mock, settle: Callable[[], proving.Proof]
 ) -> None:
     environment.read.return_value = record.Record()
-    environment.write.side_effect = None
     environment.apply.side_effect = errors.CommandFailed("docker compose up: exit code 1", "no space left on device")
 
     with pytest.raises(errors.WentDown, match="no space left on device"):

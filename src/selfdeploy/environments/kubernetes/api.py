@@ -63,7 +63,8 @@ class Stream:
 
     def __iter__(self) -> Iterator[Object]:
         """Give each event; the end of them is nothing to worry about, a watch has one."""
-        with contextlib.suppress(OSError, http.client.HTTPException, ValueError, AttributeError):
+        nonsense = (http.client.HTTPException, ValueError, AttributeError, RecursionError)
+        with contextlib.suppress(OSError, *nonsense):
             while line := self._response.readline():
                 yield json.loads(line)
 

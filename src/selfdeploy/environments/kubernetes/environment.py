@@ -159,7 +159,9 @@ class Kubernetes:
         lock.check()
         for change in changes:
             if change.is_one or change.wanted["kind"] == "Deployment":
-                lease.of(lock).refuse_lost()  # what is new has no version that would tell
+                if change.before is None:
+                    lock.check()  # what is new has no version that would tell
+                lease.of(lock).refuse_lost()
                 made = self._objects.apply(change.wanted, change.before)
                 applied = made if change.wanted["kind"] == "Deployment" else applied
         if recreate and not any(change.is_one for change in changes) and not self._surplus(wanted):

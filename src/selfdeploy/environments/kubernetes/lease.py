@@ -64,19 +64,20 @@ class LeaseLock:
         with self._mutex:
             self._write({"renewTime": _now()})
 
-    def _write(self, changes: Mapping[str, Any]) -> None:
-        """Have the Lease say CHANGES, unless somebody else has written it since we did."""
+    def _write(self, changes: Mapping[str, Any]) -> bool:
+        """Have the Lease say CHANGES, unless it was written since we did; return whether it does."""
         wanted = {**self._held, "spec": {**self._held["spec"], **changes}}
         reply = self._api.call("PUT", self.path, wanted, timeout=10, accept=(NOT_FOUND, CONFLICT))
         if reply.code < NOT_FOUND:
             self._held = shape.check(self._api.name, "leases", reply.object)
-            return
+            return True
         found = self._api.get(VERSION, "leases", self._held["metadata"]["name"])
         # A write of ours whose answer was lost, or a change that is none of a holder's: it is ours still.
         if found and _identity(found) == self.container:
             self._held = found
         else:
             self._lost = f"the lock is {describe(found)}'s now" if found and _identity(found) else "the lock went away"
+        return False
 
     def renew(self, stop: threading.Event) -> None:
         """Renew it until STOP; an API server that does not answer is asked again, and nobody else gets it meanwhile."""
@@ -87,8 +88,9 @@ class LeaseLock:
     def release(self) -> None:
         """Let go of it, so that the next one need not wait."""
         with self._mutex, contextlib.suppress(errors.SelfdeployError):
-            if not self._lost:
-                self._write({"holderIdentity": None, "renewTime": _now()})
+            free = {"holderIdentity": None, "renewTime": _now()}
+            if not self._lost and not self._write(free) and not self._lost:
+                self._write(free)  # what was written meanwhile was a renewal of ours
 
 
 def of(lock: Lock) -> LeaseLock:
