@@ -7,8 +7,8 @@ import tempfile
 from pathlib import Path
 
 from chaos import kubernetes, trial, world
-from chaos.instant import choose
-from chaos.tally import Tally
+from chaos.instant import Instant, choose
+from chaos.tally import Outcome, Tally
 from lab import local_engine
 from lab.site import ROOT
 
@@ -49,12 +49,23 @@ def _run(given: argparse.Namespace, tally: Tally, ship: Path, folder: Path) -> i
             number = max((o.number for o in tally.read(here.runtime) if o.seed == given.seed), default=-1) + 1
             instant = choose(given.seed, number, here.faults)
             with here.beside(instant.how):
-                outcome = trial.run(here, [instant], given.seed)
-            tally.add(outcome)
+                outcome = _try(here, instant, tally, given.seed)
             what = "; ".join(outcome.wrong) or ("held" if outcome.killed else "held; it had ended before")
             print(f"{outcome.instant}: {what} ({outcome.seconds:g} s)", file=sys.stderr, flush=True)
         print(tally.describe(here.runtime))
     return 1 if any(outcome.wrong for outcome in tally.read(here.runtime)) else 0
+
+
+def _try(here: world.World, instant: Instant, tally: Tally, seed: int) -> Outcome:
+    """Return what became of the release struck at INSTANT, which TALLY then has; of a check that failed itself, too."""
+    try:
+        outcome = trial.run(here, [instant], seed)
+    except Exception as exc:
+        wrong = [f"the check itself failed: {type(exc).__name__}: {exc}"]
+        tally.add(Outcome.of(here.runtime, seed, [instant], killed=True, wrong=wrong, seconds=0))
+        raise
+    tally.add(outcome)
+    return outcome
 
 
 if __name__ == "__main__":

@@ -77,10 +77,11 @@ def _result(done: Done) -> list[dict[str, Any]]:
     return found
 
 
-def _answers(site: Site, environment: str) -> dict[str, str]:
+def answers(site: Site, environment: str) -> dict[str, str]:
+    """Return which build ENVIRONMENT of SITE says it is; empty when it does not answer."""
     try:
         return site.version(environment)
-    except (OSError, ValueError):
+    except (OSError, ValueError, children.LabError):
         return {}
 
 
@@ -95,6 +96,8 @@ def true_status(world: World) -> list[str]:
         return [*wrong, f"inv status: exit code {done.returncode}: {done.stdout} {done.stderr}"]
     for name, status in told.items():
         states, known = world.states(name), world.record(name)
+        if status["error"]:
+            wrong.append(f"inv status: {name}: {status['error']}")
         # One that is on its way out may still serve, and then is told of; by now it may be gone.
         listed = [replica["state"] for replica in status["replicas"] if replica["state"] != "terminating"]
         if sorted(listed) != sorted(states):
@@ -122,10 +125,10 @@ def true_plan(world: World, revision: str) -> list[str]:
     if told["manifest"] != recorded or (recorded and not (told["gates"] and told["image"])):
         wrong.append(f"inv plan: {told}, and the registry has {'a' if recorded else 'no'} record of {revision}")
     for name in ("test", "prod"):
-        answers = _answers(world.site, name)
-        runs = recorded and answers.get("image", "").startswith(f"{world.site.repository}@")
-        if told[name] and not (runs and answers.get("revision") == revision):
-            wrong.append(f"inv plan: {name}: found, and it answers {answers}")
+        said = answers(world.site, name)
+        runs = recorded and said.get("image", "").startswith(f"{world.site.repository}@")
+        if told[name] and not (runs and said.get("revision") == revision):
+            wrong.append(f"inv plan: {name}: found, and it answers {said}")
     return wrong
 
 
@@ -133,13 +136,15 @@ def proven(world: World, revision: str) -> list[str]:
     """Both environments run REVISION, of the repository at hand, and the record says that it is proven."""
     wrong = []
     for name in ("test", "prod"):
-        answers = _answers(world.site, name)
-        if answers.get("revision") != revision or not answers.get("image", "").startswith(f"{world.site.repository}@"):
-            wrong.append(f"{name}: expected {revision} of {world.site.repository}, actual {answers}")
+        said = answers(world.site, name)
+        if said.get("revision") != revision or not said.get("image", "").startswith(f"{world.site.repository}@"):
+            wrong.append(f"{name}: expected {revision} of {world.site.repository}, actual {said}")
         known = world.record(name)
-        if known["proven"][0]["revision"] != revision or known["attempts"][0]["ending"] != "proven":
-            wrong.append(f"{name}: the record says {known['attempts'][0]}")
-    return wrong
+        first, last = ((known.get(what) or [{}])[0] for what in ("proven", "attempts"))
+        if first.get("revision") != revision or last.get("ending") != "proven":
+            wrong.append(f"{name}: the record says {last}")
+    told = {line["stage"]: line["found"] for line in _result(world.site.inv("plan", "--json"))}
+    return wrong + [f"inv plan: {name}: not found, and it is done" for name, found in told.items() if not found]
 
 
 def prod_was_safe(world: World) -> list[str]:
@@ -150,10 +155,10 @@ def prod_was_safe(world: World) -> list[str]:
     wrong = world.unproven()
     good = (world.revisions["one"], world.revisions["two"])
     with contextlib.suppress(children.LabError):  # it may just be starting
-        children.wait_until(lambda: bool(_answers(world.site, "prod")) or not _runs(world), "prod", seconds=30)
-    answers = _answers(world.site, "prod")
-    if (answers or _runs(world)) and answers.get("revision") not in good:
-        wrong.append(f"prod answers {answers}")
+        children.wait_until(lambda: bool(answers(world.site, "prod")) or not _runs(world), "prod", seconds=30)
+    said = answers(world.site, "prod")
+    if (said or _runs(world)) and said.get("revision") not in good:
+        wrong.append(f"prod answers {said}")
     return wrong
 
 

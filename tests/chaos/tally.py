@@ -3,10 +3,12 @@
 import collections
 import dataclasses
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
-from chaos.instant import FAULTS
+from chaos.instant import FAULTS, Instant
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +24,24 @@ class Outcome:
     killed: bool
     wrong: list[str]
     seconds: float
+
+    @classmethod
+    def of(
+        cls, runtime: str, seed: int, instants: Sequence[Instant], *, killed: bool, wrong: list[str], seconds: float
+    ) -> Self:
+        """Return what became of a release on RUNTIME that was struck at INSTANTS of SEED, one after the other."""
+        last = instants[-1]
+        return cls(
+            runtime=runtime,
+            seed=seed,
+            number=last.number,
+            instant=", ".join(map(str, instants)),
+            stage=last.stage,
+            how=last.how,
+            killed=killed,
+            wrong=wrong,
+            seconds=round(seconds, 1),
+        )
 
     @property
     def counts(self) -> bool:

@@ -39,8 +39,9 @@ def _wait(release: Started, instant: Instant, seconds: float) -> bool:
     return release.process.poll() is None
 
 
-def _strike(world: World, release: Started, how: str) -> list[str]:
-    """Kill RELEASE as HOW says, or stop that part under it; return what is wrong with how it ended."""
+def _strike(world: World, release: Started, instant: Instant) -> list[str]:
+    """Kill RELEASE as INSTANT says, or stop that part under it; return what is wrong with how it ended."""
+    how = instant.how
     with world.without(how):
         if how == "SIGTERM":
             release.process.send_signal(signal.SIGTERM)
@@ -49,7 +50,8 @@ def _strike(world: World, release: Started, how: str) -> list[str]:
         code = release.process.wait(300)
     wrong = [f"a traceback: {release.progress[-3000:]}"] if "Traceback" in release.progress else []
     # What was all but done when it was asked to end may have ended well; without a part, with an error of ours.
-    if how != "SIGKILL" and code not in (0, INTERRUPTED, PUT_BACK, ON_HOLD, *WITHOUT.get(how, ())):
+    allowed = (0, INTERRUPTED, *WITHOUT.get(how, ()), *((PUT_BACK, ON_HOLD) if instant.bad else ()))
+    if how != "SIGKILL" and code not in allowed:
         wrong.append(f"{how}: exit code {code}: {release.progress[-500:]}")
     return wrong
 
@@ -63,8 +65,12 @@ def kill(world: World, instant: Instant, revision: str = "") -> tuple[str, bool,
     fresh = ["--fresh"] if instant.stage == "gates" else []
     with world.apart(instant.how):
         release = world.site.start("release", "--older", *fresh)
-        killed = _wait(release, instant, max(world.seconds.get(instant.stage, 0), USUAL[instant.stage]))
-        wrong = _strike(world, release, instant.how)
+        try:
+            killed = _wait(release, instant, max(world.seconds.get(instant.stage, 0), USUAL[instant.stage]))
+            wrong = _strike(world, release, instant)
+        finally:
+            if release.process.poll() is None:  # the harness itself was interrupted
+                os.killpg(release.process.pid, signal.SIGKILL)
     wrong += checks.no_process(world.site)
     wrong += checks.whole_files(world.site) + checks.whole_release(world, revision)
     wrong += checks.true_status(world) + checks.true_plan(world, revision)
@@ -81,17 +87,7 @@ def run(world: World, instants: Sequence[Instant], seed: int = 0) -> Outcome:
     last = instants[-1]
     wrong += _undo(world, revision) if last.bad else _converge(world, revision)
     wrong += checks.prod_was_safe(world)
-    return Outcome(
-        runtime=world.runtime,
-        seed=seed,
-        number=last.number,
-        instant=", ".join(map(str, instants)),
-        stage=last.stage,
-        how=last.how,
-        killed=killed,
-        wrong=wrong,
-        seconds=round(time.monotonic() - began, 1),
-    )
+    return Outcome.of(world.runtime, seed, instants, killed=killed, wrong=wrong, seconds=time.monotonic() - began)
 
 
 def _converge(world: World, revision: str) -> list[str]:
@@ -117,9 +113,9 @@ def _undo(world: World, revision: str) -> list[str]:
         wrong = _refused(world, clone, revision)
         wrong += checks.nothing_left(world, clone.folder)
     for name in ("test", "prod"):
-        answers = world.site.version(name)
-        if answers["revision"] != good:
-            wrong.append(f"{name}: expected {good} to be back, actual {answers}")
+        said = checks.answers(world.site, name)
+        if said.get("revision") != good:
+            wrong.append(f"{name}: expected {good} to be back, actual {said}")
     return wrong
 
 

@@ -24,6 +24,9 @@ PROBES = f"deadline = 60\nconsecutive = {ROUNDS}\ninterval = 0.1"
 MANIFESTS = 3
 """How many manifests an engine keeps: the present release's, the one's before, and that of what failed last."""
 
+BAD = ("dead", "bad")
+"""The revisions that are not to be released: one ends at once, one says it is another."""
+
 KEPT = 4
 """Of how many releases the images stay on the engine: those that can still be put back to, and some."""
 
@@ -91,7 +94,7 @@ class World:
         self.number += 1
         self.site = dataclasses.replace(self.site, repository=f"{self.store.name}/sf{self.number}")
         self.configure(self.site)
-        wanted = "bad" if bad else next(name for name in ("one", "two") if name != self.running)
+        wanted = BAD[self.number % len(BAD)] if bad else next(name for name in ("one", "two") if name != self.running)
         self.site.git("checkout", "--quiet", "--detach", self.revisions[wanted])
         self._forget_images()
         return self.revisions[wanted]
@@ -118,13 +121,13 @@ class World:
         return self.store.ask(f"/v2/{name}/{path}", headers={"Accept": kinds})
 
     def pushed(self, since: int) -> list[str]:
-        """Return the manifests that were put into the repository at hand after the first SINCE bytes of its log."""
+        """Return what was put into the repository at hand after the first SINCE bytes of its log."""
         name = self.site.repository.partition("/")[2]
         with self.store.log.open("rb") as log:
             log.seek(since)
             lines = log.read().decode(errors="replace").splitlines()
-        puts = [line.partition('"PUT ')[2].partition(" ")[0] for line in lines if f'"PUT /v2/{name}/manifests/' in line]
-        return [path.rpartition("/")[2] for path in puts if "/kept-" not in path]
+        puts = [line.partition('"PUT ')[2].partition(" ")[0] for line in lines if f'"PUT /v2/{name}/' in line]
+        return [path for path in puts if "/manifests/kept-" not in path]
 
     def states(self, environment: str) -> list[str]:
         """Return the states of the replicas of ENVIRONMENT, as the engine has them."""
@@ -141,7 +144,7 @@ class World:
         test, prod = (self.site.container(name) for name in ("test", "prod"))
         if not self.events:
             return ["nobody listened to the engine"]
-        bad = ["prod ran the bad revision"] if self.events.ran(prod, self.revisions["bad"]) else []
+        bad = [f"prod ran the {name} revision" for name in BAD if self.events.ran(prod, self.revisions[name])]
         return bad + self.events.unproven(test, prod, ROUNDS)
 
     def left(self) -> list[str]:
@@ -168,10 +171,10 @@ class World:
 
     def record(self, environment: str) -> dict[str, Any]:
         """Return the record of ENVIRONMENT, read past the tool; empty when there is none."""
-        image = self.site.inspect(environment).get("Image", "")
+        image = self.site.inspect(environment).get("Image", "") or self.base
         volume = f"{self.site.name}-{environment[0]}-record:/r:ro"
         argv = ["run", "--rm", "--network", "none", "--volume", volume, "--entrypoint", "cat", image, "/r/record.json"]
-        return dict(json.loads(self.site.docker(*argv).stdout or "{}")) if image else {}
+        return dict(json.loads(self.site.docker(*argv).stdout or self.site.docker(*argv).stdout or "{}"))
 
     def _forget_images(self) -> None:
         old = f"{self.store.name}/sf{self.number - KEPT}"
@@ -196,8 +199,9 @@ def prepare(world: World) -> None:
     site.git("commit", "--quiet", "--allow-empty", "--message", "two")
     world.revisions["two"] = site.revision
     world.revisions["bad"] = site.answer_as_another_revision()
+    world.revisions["dead"] = site.begin_server("process.exit(1);", "ends at once")
     world.configure(site)
-    for name in ("bad", "two", "one"):
+    for name in (*BAD, "two", "one"):
         site.git("checkout", "--quiet", "--detach", world.revisions[name])
         world.must(site.inv("gates"))
     world.must(site.inv("release"))
