@@ -98,6 +98,10 @@ def build(project: config.Project, kind: str, tag: str) -> None:
         process.run(_docker(*builder, "--quiet", "-f", file, "-t", tag, str(context)), timeout=600)
 
 
+TRIPPED = ("blob unknown", "unknown blob", "Internal Server Error")
+"""What a registry says where two first releases push the same layers at once: soon the layers are there."""
+
+
 def push(
     project: config.Project, reference: str, revision: source.Revision, tell: Callable[[str], None] = lambda _: None
 ) -> None:
@@ -107,8 +111,9 @@ def push(
         argv = _docker("push", "--quiet", reference)
         try:
             process.run(argv, timeout=project.image.timeout)
-        except errors.CommandFailed:
-            # Two first releases that push the same layers at once trip over each other; soon the layers are there.
+        except errors.CommandFailed as exc:
+            if not any(said in exc.hint for said in TRIPPED):
+                raise
             process.run(argv, timeout=project.image.timeout)
         return
     tell("building the base image from Debian's packages; once for this repository")

@@ -9,7 +9,7 @@ from typing import Any, get_args, get_origin
 import pydantic
 
 from selfdeploy import errors, overlay
-from selfdeploy.config import FILE, Compose, Gate, Kubernetes, Project
+from selfdeploy.config import FILE, Compose, Gate, Kubernetes, Project, place
 from selfdeploy.overlay import Overlay
 
 _DEFAULTS = {name: default.model_dump(exclude_unset=True) for name, default in Project().environments.items()}
@@ -39,19 +39,13 @@ def load(start: Path | None = None, *, source: str | None = None) -> Project:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as exc:
         raise errors.ConfigInvalid(f"{path}: {exc}", "mend the file; nothing was done") from exc
     values = os.environ.get(overlay.VARIABLE)
-    project = parse(data, root=path.parent, over=Overlay(_expand(values, overlay.VARIABLE)) if values else None)
-    elsewhere = source or os.environ.get("SF_SOURCE_DIR")
-    if elsewhere:
-        moved = project.source.model_copy(update={"path": str(_expand(elsewhere, "--source").absolute())})
+    over = Overlay(place(values, overlay.VARIABLE)) if values else None
+    project = parse(data, root=path.parent, over=over)
+    if elsewhere := source or os.environ.get("SF_SOURCE_DIR"):
+        path = place(elsewhere, "--source" if source else "SF_SOURCE_DIR").absolute()
+        moved = project.source.model_copy(update={"path": str(path)})
         project = project.model_copy(update={"source": moved})
     return project
-
-
-def _expand(path: str, what: str) -> Path:
-    try:
-        return Path(path).expanduser()
-    except RuntimeError as exc:
-        raise errors.ConfigInvalid(f"{what}: {path}: {exc}", "name a place of this machine") from exc
 
 
 def parse(data: Mapping[str, Any], *, root: Path, over: Overlay | None = None) -> Project:
@@ -148,9 +142,9 @@ def _check_order(project: Project) -> None:
 def _check_apart(project: Project, name: str, others: Sequence[str]) -> None:
     mine = _places(project, name)
     for other in others:
-        for place, value in _places(project, other).items():
-            if mine.get(place) == value:
-                path = f"environments.{name}.{place}"
+        for key, value in _places(project, other).items():
+            if mine.get(key) == value:
+                path = f"environments.{name}.{key}"
                 raise errors.ConfigInvalid(
                     f"{project.origins.get(path, FILE)}: {path}: {other} has the same", "each one has its own"
                 )

@@ -1,5 +1,6 @@
 """deploy.toml as frozen values: every key checked by name, every default on its field."""
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -32,10 +33,19 @@ __all__ = [
     "Value",
     "Variable",
     "Vega",
+    "place",
 ]
 
 FILE = "deploy.toml"
 Kind = TypeVar("Kind", bound=Common)
+
+
+def place(path: str, what: str) -> Path:
+    """Return the PATH that WHAT names; ~ is a home folder."""
+    with contextlib.suppress(RuntimeError):
+        if "\0" not in path:
+            return Path(path).expanduser()
+    raise errors.ConfigInvalid(f"{what}: {path!a}: no such place", "name a folder of this machine")
 
 
 class Source(Value):
@@ -190,10 +200,4 @@ class Project(Value):
 
     def place(self, path: str, key: str) -> Path:
         """Return the PATH that KEY of deploy.toml names: below the file's folder, or a home folder for ~."""
-        try:
-            found = Path(path.replace("\0", "")).expanduser()
-        except RuntimeError:
-            found = None
-        if found is None or "\0" in path:
-            raise errors.ConfigInvalid(f"{FILE}: {key}: {path!a}: no such place", "name a folder of this machine")
-        return self.root / found
+        return self.root / place(path, f"{FILE}: {key}")

@@ -75,7 +75,13 @@ class Compose:
         if not self.engine.is_remote:
             fitness.refuse_full_disk(self.engine)
             if address(self.settings.bind, self.settings.port) not in _published(self.containers()):
-                fitness.refuse_taken_port(self.name, self.settings.bind, self.settings.port)
+                self._refuse_taken_port()
+
+    def _refuse_taken_port(self) -> None:
+        bind, port = self.settings.bind, self.settings.port
+        if why := fitness.why_taken(bind, port):
+            hint = f"free it, or set environments.{self.name}.port or bind"
+            raise errors.PortTaken(f"{self.name}: {bind}:{port}: {why}", hint)
 
     def containers(self) -> tuple[Container, ...]:
         """Return the environment's containers, running or not, as the engine describes them."""

@@ -49,15 +49,12 @@ def refuse_full(folder: Path) -> None:
         )
 
 
-def refuse_taken_port(name: str, bind: str, port: int) -> None:
-    """Raise `errors.PortTaken` when something listens on the address BIND at PORT, where the environment NAME would."""
+def why_taken(bind: str, port: int) -> str:
+    """Return why nothing new can listen at PORT of the address BIND; empty where it can, or only the engine may try."""
     with socket.socket(socket.AF_INET6 if ":" in bind else socket.AF_INET) as attempt:
         attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             attempt.bind((bind, port))
         except OSError as exc:
-            if exc.errno == errno.EACCES:  # below 1024 we may not listen ourselves; the engine may
-                return
-            raise errors.PortTaken(
-                f"{name}: {bind}:{port}: {exc.strerror}", f"free it, or set environments.{name}.port or bind"
-            ) from exc
+            return "" if exc.errno == errno.EACCES else str(exc.strerror)  # below 1024 we may not listen ourselves
+    return ""

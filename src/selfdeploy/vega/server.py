@@ -1,9 +1,7 @@
 """The one shared server: start or replace it, prove what runs, put back what ran; and say what does."""
 
 import contextlib
-import errno
 import os
-import socket
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +9,7 @@ from functools import cached_property
 
 from selfdeploy import config, deploy_toml, errors, process, tree
 from selfdeploy.console import Console
+from selfdeploy.environments import fitness
 from selfdeploy.environments.engine import connect
 from selfdeploy.vega import aside, bind, dist, image, live, lock, mounts, replacement, report, settings
 from selfdeploy.vega.container import HOLDING, Server
@@ -209,16 +208,10 @@ def refuse_taken_port(chosen: settings.Settings, before: Server | None) -> None:
         everywhere = {"0.0.0.0", "::"}  # noqa: S104 -- compared, not bound
         if before.address == chosen.bind.value or everywhere & {before.address, chosen.bind.value}:
             return
-    with socket.socket(socket.AF_INET6 if ":" in chosen.bind.value else socket.AF_INET) as attempt:
-        attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            attempt.bind((chosen.bind.value, port))
-        except OSError as exc:
-            if exc.errno != errno.EADDRINUSE:
-                return
-            raise errors.PortTaken(
-                f"{chosen.bind.value}:{port} ({chosen.port.origin}): {exc.strerror}", "free it, or name another: --port"
-            ) from exc
+    if why := fitness.why_taken(chosen.bind.value, port):
+        raise errors.PortTaken(
+            f"{chosen.bind.value}:{port} ({chosen.port.origin}): {why}", "free it, or name another: --port"
+        )
 
 
 def load(console: Console, source: str = "") -> Vega:
