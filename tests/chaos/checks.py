@@ -143,8 +143,8 @@ def proven(world: World, revision: str) -> list[str]:
         first, last = ((known.get(what) or [{}])[0] for what in ("proven", "attempts"))
         if first.get("revision") != revision or last.get("ending") != "proven":
             wrong.append(f"{name}: the record says {last}")
-    told = {line["stage"]: line["found"] for line in _result(world.site.inv("plan", "--json"))}
-    return wrong + [f"inv plan: {name}: not found, and it is done" for name, found in told.items() if not found]
+    told = _result(world.site.inv("plan", "--json"))
+    return wrong + [f"inv plan: {line['stage']}: {line['why']}, and it is done" for line in told if not line["found"]]
 
 
 def prod_was_safe(world: World) -> list[str]:
