@@ -282,7 +282,7 @@ class ContainerForeign(SelfdeployError):
 
 
 class ClusterUnreachable(SelfdeployError):
-    """The Kubernetes API server does not answer."""
+    """The Kubernetes API server does not answer, or what answers is none."""
 
     exit_code = 70
 

@@ -152,7 +152,6 @@ def _common(environment: config.Kubernetes) -> dict[str, object]:
 
 def _pod(environment: config.Kubernetes, manifest: Manifest) -> dict[str, object]:
     """Return what the objects of MANIFEST's release are made of."""
-    drain = environment.drain if environment.rolls else 0
     volumes = environment.storage.volumes.items()
     return {
         "annotations": annotations(manifest),
@@ -170,8 +169,8 @@ def _pod(environment: config.Kubernetes, manifest: Manifest) -> dict[str, object
         "rolls": environment.rolls,
         "shares_node": environment.shares_node,
         # What stops the pod first and the server after it share one period, and the server gets the whole grace.
-        "drain": drain,
-        "termination": drain + math.ceil(environment.grace),
+        "drain": environment.drains,
+        "termination": environment.termination,
         "startup": environment.startup,
         "variables": sorted(environment.variables.items()),
         "secrets": sorted((name, secret.model_dump()) for name, secret in environment.secrets.items()),

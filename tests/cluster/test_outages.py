@@ -54,7 +54,7 @@ def test_an_api_server_that_goes_away_and_comes_back_is_waited_for(site: Site) -
 def test_a_node_whose_runtime_hangs_ends_at_the_deadline_and_what_ran_goes_on(site: Site) -> None:
     before, pods = site.version("test")["revision"], {*site.pods("test")}
     path = site.folder / "deploy.toml"
-    path.write_text(path.read_text().replace("deadline = 90", "deadline = 15"))
+    path.write_text(path.read_text().replace("deadline = 90", "deadline = 15\ngrace = 5"))
     site.commit("no node makes it")
 
     os.kill(cluster.process("containerd"), signal.SIGSTOP)

@@ -19,6 +19,7 @@ from selfdeploy.builders.pod import Pod, how_ended, parse
 
 DIGEST = "sha256:" + "5" * 64
 EXECUTOR = f"registry.internal/executor@{DIGEST}"
+A_POD: dict[str, Any] = {"metadata": {"name": "p", "uid": "u", "resourceVersion": "1"}, "status": {}}
 REVISION = source.Revision(
     checkout=Path("/code/mono/apps/sf"), commit="a" * 40, tree="b" * 40, path="apps/sf", repository="local", epoch=1000
 )
@@ -234,16 +235,21 @@ def test_a_pod_that_ends_before_its_executor_says_why(status: dict[str, Any], sa
         b'{"status": 1}',
         b'{"status": {"containerStatuses": [1]}}',
         b'{"status": {"containerStatuses": [{"state": {"terminated": {"exitCode": "1"}}}]}}',
+        json.dumps({**A_POD, "status": {"containerStatuses": [{"name": "e", "state": {"terminated": {}}}]}}).encode(),
     ],
 )
-def test_what_describes_no_pod_is_an_error_of_ours(data: bytes) -> None:
-    with pytest.raises(errors.BuildFailed, match="^image: not what a cluster says of a pod: "):
+def test_what_describes_no_pod_is_an_error_of_ours_in_one_line(data: bytes) -> None:
+    with pytest.raises(errors.BuildFailed, match="^image: not what a cluster says of a pod: .*[^ ]$") as failed:
         parse(data, "image")
+
+    assert len(failed.value.message.splitlines()) == 1
+    assert "pydantic" not in failed.value.message
 
 
 def test_how_an_executor_ended_is_read_of_its_pod() -> None:
     ended = {"exitCode": 1, "reason": "Error", "message": "m"}
+    executor = {"name": "executor", "state": {"terminated": ended}}
 
-    told = {"status": {"phase": "Failed", "containerStatuses": [{"state": {"terminated": ended}}], "conditions": None}}
+    told = {**A_POD, "status": {"phase": "Failed", "containerStatuses": [executor], "conditions": None}}
 
     assert how_ended(parse(json.dumps(told).encode(), "image"), "image") == ended

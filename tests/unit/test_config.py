@@ -114,6 +114,14 @@ def test_the_shipped_config_is_the_default() -> None:
             },
             "environments.test: storage.home.access: one pod mounts it",
         ),
+        (
+            {"environments": {"test": a_namespace(strategy="rolling", drain=5, grace=14.5, deadline=20)}},
+            "environments.test: deadline: over before a pod has ended: drain and grace take 20 s",
+        ),
+        (
+            {"environments": {"test": a_namespace(strategy="recreate", grace=20, deadline=20)}},
+            "environments.test: deadline: over before a pod has ended: drain and grace take 20 s",
+        ),
     ],
 )
 def test_a_wrong_config_is_refused_with_its_path(data: dict[str, Any], said: str) -> None:
@@ -122,6 +130,15 @@ def test_a_wrong_config_is_refused_with_its_path(data: dict[str, Any], said: str
 
     assert said in refused.value.message
     assert refused.value.hint
+
+
+def test_a_deadline_has_room_for_what_a_pod_that_goes_has_and_drain_is_none_of_it_where_all_go_first() -> None:
+    rolls = a_namespace(strategy="rolling", drain=5, grace=14.5, deadline=20.5)
+    ends = a_namespace(strategy="recreate", drain=300, grace=15, deadline=16)
+
+    project = a_project(environments={"test": rolls, "prod": {**ends, "name": "other"}})
+
+    assert [project.kubernetes(name).termination for name in ("test", "prod")] == [20, 15]
 
 
 @pytest.mark.parametrize(

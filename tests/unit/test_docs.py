@@ -11,14 +11,18 @@ import yaml
 from pydantic.fields import FieldInfo
 
 from lab import golden
-from lab.values import a_manifest
+from lab.values import a_manifest, a_namespace, a_project
 from selfdeploy import config, deploy_toml, errors, manifest, render, tasks
 
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-def rows(page: str, first: str) -> set[str]:
-    return set(re.findall(rf"^\| {first} \|.*", (DOCS / page).read_text(), re.MULTILINE))
+def page(name: str) -> str:
+    return (DOCS / name).read_text()
+
+
+def rows(name: str, first: str) -> set[str]:
+    return set(re.findall(rf"^\| {first} \|.*", page(name), re.MULTILINE))
 
 
 def kinds(base: type[config.Value]) -> set[type[config.Value]]:
@@ -126,6 +130,23 @@ def test_the_schema_takes_no_tag_for_a_digest_and_no_short_revision() -> None:
     assert parts["Image"]["properties"]["digest"]["pattern"] == digest
     assert {told["pattern"] for told in parts["Platform"]["properties"].values()} == {digest}
     assert {parts["Source"]["properties"][name]["pattern"] for name in ("revision", "tree")} == {commit}
+
+
+def test_the_docs_list_every_right_of_a_ci_job_and_no_other() -> None:
+    project = a_project(environments={"test": a_namespace()})
+    roles = [one for one in yaml.safe_load_all(render.rights(project, "test")) if one["kind"] == "Role"]
+    (table,) = re.findall(r"^\| of these objects .*\n\| --- .*\n((?:\|.*\n)*)", page("kubernetes.md"), re.MULTILINE)
+
+    rights = [
+        f"| {code(rule['resources'])} | {code(rule.get('resourceNames', [])) or 'any'} | {', '.join(rule['verbs'])} |"
+        for rule in roles[0]["rules"]
+    ]
+
+    assert table.splitlines() == rights
+
+
+def code(names: list[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def test_the_example_of_a_namespace_is_one_that_can_be_rendered() -> None:

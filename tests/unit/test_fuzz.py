@@ -328,6 +328,7 @@ def test_what_docker_inspects_is_taken_or_refused(told: bytes) -> None:
 
 METADATA = {
     "name": "sf",
+    "namespace": "n",
     "uid": "u",
     "resourceVersion": "7",
     "generation": 2,
@@ -337,15 +338,19 @@ METADATA = {
 CONDITION = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "m"}
 WAITING = {"waiting": {"reason": "ImagePullBackOff", "message": "m"}}
 STATUS = {"name": "server", "imageID": f"r@{INDEX}", "restartCount": 1, "state": WAITING, "lastState": WAITING}
+TEMPLATE = {
+    "metadata": {"labels": {"app": "sf", verdict.HASH: "h"}},
+    "spec": {"volumes": [{"name": "m", "configMap": {"name": "c"}}]},
+}
 OBJECTS: dict[str, dict[str, Any]] = {
     "deployments": {
         "metadata": METADATA,
-        "spec": {"replicas": 1},
+        "spec": {"replicas": 1, "template": TEMPLATE},
         "status": {"observedGeneration": 2, "replicas": 1, "updatedReplicas": 1, "conditions": [CONDITION]},
     },
     "replicasets": {
         "metadata": METADATA,
-        "spec": {"template": {"spec": {"volumes": [{"name": "m", "configMap": {"name": "c"}}]}}},
+        "spec": {"template": TEMPLATE},
     },
     "pods": {
         "metadata": METADATA,

@@ -36,6 +36,13 @@ RBAC = 'leases.coordination.k8s.io is forbidden: User "robot" cannot create reso
         (409, CONFLICT, "", errors.FieldConflict, "deployments sf: kubectl-set has set .spec.template"),
         (422, status("immutable", kind="Deployment", name="sf"), "", errors.ObjectRefused, "Deployment sf: immutable"),
         (503, status("starting"), "", errors.ClusterUnreachable, "starting"),
+        (
+            500,
+            status('Internal error occurred: failed calling webhook "v.example": connect: connection refused'),
+            "",
+            errors.ObjectRefused,
+            'it cannot be asked: Internal error occurred: failed calling webhook "v.example"',
+        ),
         (429, status("too many"), "", errors.ClusterUnreachable, "too many"),
         (500, {}, "dial tcp: connection refused", errors.ClusterUnreachable, "connection refused"),
         (502, {}, "getting credentials: exec: no aws", errors.ClusterDenied, "no aws"),

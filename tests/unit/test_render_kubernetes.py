@@ -269,7 +269,7 @@ def test_the_kubelet_asks_what_the_manifest_says() -> None:
 
 @pytest.mark.parametrize(("grace", "drain", "period"), [(15, 5, 20), (0.5, 1, 2), (20.5, 300, 321)])
 def test_a_pod_that_goes_first_drains_and_then_has_its_whole_grace(grace: float, drain: int, period: int) -> None:
-    keys = {"strategy": "rolling", "grace": grace, "drain": drain}
+    keys = {"strategy": "rolling", "grace": grace, "drain": drain, "deadline": 400}
 
     assert server(**keys)["lifecycle"] == {"preStop": {"sleep": {"seconds": drain}}}
     assert pod(**keys)["terminationGracePeriodSeconds"] == period >= drain + grace

@@ -11,11 +11,15 @@ OTHER = "sha256:" + "b" * 64
 Object = dict[str, Any]
 
 
+def template(image: str, **labels: str) -> Object:
+    return {"metadata": {"labels": {"app": "sf", **labels}}, "spec": {"containers": [{"image": image}]}}
+
+
 def deployment(**status: object) -> Object:
     numbers = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), 2)
     return {
         "metadata": {"name": "sf", "uid": "d", "generation": 2, "annotations": {verdict.REVISION: "2"}},
-        "spec": {"replicas": 2},
+        "spec": {"replicas": 2, "template": template("new")},
         "status": {"observedGeneration": 2, **numbers, **status},
     }
 
@@ -25,7 +29,8 @@ def owned(uid: str, owner: str, **metadata: object) -> Object:
 
 
 def replica_set(uid: str, number: int) -> Object:
-    return {"metadata": owned(uid, "d", annotations={verdict.REVISION: str(number)})}
+    spec = {"template": template(uid, **{verdict.HASH: f"hash-of-{uid}"})}
+    return {"metadata": owned(uid, "d", annotations={verdict.REVISION: str(number)}), "spec": spec}
 
 
 def pod(
@@ -77,7 +82,8 @@ def test_it_is_done_when_everything_of_it_is() -> None:
     ("parts", "expected"),
     [
         ({"deployment": deployment(observedGeneration=1)}, "has not seen it"),
-        ({"sets": [replica_set("old", 1)]}, "has not seen it"),
+        ({"sets": [replica_set("old", 1)]}, "no pod of it is made yet, 0 of an older release are there"),
+        ({"sets": [replica_set("old", 2)], "pods": [pod("one", "old")]}, "1 of an older release are there"),
         ({"deployment": deployment(updatedReplicas=1)}, "1 of 2 replicas are updated"),
         ({"deployment": deployment(replicas=3)}, "1 replicas are of an older release"),
         ({"deployment": deployment(readyReplicas=0)}, "0 of 2 replicas are ready"),
@@ -152,6 +158,22 @@ def test_trouble_of_an_older_release_is_none_of_ours() -> None:
     older["metadata"]["ownerReferences"][0]["uid"] = "old"
 
     assert verdict.troubles(state(pods=[older, pod("two")])) == []
+
+
+def test_trouble_of_an_older_release_is_none_of_ours_while_its_set_still_has_the_deployment_s_number() -> None:
+    older = waiting("CrashLoopBackOff")
+    older["metadata"]["ownerReferences"][0]["uid"] = "old"
+
+    assert verdict.troubles(state(sets=[replica_set("old", 2)], pods=[older])) == []
+
+
+@pytest.mark.parametrize("key", ["labels", "annotations"])
+def test_a_set_whose_pods_are_marked_otherwise_is_of_another_template(key: str) -> None:
+    other = replica_set("new", 2)
+    other["spec"]["template"]["metadata"] = {**template("new")["metadata"], key: {"app": "other"}}
+
+    assert verdict.newest(state()) == replica_set("new", 2)
+    assert verdict.newest(state(sets=[other])) is None
 
 
 def test_a_pod_that_fits_nowhere_is_trouble_after_a_while() -> None:

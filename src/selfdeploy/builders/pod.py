@@ -7,58 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import pydantic
-from pydantic.alias_generators import to_camel
-
 from selfdeploy import config, errors, process
 from selfdeploy.builders import record
+from selfdeploy.environments.kubernetes import shape
 
 LABEL = "dev.selfdeploy/build"
 ENDED = ("Succeeded", "Failed")
 PATIENCE = 120.0
 """Seconds for the cluster to place the pod, pull the executor's image and start it."""
-
-
-class _Told(pydantic.BaseModel):
-    """What is read of a pod; the rest may be anything."""
-
-    model_config = pydantic.ConfigDict(strict=True, alias_generator=to_camel)
-
-
-class _Ended(_Told):
-    exit_code: int
-    reason: str = ""
-    message: str = ""
-
-
-class _Waiting(_Told):
-    reason: str = ""
-    message: str = ""
-
-
-class _State(_Told):
-    waiting: _Waiting | None = None
-    terminated: _Ended | None = None
-
-
-class _Container(_Told):
-    state: _State | None = None
-
-
-class _Condition(_Told):
-    message: str = ""
-
-
-class _Status(_Told):
-    phase: str = ""
-    reason: str = ""
-    message: str = ""
-    container_statuses: list[_Container] | None = None
-    conditions: list[_Condition] | None = None
-
-
-class _Pod(_Told):
-    status: _Status | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,11 +159,13 @@ def parse(data: bytes, what: str) -> dict[str, Any]:
     """
     try:
         told: dict[str, Any] = json.loads(data)
-        _Pod.model_validate(told)
-    except (ValueError, RecursionError) as exc:
+        why = shape.complaint("pods", told)
+    except (ValueError, RecursionError):
+        why = f"no JSON: {data[:80]!r}"
+    if why:
         raise errors.BuildFailed(
-            f"{what}: not what a cluster says of a pod: {str(exc)[:500]}", "is that a kubectl? kubectl version"
-        ) from exc
+            f"{what}: not what a cluster says of a pod: {why}", "is that a kubectl? kubectl version"
+        )
     return told
 
 

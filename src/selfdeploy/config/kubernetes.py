@@ -1,6 +1,7 @@
 """What deploy.toml says of an environment in a Kubernetes namespace."""
 
 import ipaddress
+import math
 from typing import Annotated, Literal
 
 import pydantic
@@ -128,13 +129,16 @@ class Kubernetes(Common):
         None,
         description="New pods before the old go, or after; when left out, rolling if every volume is ReadWriteMany.",
     )
-    deadline: Seconds = pydantic.Field(300.0, description="Seconds until a rollout that is not done fails.")
+    deadline: Seconds = pydantic.Field(
+        300.0, description="Seconds until a rollout that is not done fails; more than `drain` and `grace`."
+    )
     startup: int = pydantic.Field(60, ge=1, le=3600, description="Seconds that a pod has for its first answer.")
     drain: int = pydantic.Field(
         5,
         ge=0,
         le=300,
-        description="Seconds that a pod which goes still answers, before SIGTERM, while routes to it are withdrawn.",
+        description="Seconds that a pod which goes still answers, before SIGTERM, while routes to it are withdrawn; "
+        "none with `recreate`.",
     )
     url: str = pydantic.Field(
         "", pattern=r"^(|https?://[^\s]+)$", description="The public way to it; the Ingress's host when empty."
@@ -156,6 +160,8 @@ class Kubernetes(Common):
         for name, volume in self.storage.volumes.items():
             if volume.access == "ReadWriteOncePod" and (self.replicas > 1 or self.strategy == "rolling"):
                 raise ValueError(f"storage.{name}.access: one pod mounts it: replicas = 1, strategy = 'recreate'")
+        if self.termination >= self.deadline:
+            raise ValueError(f"deadline: over before a pod has ended: drain and grace take {self.termination} s")
         return self
 
     @property
@@ -164,6 +170,16 @@ class Kubernetes(Common):
         if self.strategy:
             return self.strategy == "rolling"
         return all(volume.access == "ReadWriteMany" for volume in self.storage.volumes.values())
+
+    @property
+    def drains(self) -> int:
+        """Seconds of `drain` that a pod which goes has: none where nothing takes over meanwhile."""
+        return self.drain if self.rolls else 0
+
+    @property
+    def termination(self) -> int:
+        """Seconds that a pod which goes has in all: its drain, and after it the whole grace."""
+        return self.drains + math.ceil(self.grace)
 
     @property
     def shares_node(self) -> bool:

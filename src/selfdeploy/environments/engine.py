@@ -115,7 +115,7 @@ class Engine:
             _Told.model_validate(told)
         except (ValueError, LookupError, TypeError, RecursionError) as exc:
             raise errors.CommandFailed(
-                f"{self.name}: docker {kind} inspect {name}: not what an engine says: {exc}",
+                f"{self.name}: docker {kind} inspect {name}: not what an engine says: {_reason(exc)}",
                 "is that a Docker engine? docker version",
             ) from exc
         return told
@@ -178,6 +178,14 @@ def current() -> tuple[str, str]:
             f"the current docker context names no engine: {outcome.complaint}",
             "docker context ls shows what there is",
         ) from exc
+
+
+def _reason(exc: Exception) -> str:
+    """Return, in a line, the first that EXC has against what was read."""
+    if not isinstance(exc, pydantic.ValidationError):
+        return str(exc)
+    first = exc.errors(include_url=False, include_input=False)[0]
+    return ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
 
 
 def refuse_other_loopback(repository: str) -> None:

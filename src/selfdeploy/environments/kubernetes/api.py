@@ -117,7 +117,7 @@ class Api:
         if code >= http.client.BAD_REQUEST and code not in accept:
             raise refusal.explain(self.kubectl.name, self.kubectl.namespace, code, reply.object, reply.text)
         if code < http.client.BAD_REQUEST and not reply.object:
-            raise refusal.unreachable(self.kubectl.name, f"what it answers is no object: {reply.text[:80]!r}")
+            raise refusal.foreign(self.kubectl.name, f"no object: {reply.text[:80]!r}")
         return reply
 
     def fetch(
@@ -197,7 +197,7 @@ class Api:
         told = self.call("GET", self.path(version, kind), query=query).object
         items, metadata = told.get("items") or (), told.get("metadata") or {}
         if not isinstance(items, Sequence) or not isinstance(metadata, dict):
-            raise refusal.unreachable(self.name, f"what it answers is no list of {kind}")
+            raise refusal.foreign(self.name, f"no list of {kind}")
         return [shape.check(self.name, kind, one) for one in items], str(metadata.get("resourceVersion", ""))
 
     def watch(self, version: str, kind: str, since: str, **query: str) -> Stream | None:

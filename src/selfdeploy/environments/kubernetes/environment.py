@@ -154,7 +154,9 @@ class Kubernetes:
         """
         wanted = [self._signed(thing) for thing in objects.parse(rendered)]
         applied = objects.one(wanted, "Deployment")
-        changes = self._objects.changes(wanted)
+        # An API server that goes away is waited for by whatever can be asked again, as it is by the rollout.
+        patience = self.settings.deadline
+        changes = self.api.insist(lambda: self._objects.changes(wanted), patience)
         self._refuse_paused(changes)
         lock.check()
         for change in changes:
@@ -164,7 +166,8 @@ class Kubernetes:
                 lease.of(lock).refuse_lost()
                 made = self._objects.apply(change.wanted, change.before)
                 applied = made if change.wanted["kind"] == "Deployment" else applied
-        if recreate and not any(change.is_one for change in changes) and not self._surplus(wanted):
+        changed = any(change.is_one for change in changes)
+        if recreate and not changed and not self.api.insist(lambda: self._surplus(wanted), patience):
             applied = self._objects.restart(applied)
         rollout = rolling.Rollout(
             api=self.api,
@@ -175,8 +178,6 @@ class Kubernetes:
             deadline=self.settings.deadline,
         )
         # Whether there is any is found out while the pods come up; what it is then like, when the rollout is done.
-        # An API server that goes away meanwhile is waited for, as it is by the rollout.
-        patience = self.settings.deadline
         left = self.api.insist(
             lambda: objects.without(self._objects.surplus(wanted), self._proven_manifests()), patience
         )

@@ -151,7 +151,7 @@ class Objects:
             if since:
                 body["metadata"]["resourceVersion"] = since["metadata"]["resourceVersion"]
             if told := self._apply(body, {}):
-                return shape.check(self.api.name, "", told)
+                return shape.check(self.api.name, self._plural(wanted["apiVersion"], wanted["kind"]), told)
             now = self.live(wanted)
             # Its controller writes down how it is doing all the time; what it is to be has another generation.
             if not since or not now or _generation(now) != _generation(since):
@@ -222,7 +222,7 @@ class Objects:
         listed, _ = self.api.list(version, plural, labelSelector=self.selector)
         kinds = {name: kind for kind, name in self._known(version).items()}
         if listed and plural not in kinds:
-            raise refusal.unreachable(self.api.name, f"it has {plural} and does not know the kind")
+            raise refusal.foreign(self.api.name, f"{plural} of a kind that it does not know")
         return [
             {"apiVersion": version, "kind": kinds[plural], **thing}
             for thing in listed

@@ -13,6 +13,9 @@ RBAC = re.compile(r'User "([^"]*)" cannot (\S+) resource "([^"]*)"')
 PROXIES = ("pods/proxy", "services/proxy")
 """What RBAC calls the ways to a server that lead through the API server."""
 
+WEBHOOK = "failed calling webhook"
+"""How the API server, which answers well itself, says that what it has to ask before it takes anything does not."""
+
 LOGIN = ("getting credentials", "exec plugin", "refresh token", "oauth2", "certificate has expired")
 """What kubectl says when it could not so much as log in."""
 
@@ -22,6 +25,15 @@ def unreachable(name: str, why: str) -> errors.ClusterUnreachable:
     return errors.ClusterUnreachable(
         f"{name}: the Kubernetes API server does not answer: {why}",
         f"see that it runs and that environments.{name}.context of deploy.toml names it; then run this again",
+    )
+
+
+def foreign(name: str, what: str) -> errors.ClusterUnreachable:
+    """Return the error that says that WHAT, an answer, is none that the cluster of the environment NAME would give."""
+    return errors.ClusterUnreachable(
+        f"{name}: what answers is no Kubernetes API server, or not all there: it answers {what}",
+        f"see what environments.{name}.context of deploy.toml leads to: another server, a login page; "
+        "then run this again",
     )
 
 
@@ -39,6 +51,11 @@ def explain(name: str, namespace: str, code: int, told: Mapping[str, Any], text:
         error = _missing(name, namespace, "does not exist")
     elif managers(told):
         error = conflict(name, describe(details), told)
+    elif WEBHOOK in message:
+        error = errors.ObjectRefused(
+            f"{name}: admission refuses it, since it cannot be asked: {message}",
+            "mend that webhook, or have its configuration let pass what it does not see",
+        )
     elif code == TOO_MANY_REQUESTS or code >= INTERNAL_SERVER_ERROR:
         error = unreachable(name, message)
     else:

@@ -5,7 +5,6 @@ from typing import Annotated, Any
 import pydantic
 from pydantic.alias_generators import to_camel
 
-from selfdeploy import errors
 from selfdeploy.environments.kubernetes import refusal
 
 Number = Annotated[str, pydantic.Field(pattern=r"^[0-9]{1,30}$")]
@@ -26,7 +25,6 @@ class _Metadata(_Part):
     name: str
     uid: str
     resource_version: Number
-    generation: int = 0
     creation_timestamp: str | None = None
     deletion_timestamp: str | None = None
     labels: dict[str, str] | None = None
@@ -45,15 +43,18 @@ class _Condition(_Part):
     message: str = ""
 
 
-class _Why(_Part):
+class _Waiting(_Part):
     reason: str = ""
     message: str = ""
-    exit_code: int = 0
+
+
+class _Ended(_Waiting):
+    exit_code: int
 
 
 class _State(_Part):
-    waiting: _Why | None = None
-    terminated: _Why | None = None
+    waiting: _Waiting | None = None
+    terminated: _Ended | None = None
     running: dict[str, Any] | None = None
 
 
@@ -67,6 +68,8 @@ class _Container(_Part):
 
 class _PodStatus(_Part):
     phase: str = ""
+    reason: str = ""
+    message: str = ""
     conditions: list[_Condition] | None = None
     container_statuses: list[_Container] | None = None
     init_container_statuses: list[_Container] | None = None
@@ -76,11 +79,6 @@ class _Pod(_Object):
     status: _PodStatus
 
 
-class _DeploymentSpec(_Part):
-    replicas: int
-    paused: bool | None = None
-
-
 class _DeploymentStatus(_Part):
     observed_generation: int = 0
     replicas: int = 0
@@ -88,11 +86,6 @@ class _DeploymentStatus(_Part):
     ready_replicas: int = 0
     available_replicas: int = 0
     conditions: list[_Condition] | None = None
-
-
-class _Deployment(_Object):
-    spec: _DeploymentSpec
-    status: _DeploymentStatus = _DeploymentStatus()
 
 
 class _ConfigMapVolume(_Part):
@@ -108,8 +101,38 @@ class _PodSpec(_Part):
     volumes: list[_Volume] | None = None
 
 
+class _Marks(_Part):
+    labels: dict[str, str] | None = None
+
+
 class _Template(_Part):
+    metadata: _Marks | None = None
     spec: _PodSpec
+
+
+class _Manager(_Part):
+    manager: str = ""
+    subresource: str = ""
+    time: str | None = None
+    fields_v1: dict[str, Any] | None = None
+
+
+class _DeploymentMetadata(_Metadata):
+    namespace: str
+    generation: int
+    managed_fields: list[_Manager] | None = None
+
+
+class _DeploymentSpec(_Part):
+    replicas: int
+    paused: bool | None = None
+    template: _Template
+
+
+class _Deployment(_Object):
+    metadata: _DeploymentMetadata
+    spec: _DeploymentSpec
+    status: _DeploymentStatus = _DeploymentStatus()
 
 
 class _SetSpec(_Part):
@@ -181,7 +204,13 @@ class _Rehearsed(_Part):
     metadata: _Named
 
 
+class _NamedDeployment(_Named):
+    namespace: str
+    managed_fields: list[_Manager] | None = None
+
+
 class _Deployed(_Rehearsed):
+    metadata: _NamedDeployment
     spec: dict[str, Any]
 
 
@@ -230,17 +259,22 @@ def kinds(name: str, told: object) -> dict[str, str]:
     return {one["kind"]: one["name"] for one in listed if "/" not in one["name"] and one["namespaced"]}
 
 
+def complaint(kind: str, told: object) -> str:
+    """Return, in a line, why TOLD is no object of KIND (plural); empty when it is one."""
+    return _complaint(KINDS.get(kind, _Object), told)
+
+
 def _check(name: str, kind: str, model: type[_Part], told: object) -> dict[str, Any]:
-    try:
-        model.model_validate(told)
-    except pydantic.ValidationError as exc:
-        raise _wrong(name, kind, exc) from exc
-    if not isinstance(told, dict):
-        raise refusal.unreachable(name, f"what it answers is none of {kind}")
+    why = _complaint(model, told)
+    if why or not isinstance(told, dict):
+        raise refusal.foreign(name, f"none of {kind}: {why}")
     return told
 
 
-def _wrong(name: str, kind: str, exc: pydantic.ValidationError) -> errors.ClusterUnreachable:
-    first = exc.errors(include_url=False, include_input=False)[0]
-    place = ".".join(map(str, first["loc"]))
-    return refusal.unreachable(name, f"what it answers is none of {kind}: {place}: {first['msg']}")
+def _complaint(model: type[_Part], told: object) -> str:
+    try:
+        model.model_validate(told)
+    except pydantic.ValidationError as exc:
+        first = exc.errors(include_url=False, include_input=False)[0]
+        return ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
+    return "" if isinstance(told, dict) else "no object"

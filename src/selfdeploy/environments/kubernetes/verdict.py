@@ -9,6 +9,9 @@ Object = dict[str, Any]
 REVISION = "deployment.kubernetes.io/revision"
 """What a Deployment and its ReplicaSets number their templates with."""
 
+HASH = "pod-template-hash"
+"""The label by which a ReplicaSet's pods are told from another's: its controller adds it to the template."""
+
 IMAGE = {"ImagePullBackOff": 0.0, "ErrImagePull": 3.0, "InvalidImageName": 0.0, "ErrImageNeverPull": 0.0}
 PROCESS = {"CrashLoopBackOff": 0.0, "RunContainerError": 3.0}
 SETTING = {"CreateContainerConfigError": 2.0, "CreateContainerError": 3.0}
@@ -74,9 +77,12 @@ def pods_of(state: State) -> list[Object]:
 
 
 def newest(state: State) -> Object | None:
-    """Return the ReplicaSet of the present template; None while its controller has not got round to it."""
+    """Return the ReplicaSet of the present template; None while its controller has not got round to it.
+
+    Where old pods end first, the controller has seen the template, and numbers the one before, until they have.
+    """
     deployment = state.deployment
-    if deployment.get("status", {}).get("observedGeneration", 0) < deployment["metadata"]["generation"]:
+    if not _is_seen(deployment):
         return None
     number = (deployment["metadata"].get("annotations") or {}).get(REVISION)
     found = [
@@ -84,8 +90,26 @@ def newest(state: State) -> Object | None:
         for one in state.sets
         if owner(one) == deployment["metadata"]["uid"]
         and (one["metadata"].get("annotations") or {}).get(REVISION) == number
+        and _is_of(one, deployment)
     ]
     return found[0] if number and found else None
+
+
+def _is_seen(deployment: Object) -> bool:
+    """Say whether its controller has seen DEPLOYMENT as it is."""
+    seen: int = deployment.get("status", {}).get("observedGeneration", 0)
+    return bool(seen >= deployment["metadata"]["generation"])
+
+
+def _is_of(one: Object, deployment: Object) -> bool:
+    """Say whether ONE, a ReplicaSet, is of DEPLOYMENT's template: they are equal but for what tells sets apart."""
+    return _unmarked(one["spec"]["template"]) == _unmarked(deployment["spec"]["template"])
+
+
+def _unmarked(template: Object) -> Object:
+    metadata = template.get("metadata") or {}
+    labels = {key: value for key, value in (metadata.get("labels") or {}).items() if key != HASH}
+    return {**template, "metadata": {**metadata, "labels": labels}}
 
 
 def current(state: State) -> list[Object]:
@@ -149,8 +173,10 @@ def missing(state: State, images: Collection[str]) -> str:
 
     Pods that have been told to end, and that the Service knows to, may still be ending then.
     """
-    if newest(state) is None:
+    if not _is_seen(state.deployment):
         return "the Deployment's controller has not seen it yet"
+    if newest(state) is None:
+        return f"no pod of it is made yet, {len(pods_of(state))} of an older release are there"
     return next(_missing(state, images), "")
 
 
