@@ -145,8 +145,13 @@ def _undo(
     refusal: errors.SelfdeployError,
     holder: provenance.Holder,
 ) -> errors.SelfdeployError:
-    """Undo the attempt that was cut off, and return REFUSAL, why nothing comes in its place; or how that went wrong."""
-    ended = _end_as_before(environment, lock, known, f"{refusal.message}\nthe attempt before was cut off", holder)
+    """Undo the attempt that was cut off, and return REFUSAL, why nothing comes in its place; or how that went wrong.
+
+    It is an attempt of its own, of HOLDER's: at what was last proven, or, where nothing was, to be rid of the other.
+    """
+    known = known.begin(record.Attempt.of(known.proven[0] if known.proven else known.attempts[0], holder, now()))
+    told = f"{refusal.message}\nthe attempt before was cut off{_write_now(environment, lock, known)}"
+    ended = _end_as_before(environment, lock, known, told, holder)
     return refusal if isinstance(ended, errors.PutBack | errors.WentDown) else ended
 
 

@@ -114,12 +114,13 @@ def test_a_put_back_whose_process_was_killed_is_finished_by_the_next_though_it_r
     children.wait_until(lambda: not holder(quiet, "test"), "the end of its lock", seconds=60)
     between = quiet.inv("status").stdout
     refused = quiet.inv("release")
-    history = quiet.inv("history", "-e", "test").stdout.splitlines()[0]
+    undoing, killed = quiet.attempts("test")[:2]
 
     assert f"cut off  {bad}" in between
     assert refused.returncode == 45, refused.stderr
     assert quiet.version("test")["revision"] == good
-    assert "put back, proven" in history
+    assert (undoing["ending"], undoing["revision"]) == ("put back, proven", good)
+    assert (killed["ending"], killed["revision"]) == ("cut off", bad)
     assert quiet.inv("probe", "-e", "test", "--revision", good).returncode == 0
     assert quiet.inspect("prod")["Id"] == prod
 
@@ -132,8 +133,11 @@ def test_a_good_release_whose_process_was_killed_is_finished_by_the_next(quiet: 
     release.end(signal.SIGKILL)
     clone = quiet.cloned(tmp_path / "clone")
     finished = clone.inv("release")
+    proven, killed = quiet.attempts("test")[:2]
 
     assert finished.returncode == 0, finished.stderr
+    assert (proven["ending"], killed["ending"]) == ("proven", "cut off")
+    assert killed["revision"] == revision
     assert quiet.version("prod")["revision"] == revision
     assert not (clone.folder / ".selfdeploy" / "trees").exists()
 
