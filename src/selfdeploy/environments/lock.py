@@ -146,7 +146,10 @@ def hold(engine: Engine, name: str, image: str, record: str, holder: Holder) -> 
     heart.start()
     try:
         found = find(engine, name)
-        yield ContainerLock(container=found.id if found else name, heart=heart, replaced=replaced)
+        # By its name alone, one that went away meanwhile would be taken for the next holder's.
+        if found is None or found.labels.get(f"{LABEL}.token") != token:
+            raise errors.LockLost(f"{engine.name}: {name}: the lock went away", "run the command again")
+        yield ContainerLock(container=found.id, heart=heart, replaced=replaced)
     finally:
         heart.stop()
 
