@@ -183,6 +183,7 @@ def unhold(project: config.Project, name: str, digest: str, queue: Queue) -> Non
 def take_down(project: config.Project, name: str, queue: Queue) -> None:
     """Stop and remove the server of the environment NAME; its volumes and its record stay."""
     environment = environments.connect(project, name)
-    if environment.replicas():
+    # Without a replica there may be a network, a Service or an Ingress left.
+    if environment.replicas() or environment.read().attempts:
         with held(environment, queue) as lock:
             environment.down(lock)

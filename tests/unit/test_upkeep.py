@@ -1,4 +1,4 @@
-"""What an environment is told of while somebody holds it."""
+"""What an environment is told of while somebody holds it, and what is taken down where nothing runs."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +10,7 @@ from lab.values import HOLDER, a_project, a_proven
 from selfdeploy import environments, upkeep
 from selfdeploy.environments import record
 from selfdeploy.environments.compose import Compose
+from selfdeploy.environments.queue import Queue
 from selfdeploy.provenance import Holder
 
 PROJECT = a_project(root=Path("/nowhere"))
@@ -49,3 +50,15 @@ def test_an_attempt_is_cut_off_also_while_a_later_one_holds_the_environment(
     assert ("cut off  " in str(status)) is cut_off
     assert bool(status.as_data()["cutOff"]) is cut_off
     assert (f"locked   by {holder}" in str(status)) is bool(holder)
+
+
+@pytest.mark.parametrize(("known", "calls"), [(BEGUN, 1), (record.Record(), 0)])
+def test_what_has_no_replica_left_is_taken_down_unless_nothing_was_ever_released(
+    environment: mock.Mock, known: record.Record, calls: int
+) -> None:
+    environment.read.return_value = known
+    environment.any_image.return_value = "image"
+
+    upkeep.take_down(PROJECT, "test", Queue())
+
+    assert environment.down.call_count == calls
