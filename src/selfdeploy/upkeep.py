@@ -180,6 +180,22 @@ def unhold(project: config.Project, name: str, digest: str, queue: Queue) -> Non
         environment.write(lock, known.unhold(digest))
 
 
+def undo(project: config.Project, name: str, holder: provenance.Holder, tell: Callable[[str], None]) -> str:
+    """Have the environment NAME, where its last attempt was cut off, run what it last proved; return how that ended.
+
+    Empty where none was, or where somebody holds it, who takes that up.
+    """
+    environment = environments.connect(project, name)
+    if not environment.read().cut_off:
+        return ""
+    try:
+        with held(environment, Queue(tell=tell)) as lock:
+            tell(f"{name}: undoing the attempt that was cut off")
+            return rollout.undo(environment, lock, holder)
+    except errors.LockHeld:
+        return ""
+
+
 def take_down(project: config.Project, name: str, queue: Queue) -> None:
     """Stop and remove the server of the environment NAME; its volumes and its record stay."""
     environment = environments.connect(project, name)

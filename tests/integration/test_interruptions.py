@@ -142,6 +142,25 @@ def test_a_good_release_whose_process_was_killed_is_finished_by_the_next(quiet: 
     assert not (clone.folder / ".selfdeploy" / "trees").exists()
 
 
+def test_where_a_release_was_killed_the_next_one_puts_back_what_was_proven_though_it_fails_elsewhere(
+    quiet: Site,
+) -> None:
+    before, killed = quiet.version("prod")["revision"], quiet.be_slow(3)
+
+    release = quiet.start("release")
+    children.wait_until(lambda: applied(quiet, "prod", killed), "the release", seconds=90)
+    release.end(signal.SIGKILL)
+    bad = quiet.answer_as_another_revision()
+    failed = quiet.inv("release")
+
+    assert failed.returncode == 51, failed.stderr
+    assert f"prod: the attempt at {killed[:12]}, begun " in failed.stderr
+    assert f"prod runs {before} again, proven" in failed.stderr
+    assert quiet.version("prod")["revision"] == before
+    assert [one["ending"] for one in quiet.attempts("prod")[:2]] == ["put back, proven", "cut off"]
+    assert quiet.attempts("test")[0]["revision"] == bad
+
+
 def test_what_a_compose_that_was_killed_half_way_made_is_not_in_the_way(quiet: Site) -> None:
     runs = quiet.inspect("prod")
     labels = [f"--label={name}={value}" for name, value in runs["Config"]["Labels"].items()]
