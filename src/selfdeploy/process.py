@@ -4,7 +4,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,14 +16,18 @@ from selfdeploy import errors
 PIPE = subprocess.PIPE
 STDOUT = subprocess.STDOUT
 Child = subprocess.Popen[bytes]
-Giver = Callable[[IO[bytes]], None]
+Giver = Callable[[IO[bytes]], object]
 """What writes a process's standard input."""
 
 GRACE = 5.0
 """Seconds between asking a process group to end and killing it."""
 
 TIMED_OUT = (124, 137, -9)
-"""What `timeout` exits with when it ended its command, or had to kill it (coreutils manual)."""
+"""What a command ends with that ran out of time (coreutils manual): 124; or 137, seen as -9, where `timeout` had to
+kill its group and so itself."""
+
+LEFT = 2.0
+"""Seconds that are given to what a process wrote, once it has ended, to be read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +93,34 @@ def end(child: Child, *, patience: float = 0) -> None:
             child.wait()
 
 
+def _listen(pipe: IO[bytes], told: bytearray) -> None:
+    with pipe:
+        while data := os.read(pipe.fileno(), 65_536):
+            told.extend(data)
+
+
+def _converse(child: Child, argv: Sequence[str], give: Giver | None) -> Outcome:
+    """Have GIVE write the input of CHILD, which is ARGV, and return how it went, with what it wrote to pipes.
+
+    Who has left its process group, and so its deadline, may keep those open, and is not waited for.
+    """
+    told = bytearray(), bytearray()
+    pipes = [(pipe, into) for pipe, into in zip((child.stdout, child.stderr), told, strict=True) if pipe]
+    ears = [threading.Thread(target=_listen, args=each, daemon=True) for each in pipes]
+    try:
+        for ear in ears:
+            ear.start()
+        if give and child.stdin:
+            with contextlib.suppress(BrokenPipeError), child.stdin as stdin:  # it tells why it reads no more
+                give(stdin)
+        child.wait()
+        for ear in ears:
+            ear.join(LEFT)
+    finally:
+        end(child)
+    return Outcome(argv=tuple(argv), code=child.returncode, stdout=bytes(told[0]), stderr=bytes(told[1]))
+
+
 def run(
     argv: Sequence[str],
     *,
@@ -117,22 +148,17 @@ def run(
         errors.CommandFailed: it exited with another code than 0, and CHECK is set.
     """
     given, began = stdin.encode() if isinstance(stdin, str) else stdin, time.monotonic()
-    sink: int | IO[bytes] = subprocess.PIPE if log is None else log
     child = start(
         argv,
         timeout=timeout,
         cwd=cwd,
         env=env,
         stdin=subprocess.DEVNULL if given is None else subprocess.PIPE,
-        stdout=sink,
+        stdout=subprocess.PIPE if log is None else log,
         stderr=subprocess.PIPE if log is None else subprocess.STDOUT,
     )
-    try:
-        stdout, stderr = child.communicate(given)
-    finally:
-        end(child)
-    ended = Outcome(argv=tuple(argv), code=child.returncode, stdout=stdout or b"", stderr=stderr or b"")
-    outcome = _checked(ended, timeout, began)
+    give = None if given is None else lambda pipe: pipe.write(given)
+    outcome = _checked(_converse(child, argv, give), timeout, began)
     if check and outcome.code:
         raise errors.CommandFailed(f"{' '.join(argv[:4])}: exit code {outcome.code}", outcome.complaint)
     return outcome
@@ -145,21 +171,8 @@ def feed(argv: Sequence[str], give: Giver, *, timeout: float, env: Mapping[str, 
         errors.ToolMissing, errors.CommandTimedOut: as `run` does.
     """
     began = time.monotonic()
-    with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
-        child = start(argv, timeout=timeout, env=env, stdin=subprocess.PIPE, stdout=stdout, stderr=stderr)
-        try:
-            if child.stdin is not None:
-                with contextlib.suppress(BrokenPipeError), child.stdin as stdin:  # it tells why it reads no more
-                    give(stdin)
-            child.wait()
-        finally:
-            end(child)
-        written = []
-        for file in (stdout, stderr):
-            file.seek(0)
-            written.append(file.read())
-    told = Outcome(argv=tuple(argv), code=child.returncode, stdout=written[0], stderr=written[1])
-    return _checked(told, timeout, began)
+    child = start(argv, timeout=timeout, env=env, stdin=subprocess.PIPE)
+    return _checked(_converse(child, argv, give), timeout, began)
 
 
 def _checked(outcome: Outcome, timeout: float, began: float) -> Outcome:

@@ -24,12 +24,18 @@ class Run:
 class Holder:
     """Who holds an environment or tries a release, and the address of the CI run it is part of, if any.
 
-    `took` tells at any time how many seconds each stage has taken so far.
+    `took` tells at any time how many seconds each stage has taken so far; `since` is when the holder of an environment
+    has had it from, in UTC and by its own clock.
     """
 
     who: str
     run: str = ""
     took: Callable[[], Mapping[str, float]] = field(default=dict, compare=False)
+    since: str = ""
+
+    def __str__(self) -> str:
+        """Return it as whoever is refused is told of it."""
+        return f"{self.who} since {self.since}{f' ({self.run})' if self.run else ''}"
 
 
 def read_run(environment: Mapping[str, str] = os.environ) -> Run | None:

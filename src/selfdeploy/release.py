@@ -3,7 +3,7 @@
 import contextlib
 import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +26,7 @@ from selfdeploy import (
     source,
     stages,
     tree,
+    upkeep,
 )
 from selfdeploy.assembly import Assembly, Release
 from selfdeploy.console import Console
@@ -183,9 +184,32 @@ class Releasing:
         names = self.names(to)
         with self.console.stage("preflight"):
             self.preflight(names, fresh=fresh, foreign=foreign)
-        release = self.assemble(fresh=fresh, foreign=foreign)
-        self._settle(names, release, older=older)
+        with self._leaving_none_cut_off(names):
+            release = self.assemble(fresh=fresh, foreign=foreign)
+            self._settle(names, release, older=older)
         return release
+
+    @contextlib.contextmanager
+    def _leaving_none_cut_off(self, names: Sequence[str]) -> Iterator[None]:
+        """When the block fails, undo what an earlier attempt that was cut off has left in NAMES, and say so.
+
+        Whoever holds an environment comes to the others by and by; what does not answer cannot be undone now.
+        """
+        try:
+            yield
+        except (errors.LockHeld, errors.LockLost, errors.EngineUnreachable, errors.ClusterUnreachable):
+            raise
+        except errors.SelfdeployError as exc:
+            for name in names:
+                try:
+                    told = upkeep.undo(self.project, name, self._holder(), self.console.note)
+                except errors.SelfdeployError as other:
+                    told = f"{name}: nothing that may have been cut off there is undone: {other.message}"
+                exc.message += f"\n{told}" if told else ""
+            raise
+
+    def _holder(self) -> provenance.Holder:
+        return provenance.read_holder(took=self.console.took)
 
     def names(self, to: str = "") -> list[str]:
         """Return the environments in order, up to TO or all of them."""
@@ -203,7 +227,7 @@ class Releasing:
             common: dict[str, Any] = {
                 "release": release,
                 "held": held,
-                "holder": provenance.read_holder(took=self.console.took),
+                "holder": self._holder(),
                 "queue": self.queue,
             }
             before = [
@@ -233,7 +257,8 @@ class Releasing:
         environment = environments.connect(self.project, name)
         environment.refuse_unfit()
         self.queue.refuse_held(environment)
-        self._settle([name], release, older=older, proved=self.project.before(name) if promoting else ())
+        with self._leaving_none_cut_off([name]):
+            self._settle([name], release, older=older, proved=self.project.before(name) if promoting else ())
 
     def probe(self, name: str, wanted: str = "", revision: str = "") -> tuple[str, dict[str, object]]:
         """Return what NAME runs, once it has proven, without its lock, that it is what `choose` finds of the others.

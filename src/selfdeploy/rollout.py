@@ -88,7 +88,9 @@ def settle(
         admission.admit(environment, known, release, before, older=older)
     except (errors.OnHold, errors.AuthorityRefused, errors.ReleaseOlder) as exc:
         if known.cut_off:
-            raise _undo(environment, lock, known, exc, holder) from exc
+            ended = _undo(environment, lock, known, f"{exc.message}\nthe attempt before was cut off", holder)
+            if not isinstance(ended, errors.PutBack | errors.WentDown):
+                raise ended from exc
         raise
     target = record.Proven.of(wanted, environment.render(wanted))
     again = bool(known.proven) and known.proven[0].is_same(target)
@@ -138,16 +140,24 @@ def _put_back(
     return _end_as_before(environment, lock, known, told, holder)
 
 
+def undo(environment: Environment, lock: Lock, holder: provenance.Holder) -> str:
+    """Undo the attempt on ENVIRONMENT that was cut off, and return how that ended; empty where none was."""
+    known = environment.read(lock)
+    if not known.cut_off:
+        return ""
+    told = f"{environment.name}: the attempt at {known.cut_off.revision[:12]}, {known.cut_off.origin}, was cut off"
+    return _undo(environment, lock, known, told, holder).message
+
+
 def _undo(
-    environment: Environment,
-    lock: Lock,
-    known: record.Record,
-    refusal: errors.SelfdeployError,
-    holder: provenance.Holder,
+    environment: Environment, lock: Lock, known: record.Record, told: str, holder: provenance.Holder
 ) -> errors.SelfdeployError:
-    """Undo the attempt that was cut off, and return REFUSAL, why nothing comes in its place; or how that went wrong."""
-    ended = _end_as_before(environment, lock, known, f"{refusal.message}\nthe attempt before was cut off", holder)
-    return refusal if isinstance(ended, errors.PutBack | errors.WentDown) else ended
+    """Undo the attempt that was cut off, and return TOLD and how that ended.
+
+    It is an attempt of its own, of HOLDER's: at what was last proven, or, where nothing was, to be rid of the other.
+    """
+    known = known.begin(record.Attempt.of(known.proven[0] if known.proven else known.attempts[0], holder, now()))
+    return _end_as_before(environment, lock, known, f"{told}{_write_now(environment, lock, known)}", holder)
 
 
 def _end_as_before(

@@ -59,7 +59,7 @@ class Status:
         lines = [f"error    {self.error}"] if self.error else []
         lines += [f"differs  {line}" for line in self.differs]
         lines += [f"on hold  {digest}: {why}" for digest, why in self.holds.items()]
-        if self.cut_off and not self.holder:
+        if self.cut_off:
             lines.append(f"cut off  {self.cut_off.revision}, {self.cut_off.origin}")
         lines += [f"locked   by {self.holder}"] if self.holder else []
         return lines
@@ -94,8 +94,8 @@ def read_status(project: config.Project, name: str) -> Status:
             "url": environment.url,
             "targets": targets,
             "holds": known.holds,
-            "holder": holder,
-            "cut_off": known.cut_off,
+            "holder": str(holder or ""),
+            "cut_off": known.cut_off if known.cut_off and not known.cut_off.is_of(holder) else None,
         }
         if not known.proven:
             replicas = environment.replicas()
@@ -137,11 +137,8 @@ def read_history(project: config.Project, name: str) -> list[record.Attempt]:
     """Return the attempts on the environment NAME, newest first; one that nobody lived to end is `cut off`."""
     environment = environments.connect(project, name)
     known, holder = environment.read(), environment.held_by()
-    under_way = [index for index, attempt in enumerate(known.attempts) if attempt.ending == record.UNDER_WAY]
-    return [
-        attempt.model_copy(update={"ending": "cut off"}) if index in under_way and (index or not holder) else attempt
-        for index, attempt in enumerate(known.attempts)
-    ]
+    present = [known.cut_off] if known.cut_off and known.cut_off.is_of(holder) else []
+    return [*present, *known.cut().attempts[len(present) :]]
 
 
 @contextlib.contextmanager
@@ -183,9 +180,26 @@ def unhold(project: config.Project, name: str, digest: str, queue: Queue) -> Non
         environment.write(lock, known.unhold(digest))
 
 
+def undo(project: config.Project, name: str, holder: provenance.Holder, tell: Callable[[str], None]) -> str:
+    """Have the environment NAME, where its last attempt was cut off, run what it last proved; return how that ended.
+
+    Empty where none was, or where somebody holds it, who takes that up.
+    """
+    environment = environments.connect(project, name)
+    if not environment.read().cut_off:
+        return ""
+    try:
+        with held(environment, Queue(tell=tell)) as lock:
+            tell(f"{name}: undoing the attempt that was cut off")
+            return rollout.undo(environment, lock, holder)
+    except errors.LockHeld:
+        return ""
+
+
 def take_down(project: config.Project, name: str, queue: Queue) -> None:
     """Stop and remove the server of the environment NAME; its volumes and its record stay."""
     environment = environments.connect(project, name)
-    if environment.replicas():
+    # Without a replica there may be a network, a Service or an Ingress left.
+    if environment.replicas() or environment.read().attempts:
         with held(environment, queue) as lock:
             environment.down(lock)

@@ -132,6 +132,7 @@ def test_a_killed_holder_s_lock_is_taken_over_and_its_release_finished(site: Sit
     assert again.returncode == 0, again.stderr
     assert "took over the lock of " in again.stderr
     assert site.version("test")["revision"] == revision
+    assert [one["ending"] for one in site.record("test")["attempts"][:2]] == ["proven", "cut off"]
     assert site.get("test", "lease", "sf-lock")["spec"]["leaseTransitions"] > 1
     assert holder(site) == ""
 

@@ -114,12 +114,13 @@ def test_a_put_back_whose_process_was_killed_is_finished_by_the_next_though_it_r
     children.wait_until(lambda: not holder(quiet, "test"), "the end of its lock", seconds=60)
     between = quiet.inv("status").stdout
     refused = quiet.inv("release")
-    history = quiet.inv("history", "-e", "test").stdout.splitlines()[0]
+    undoing, killed = quiet.attempts("test")[:2]
 
     assert f"cut off  {bad}" in between
     assert refused.returncode == 45, refused.stderr
     assert quiet.version("test")["revision"] == good
-    assert "put back, proven" in history
+    assert (undoing["ending"], undoing["revision"]) == ("put back, proven", good)
+    assert (killed["ending"], killed["revision"]) == ("cut off", bad)
     assert quiet.inv("probe", "-e", "test", "--revision", good).returncode == 0
     assert quiet.inspect("prod")["Id"] == prod
 
@@ -132,10 +133,32 @@ def test_a_good_release_whose_process_was_killed_is_finished_by_the_next(quiet: 
     release.end(signal.SIGKILL)
     clone = quiet.cloned(tmp_path / "clone")
     finished = clone.inv("release")
+    proven, killed = quiet.attempts("test")[:2]
 
     assert finished.returncode == 0, finished.stderr
+    assert (proven["ending"], killed["ending"]) == ("proven", "cut off")
+    assert killed["revision"] == revision
     assert quiet.version("prod")["revision"] == revision
     assert not (clone.folder / ".selfdeploy" / "trees").exists()
+
+
+def test_where_a_release_was_killed_the_next_one_puts_back_what_was_proven_though_it_fails_elsewhere(
+    quiet: Site,
+) -> None:
+    before, killed = quiet.version("prod")["revision"], quiet.be_slow(3)
+
+    release = quiet.start("release")
+    children.wait_until(lambda: applied(quiet, "prod", killed), "the release", seconds=90)
+    release.end(signal.SIGKILL)
+    bad = quiet.answer_as_another_revision()
+    failed = quiet.inv("release")
+
+    assert failed.returncode == 51, failed.stderr
+    assert f"prod: the attempt at {killed[:12]}, begun " in failed.stderr
+    assert f"prod runs {before} again, proven" in failed.stderr
+    assert quiet.version("prod")["revision"] == before
+    assert [one["ending"] for one in quiet.attempts("prod")[:2]] == ["put back, proven", "cut off"]
+    assert quiet.attempts("test")[0]["revision"] == bad
 
 
 def test_what_a_compose_that_was_killed_half_way_made_is_not_in_the_way(quiet: Site) -> None:

@@ -1,6 +1,7 @@
 """One at a time, whoever asks and however many: who is refused is told why, and who waits has a turn."""
 
 import dataclasses
+import itertools
 import signal
 from collections.abc import Callable, Iterator
 
@@ -61,6 +62,10 @@ def test_of_twenty_at_once_one_runs_those_who_wait_have_a_turn_and_the_others_ar
     assert "--wait" in refused
     assert "waiting for up to" in others[0].progress
     assert slow.version("test")["revision"] == slow.revision
+    attempts = slow.attempts("test")
+    # Who came after the one that ran found the release proven, and had nothing to try.
+    assert [one["revision"] for one in attempts].count(slow.revision) == 1
+    assert all("" < before["ended"] <= after["began"] for after, before in itertools.pairwise(attempts)), attempts
     assert not is_held(slow)
 
 

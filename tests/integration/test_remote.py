@@ -157,7 +157,7 @@ def test_a_lock_whose_connection_died_half_open_frees_itself_and_its_holder_stop
             held.check()
         time.sleep(5)
         host.plug()
-        children.wait_until(lambda: lock.held_by(there, name) == "", "the end of the lock", seconds=30)
+        children.wait_until(lambda: lock.held_by(there, name) is None, "the end of the lock", seconds=30)
         with lock.hold(there, name, image, record, holder) as other:
             other.check()
             with pytest.raises(errors.LockLost):

@@ -162,6 +162,14 @@ port = {self.ports[1]}
             )
         return Started(process=process, log=log)
 
+    def attempts(self, environment: str) -> list[dict[str, Any]]:
+        """Return the attempts on ENVIRONMENT, newest first, as `inv history` tells a program."""
+        done = self.inv("history", "-e", environment, "--json")
+        told = json.loads(done.stdout.splitlines()[-1])
+        if done.returncode:
+            raise children.LabError(f"inv history: {told}")
+        return list(told["items"])
+
     def nox(self, *argv: str) -> Done:
         """Run the session of the gates."""
         return call(sys.executable, "-m", "nox", "-s", "gates", "--", *argv, cwd=self.folder)

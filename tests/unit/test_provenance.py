@@ -56,6 +56,13 @@ def test_a_holder_is_who_runs_this_where_and_in_which_run(monkeypatch: pytest.Mo
     assert provenance.read_holder(FORGEJO).run == "https://forgejo.lan/o/sf/actions/runs/7"
 
 
+def test_a_holder_tells_since_when_and_in_which_run() -> None:
+    assert str(provenance.Holder(who="w", since="2024-01-01T00:00:00Z")) == "w since 2024-01-01T00:00:00Z"
+    assert str(provenance.Holder(who="w", run="https://forge.example/1", since="t")).endswith(
+        " (https://forge.example/1)"
+    )
+
+
 def test_a_user_id_without_a_name_is_told_by_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.delenv(name, raising=False)

@@ -154,6 +154,28 @@ def test_an_attempt_that_nobody_ended_is_cut_off_and_tells_who_began_it() -> Non
     assert begun.attempts[0].origin.endswith("(https://forge.example/1)")
 
 
+def test_what_was_cut_off_stays_so_with_its_own_seconds_when_the_next_attempt_begins_and_ends() -> None:
+    killed = an_attempt("r1").model_copy(update={"seconds": {"gates": 3.0}})
+
+    ended = record.Record().begin(killed).begin(an_attempt("r2")).end("put back, proven", "t", {"gates": 1.0})
+
+    assert [(a.release, a.ending, a.seconds) for a in ended.attempts] == [
+        ("r2", "put back, proven", {"gates": 1.0}),
+        ("r1", record.CUT_OFF, {"gates": 3.0}),
+    ]
+
+
+def test_an_attempt_is_of_who_has_had_the_environment_since_before_it_began_and_of_nobody_else() -> None:
+    attempt = record.Attempt.of(a_proven(), HOLDER, "2024-01-01T00:00:05Z")
+    since = replace(HOLDER, since="2024-01-01T00:00:05Z")
+
+    assert attempt.is_of(since)
+    assert not attempt.is_of(None)
+    assert not attempt.is_of(replace(since, since="2024-01-01T00:00:06Z"))
+    assert not attempt.is_of(replace(since, who="somebody@else"))
+    assert not attempt.is_of(replace(since, run=""))
+
+
 def test_a_rollback_goes_to_what_was_proven_before_or_on_to_where_one_that_was_cut_off_was_going() -> None:
     one, two, three = (
         a_proven(release=f"sha256:{n}").model_copy(update={"digest": f"sha256:{n}"}) for n in ("1", "2", "3")

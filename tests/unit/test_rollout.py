@@ -6,7 +6,7 @@ from unittest import mock
 
 import pytest
 
-from lab.values import HOLDER, a_manifest, a_project
+from lab.values import HOLDER, a_manifest, a_project, an_attempt
 from selfdeploy import admission, assembly, errors, proving, rollout
 from selfdeploy.environments import Lock, record
 from selfdeploy.environments.compose import Compose
@@ -70,6 +70,23 @@ def test_a_lock_that_is_lost_is_no_trouble_with_the_record_alone(
 
     with pytest.raises(errors.LockLost):
         settle()
+
+
+def test_undoing_an_attempt_that_was_cut_off_is_an_attempt_of_its_own(
+    environment: mock.Mock, settle: Callable[[], proving.Proof], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed = an_attempt("of the one that was killed").model_copy(update={"seconds": {"gates": 3.0}})
+    known = environment.read.return_value.begin(killed)
+    environment.read.return_value, environment.write.side_effect, environment.apply.side_effect = known, None, None
+    monkeypatch.setattr(admission, "admit", mock.Mock(side_effect=errors.OnHold("on hold")))
+
+    with pytest.raises(errors.OnHold):
+        settle()
+
+    undoing, cut = environment.write.call_args.args[1].attempts
+    assert cut == killed.model_copy(update={"ending": "cut off"})
+    assert (undoing.release, undoing.who, undoing.run) == (known.proven[0].release, HOLDER.who, HOLDER.run)
+    assert undoing.ending == "put back, proven"
 
 
 def test_what_keeps_a_rollout_from_getting_done_leaves_no_hold(

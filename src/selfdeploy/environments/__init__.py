@@ -58,8 +58,8 @@ class Environment(Protocol):
     def hold(self, image: str, holder: Holder) -> AbstractContextManager[Lock]:
         """Hold the environment for HOLDER; IMAGE is one that the runtime can run. Raises `errors.LockHeld`."""
 
-    def held_by(self) -> str:
-        """Return who holds the environment, since when and in which run; empty when nobody does."""
+    def held_by(self) -> Holder | None:
+        """Return who holds the environment, since when and in which run; None when nobody does."""
 
     def read(self, lock: Lock | None = None) -> record.Record:
         """Return the environment's record; through LOCK where it is held."""

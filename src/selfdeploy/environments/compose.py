@@ -165,8 +165,8 @@ class Compose:
             volumes.sweep(self.engine, self.compose_project)
             yield held
 
-    def held_by(self) -> str:
-        """Return who holds the environment, since when and in which run; empty when nobody does."""
+    def held_by(self) -> Holder | None:
+        """Return who holds the environment, since when and in which run; None when nobody does."""
         return lock.held_by(self.engine, self._lock)
 
     def read(self, lock: Held | None = None) -> record.Record:

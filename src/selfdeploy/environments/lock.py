@@ -1,6 +1,7 @@
 """The lock of a Compose environment: a container whose name is the lock and whose stdin its holder has."""
 
 import contextlib
+import datetime
 import secrets
 import threading
 import time
@@ -106,11 +107,11 @@ class ContainerLock:
             )
 
 
-def describe(container: Container) -> str:
+def describe(container: Container) -> Holder:
     """Return who holds the lock that CONTAINER is, since when, and in which run."""
-    run = container.labels.get(f"{LABEL}.run", "")
-    who = container.labels.get(f"{LABEL}.who", "somebody")
-    return f"{who} since {container.created[:19]}Z{f' ({run})' if run else ''}"
+    told = {part: container.labels.get(f"{LABEL}.{part}", "") for part in ("who", "run", "since")}
+    since = told["since"] or f"{container.created[:19]}Z"
+    return Holder(who=told["who"] or "somebody", run=told["run"], since=since)
 
 
 def find(engine: Engine, name: str) -> Container | None:
@@ -119,10 +120,10 @@ def find(engine: Engine, name: str) -> Container | None:
     return next(iter(containers.parse(told.stdout, engine.name)), None)
 
 
-def held_by(engine: Engine, name: str) -> str:
-    """Return who holds the lock NAME; empty when nobody does."""
+def held_by(engine: Engine, name: str) -> Holder | None:
+    """Return who holds the lock NAME; None when nobody does."""
     found = find(engine, name)
-    return describe(found) if found and found.state.status == "running" else ""
+    return describe(found) if found and found.state.status == "running" else None
 
 
 @contextlib.contextmanager
@@ -138,12 +139,17 @@ def hold(engine: Engine, name: str, image: str, record: str, holder: Holder) -> 
     argv = ["run", "--interactive", "--rm", "--name", name, "--network", "none", "--read-only", "--init=false"]
     argv += ["--user", "0:0", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--pids-limit", "64"]
     argv += ["--label", f"{LABEL}.who={holder.who}", "--label", f"{LABEL}.run={holder.run}"]
-    argv += ["--label", f"{LABEL}.token={secrets.token_hex(8)}", "--volume", f"{record}:/record"]
+    since, token = datetime.datetime.now(datetime.UTC), secrets.token_hex(8)
+    argv += ["--label", f"{LABEL}.since={since:%Y-%m-%dT%H:%M:%SZ}", "--label", f"{LABEL}.token={token}"]
+    argv += ["--volume", f"{record}:/record"]
     heart, replaced = _take(engine, name, [*argv, "--entrypoint", "node", image, "-e", HOLD, f"{PATIENCE:g}"])
     heart.start()
     try:
         found = find(engine, name)
-        yield ContainerLock(container=found.id if found else name, heart=heart, replaced=replaced)
+        # By its name alone, one that went away meanwhile would be taken for the next holder's.
+        if found is None or found.labels.get(f"{LABEL}.token") != token:
+            raise errors.LockLost(f"{engine.name}: {name}: the lock went away", "run the command again")
+        yield ContainerLock(container=found.id, heart=heart, replaced=replaced)
     finally:
         heart.stop()
 
@@ -170,7 +176,7 @@ def _take(engine: Engine, name: str, argv: list[str]) -> tuple[Heart, str]:
         first = stale.setdefault(other.id if other else "", time.monotonic())
         if other and status in LEAVING and time.monotonic() > first + LEAVING[status]:
             engine.run("rm", other.id, check=False)
-            replaced = describe(other)
+            replaced = str(describe(other))
         if time.monotonic() > ends:
             raise errors.LockHeld(f"{engine.name}: {name} is {status}, and stays", f"docker rm --force {name}")
         time.sleep(0.1)

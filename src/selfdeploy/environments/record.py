@@ -24,7 +24,10 @@ class Value(pydantic.BaseModel):
 
 
 UNDER_WAY = "under way"
-"""How an attempt ends that its process did not live to end."""
+"""How an attempt ends that its process did not live to end, until the next one begins."""
+
+CUT_OFF = "cut off"
+"""How it ends then, for good."""
 
 
 class Proven(Value):
@@ -60,7 +63,7 @@ class Proven(Value):
 
 
 class Attempt(Value):
-    """One try at a release, and how it ended; `under way` when its process was killed."""
+    """One try at a release, and how it ended; `under way`, or `cut off`, when its process was killed."""
 
     release: str
     digest: str
@@ -74,8 +77,8 @@ class Attempt(Value):
     """How long each stage took, as far as the attempt's process came to say; the environment's own is the last."""
 
     @classmethod
-    def of(cls, target: Proven, holder: "Holder", began: str) -> "Attempt":
-        """Return the attempt of HOLDER to have TARGET run."""
+    def of(cls, target: "Proven | Attempt", holder: "Holder", began: str) -> "Attempt":
+        """Return the attempt of HOLDER to have TARGET run, or what TARGET was an attempt at."""
         return cls(
             release=target.release,
             digest=target.digest,
@@ -85,6 +88,10 @@ class Attempt(Value):
             began=began,
             seconds=rounded(holder.took()),
         )
+
+    def is_of(self, holder: "Holder | None") -> bool:
+        """Say whether HOLDER, who has the environment now, can be who makes it: the same, and not only since later."""
+        return holder is not None and (holder.who, holder.run) == (self.who, self.run) and holder.since <= self.began
 
     @property
     def has_settled(self) -> bool:
@@ -111,8 +118,14 @@ class Record(Value):
     holds: dict[str, str] = {}
 
     def begin(self, attempt: Attempt) -> "Record":
-        """Return the record with ATTEMPT under way."""
-        return self.model_copy(update={"attempts": (attempt, *self.attempts)[:ATTEMPTS]})
+        """Return the record with ATTEMPT under way; the one before, when nobody has ended it, was cut off."""
+        return self.model_copy(update={"attempts": (attempt, *self.cut().attempts)[:ATTEMPTS]})
+
+    def cut(self) -> "Record":
+        """Return the record with what nobody has ended, and nobody makes any more, as cut off."""
+        cut = {"ending": CUT_OFF}
+        ended = (one.model_copy(update=cut) if one.ending == UNDER_WAY else one for one in self.attempts)
+        return self.model_copy(update={"attempts": tuple(ended)})
 
     @property
     def cut_off(self) -> Attempt | None:

@@ -105,8 +105,8 @@ class Kubernetes:
         """Hold the environment for HOLDER."""
         return lease.hold(self.api, self._lease, holder)
 
-    def held_by(self) -> str:
-        """Return who holds the environment, since when and in which run; empty when nobody does."""
+    def held_by(self) -> Holder | None:
+        """Return who holds the environment, since when and in which run; None when nobody does."""
         return lease.held_by(self.api, self._lease)
 
     def read(self, lock: Held | None = None) -> record.Record:

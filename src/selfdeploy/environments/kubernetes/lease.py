@@ -108,12 +108,11 @@ def _identity(lease: Object) -> str:
     return str(lease.get("spec", {}).get("holderIdentity") or "")
 
 
-def describe(lease: Object) -> str:
+def describe(lease: Object) -> Holder:
     """Return who holds LEASE, since when, and in which run."""
     notes = lease["metadata"].get("annotations") or {}
-    run = notes.get(f"{LABEL}/run", "")
-    since = str(lease["spec"].get("acquireTime", "?"))[:19]
-    return f"{notes.get(f'{LABEL}/who', _identity(lease))} since {since}Z{f' ({run})' if run else ''}"
+    since = f"{str(lease['spec'].get('acquireTime', '?'))[:19]}Z"
+    return Holder(who=notes.get(f"{LABEL}/who", _identity(lease)), run=notes.get(f"{LABEL}/run", ""), since=since)
 
 
 def rehearse(api: Api, name: str) -> None:
@@ -122,10 +121,10 @@ def rehearse(api: Api, name: str) -> None:
     api.call("POST", api.path(VERSION, "leases"), wanted, query={"dryRun": "All"}, accept=(CONFLICT,))
 
 
-def held_by(api: Api, name: str) -> str:
-    """Return who holds the Lease NAME; empty when nobody does, or its holder no longer renews it."""
+def held_by(api: Api, name: str) -> Holder | None:
+    """Return who holds the Lease NAME; None when nobody does, or its holder no longer renews it."""
     lease = api.get(VERSION, "leases", name)
-    return describe(lease) if lease and _identity(lease) and _outlives(api, lease) else ""
+    return describe(lease) if lease and _identity(lease) and _outlives(api, lease) else None
 
 
 _seen: dict[str, float] = {}
@@ -192,7 +191,7 @@ def _take(api: Api, name: str, holder: Holder) -> tuple[Object, str]:
             if now and _identity(now) and now["metadata"]["resourceVersion"] != found["metadata"]["resourceVersion"]:
                 continue
             if now and _identity(now):
-                replaced = describe(now)
+                replaced = str(describe(now))
             found = now
         wanted = _lease(name, holder, found)
         if found:
