@@ -26,7 +26,7 @@ TIMED_OUT = (124, 137, -9)
 """What a command ends with that ran out of time (coreutils manual): 124; or 137, seen as -9, where `timeout` had to
 kill its group and so itself."""
 
-LEFT = 2.0
+LEFT = 5.0
 """Seconds that are given to what a process wrote, once it has ended, to be read."""
 
 
