@@ -312,3 +312,9 @@ def test_an_environment_is_never_taken_for_one_of_another_kind() -> None:
         project.compose("prod")
     with pytest.raises(errors.ConfigInvalid, match=r"environments\.test\.kind: compose; this is for kubernetes only"):
         project.kubernetes("test")
+
+
+@pytest.mark.parametrize("path", ["~nobody-of-that-name/x", "a\0b"])
+def test_a_path_that_cannot_be_one_is_refused_with_who_named_it(path: str) -> None:
+    with pytest.raises(errors.ConfigInvalid, match="^--source: .*: no such place$"):
+        config.place(path, "--source")

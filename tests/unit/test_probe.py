@@ -1,6 +1,5 @@
 import dataclasses
 import json
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -78,18 +77,39 @@ def test_an_older_answer_while_somebody_is_about_to_go_starts_the_count_anew() -
     assert probe.until_settled(MADE, SOON, ask, "test", patience=30) == 7
 
 
-def test_an_answer_that_fails_while_others_are_waited_for_takes_none_of_the_time_that_those_have() -> None:
+class Clock:
+    """Time that passes as it is slept, and not otherwise."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(probe, "time", made)
+    return made
+
+
+def test_an_answer_that_fails_while_others_are_waited_for_takes_none_of_the_time_that_those_have(clock: Clock) -> None:
     settings = config.Probes(interval=0.001, deadline=0.05)
     silent = Round(before=GOOD.before, after=GOOD.after)
     ask = in_turn(*[going(GOOD)] * 3, *[silent] * 3, *[GOOD] * 3)
 
     def slow() -> Round:
-        time.sleep(0.02)  # six rounds take longer than the deadline
+        clock.sleep(0.02)  # six rounds take longer than the deadline
         return ask()
 
     assert probe.until_settled(MADE, settings, slow, "test", patience=30) == 9
 
 
+@pytest.mark.usefixtures("clock")
 def test_who_was_told_to_go_and_does_not_keeps_a_release_from_being_proven_and_is_named() -> None:
     settings = config.Probes(interval=0.001, deadline=0.01)
 
