@@ -129,9 +129,9 @@ def test_pods_that_admission_refuses(site: Site) -> None:
 
 def test_a_server_that_is_never_ready(site: Site) -> None:
     site.never_be_ready()
-    site.configure(test=f"{SETTINGS}grace = 5", probes="deadline = 20")
+    site.configure(test=SETTINGS, probes="deadline = 20")
     path = site.folder / "deploy.toml"
-    path.write_text(path.read_text().replace("deadline = 90", "deadline = 12"))
+    path.write_text(path.read_text().replace("deadline = 90", "deadline = 12\ngrace = 5"))
 
     done = fail(site)
 
