@@ -81,7 +81,7 @@ def test_a_record_that_is_damaged_is_told_and_never_taken_for_none(site: Site, d
     file, before = Path(volume, "record.json"), site.ids()
     whole = file.read_bytes()
     file.write_bytes(damaged)
-    status = site.inv("status", "-e", "prod")
+    status = site.inv("status")
     refused = [site.inv(*argv) for argv in (("release",), ("rollback", "-e", "prod"), ("history", "-e", "prod"))]
     left = file.read_bytes()
     file.write_bytes(whole)
