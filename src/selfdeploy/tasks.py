@@ -217,12 +217,13 @@ def unhold(show: Console, environment: str, digest: str, wait: str = "") -> None
 
 
 @command
-def status(show: Console) -> None:
-    """Say for each environment what it runs, what it last proved, and who holds it."""
+def status(show: Console, environment: str = "") -> None:
+    """Say for each environment, or for ENVIRONMENT, what it runs, what it last proved, and who holds it."""
     from selfdeploy import deploy_toml, upkeep
 
     project = deploy_toml.load()
-    told = [upkeep.read_status(project, name) for name in project.environments]
+    names = [environment] if environment else project.environments
+    told = [upkeep.read_status(project, name) for name in names]
     show.result("\n\n".join(map(str, told)), [status.as_data() for status in told])
 
 

@@ -81,11 +81,12 @@ def test_a_record_that_is_damaged_is_told_and_never_taken_for_none(site: Site, d
     file, before = Path(volume, "record.json"), site.ids()
     whole = file.read_bytes()
     file.write_bytes(damaged)
-    status = site.inv("status")
+    status = site.inv("status", "-e", "prod")
     refused = [site.inv(*argv) for argv in (("release",), ("rollback", "-e", "prod"), ("history", "-e", "prod"))]
     left = file.read_bytes()
     file.write_bytes(whole)
 
+    assert status.stdout.startswith("prod ")
     assert "prod: record: " in status.stdout
     assert [done.returncode for done in refused] == [35, 35, 35], refused
     assert all("docs/operations.md: a record that is damaged" in done.stderr for done in refused)
