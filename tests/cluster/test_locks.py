@@ -178,14 +178,13 @@ def test_a_holder_that_has_lost_its_lock_changes_nothing_more(site: Site) -> Non
 def test_a_lock_is_let_go_of_also_when_it_was_written_to_since_its_last_renewal(site: Site) -> None:
     api = Kubernetes(deploy_toml.load(site.folder), "test").api
 
-    with lease.hold(api, "touched", Holder(who="w")):
-        held = site.get("test", "lease", "touched")["spec"].get("holderIdentity")
+    with lease.hold(api, "sf-lock", Holder(who="w")):
+        held = site.get("test", "lease", "sf-lock")["spec"].get("holderIdentity")
         patch = '--patch={"metadata": {"annotations": {"seen": "by somebody"}}}'
-        site.kubectl("test", "patch", "lease", "touched", "--type=merge", patch)
+        site.kubectl("test", "patch", "lease", "sf-lock", "--type=merge", patch)
 
     assert held
-    assert not site.get("test", "lease", "touched")["spec"].get("holderIdentity")
-    site.kubectl("test", "delete", "lease", "touched")
+    assert not site.get("test", "lease", "sf-lock")["spec"].get("holderIdentity")
 
 
 def test_what_somebody_else_has_changed_meanwhile_is_not_written_over(site: Site) -> None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 
+from lab import children
 from lab.cluster import HOME
 
 SECOND = len("2026-01-01T00:00:00")
@@ -11,7 +12,10 @@ SECOND = len("2026-01-01T00:00:00")
 
 def answered(namespace: str, path: str) -> Iterator[tuple[str, str]]:
     """Return which pod of NAMESPACE answered PATH with 200, through the API server's proxy, and in which second."""
-    for file in sorted((HOME / "log").glob("audit*.log")):
+    files = sorted((HOME / "log").glob("audit*.log"))
+    if not files:
+        raise children.LabError("the API server that runs keeps no audit log: tests/lab/cluster/down, and up again")
+    for file in files:
         for line in file.read_text().splitlines():
             try:
                 told = json.loads(line)
