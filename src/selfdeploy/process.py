@@ -99,25 +99,43 @@ def _listen(pipe: IO[bytes], told: bytearray) -> None:
             told.extend(data)
 
 
+def _speak(child: Child, give: Giver, failed: list[Exception]) -> None:
+    """Have GIVE write the input of CHILD; when it fails, end CHILD before it takes a part for the whole."""
+    if child.stdin is None:
+        return
+    try:
+        give(child.stdin)
+    except BrokenPipeError:
+        pass  # it tells why it reads no more
+    except Exception as exc:  # noqa: BLE001 -- raised by who waits
+        failed.append(exc)
+        end(child)
+    with contextlib.suppress(OSError):
+        child.stdin.close()
+
+
 def _converse(child: Child, argv: Sequence[str], give: Giver | None) -> Outcome:
     """Have GIVE write the input of CHILD, which is ARGV, and return how it went, with what it wrote to pipes.
 
     Who has left its process group, and so its deadline, may keep those open, and is not waited for.
     """
     told = bytearray(), bytearray()
+    failed: list[Exception] = []
     pipes = [(pipe, into) for pipe, into in zip((child.stdout, child.stderr), told, strict=True) if pipe]
-    ears = [threading.Thread(target=_listen, args=each, daemon=True) for each in pipes]
+    parts = [threading.Thread(target=_listen, args=each, daemon=True) for each in pipes]
+    if give:
+        parts.append(threading.Thread(target=_speak, args=(child, give, failed), daemon=True))
     try:
-        for ear in ears:
-            ear.start()
-        if give and child.stdin:
-            with contextlib.suppress(BrokenPipeError), child.stdin as stdin:  # it tells why it reads no more
-                give(stdin)
-        child.wait()
-        for ear in ears:
-            ear.join(LEFT)
+        for part in parts:
+            part.start()
+        child.wait()  # and nothing else, so that an interrupt ends it at once
+        ends = time.monotonic() + LEFT
+        for part in parts:
+            part.join(max(0.0, ends - time.monotonic()))
     finally:
         end(child)
+    if failed:
+        raise failed[0]
     return Outcome(argv=tuple(argv), code=child.returncode, stdout=bytes(told[0]), stderr=bytes(told[1]))
 
 

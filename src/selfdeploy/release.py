@@ -1,6 +1,7 @@
 """A release: plan its stages, or converge on them; whole, or up to one of them."""
 
 import contextlib
+import dataclasses
 import functools
 import re
 from collections.abc import Iterator, Sequence
@@ -23,6 +24,7 @@ from selfdeploy import (
     proving,
     report,
     retention,
+    rollout,
     source,
     stages,
     tree,
@@ -195,14 +197,16 @@ class Releasing:
 
         Whoever holds an environment comes to the others by and by; what does not answer cannot be undone now.
         """
+        holder = dataclasses.replace(self._holder(), since=rollout.now())
         try:
             yield
         except (errors.LockHeld, errors.LockLost, errors.EngineUnreachable, errors.ClusterUnreachable):
             raise
         except errors.SelfdeployError as exc:
+            why = exc.message.splitlines()[0]  # or else an interrupt would be all that is told
             for name in names:
                 try:
-                    told = upkeep.undo(self.project, name, self._holder(), self.console.note)
+                    told = upkeep.undo(self.project, name, holder, lambda what: self.console.note(f"{why}; {what}"))
                 except errors.SelfdeployError as other:
                     told = f"{name}: nothing that may have been cut off there is undone: {other.message}"
                 exc.message += f"\n{told}" if told else ""

@@ -183,10 +183,12 @@ def unhold(project: config.Project, name: str, digest: str, queue: Queue) -> Non
 def undo(project: config.Project, name: str, holder: provenance.Holder, tell: Callable[[str], None]) -> str:
     """Have the environment NAME, where its last attempt was cut off, run what it last proved; return how that ended.
 
-    Empty where none was, or where somebody holds it, who takes that up.
+    Empty where none was, or where it is one of HOLDER's own, or a way back, on which `inv rollback` goes on; and where
+    somebody holds it, who takes that up.
     """
     environment = environments.connect(project, name)
-    if not environment.read().cut_off:
+    known = environment.read()
+    if not known.cut_off or known.cut_off.is_of(holder) or known.is_going_back:
         return ""
     try:
         with held(environment, Queue(tell=tell)) as lock:
@@ -203,3 +205,6 @@ def take_down(project: config.Project, name: str, queue: Queue) -> None:
     if environment.replicas() or environment.read().attempts:
         with held(environment, queue) as lock:
             environment.down(lock)
+            known = environment.read(lock)
+            if known.cut_off:  # nobody goes on with it now, nor undoes it
+                environment.write(lock, known.cut())

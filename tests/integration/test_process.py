@@ -2,7 +2,12 @@
 
 import os
 import signal
+import sys
 import time
+from pathlib import Path
+from typing import IO
+
+import pytest
 
 from selfdeploy import process
 
@@ -24,3 +29,32 @@ def test_all_that_was_written_is_read_whatever_was_given() -> None:
     told = process.run(["sh", "-c", "tee /dev/fd/2"], timeout=20, stdin=given)
 
     assert (told.stdout, told.stderr) == (given, given)
+
+
+def test_an_interrupt_while_something_is_given_ends_the_command_at_once() -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 1)
+    began = time.monotonic()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            process.feed(["sleep", "60"], lambda pipe: pipe.write(b"x" * 10_000_000), timeout=50)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+    assert time.monotonic() - began < 20
+
+
+def test_what_fails_while_it_gives_is_told_and_its_command_never_has_a_part_for_the_whole(tmp_path: Path) -> None:
+    def give(pipe: IO[bytes]) -> None:
+        pipe.write(b"half")
+        pipe.flush()
+        raise OSError("the disk is gone")
+
+    code = "import pathlib, sys; sys.stdin.read(); pathlib.Path(sys.argv[1]).touch()"
+    with pytest.raises(OSError, match="the disk is gone"):
+        process.feed([sys.executable, "-c", code, str(tmp_path / "took")], give, timeout=50)
+
+    assert not (tmp_path / "took").exists()

@@ -1,8 +1,12 @@
+from typing import Any
+from unittest import mock
+
 import pytest
 
 from selfdeploy import errors
 from selfdeploy.environments import record
-from selfdeploy.environments.kubernetes.record import ROOM, bounded
+from selfdeploy.environments.kubernetes.api import CONFLICT, Api, Reply
+from selfdeploy.environments.kubernetes.record import KEY, ROOM, Ledger, bounded
 
 
 def proven(release: str, size: int) -> record.Proven:
@@ -36,3 +40,32 @@ def test_a_release_that_does_not_fit_alone_is_refused() -> None:
 
     with pytest.raises(errors.RecordInvalid, match=str(ROOM)):
         bounded(value, "prod")
+
+
+def a_map(version: str, value: record.Record) -> dict[str, Any]:
+    metadata = {"name": "n", "namespace": "ns", "uid": "u", "resourceVersion": version}
+    return {"metadata": metadata, "data": {KEY: value.model_dump_json()}}
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_a_write_whose_answer_was_lost_is_known_for_ours_and_nobody_else_s_is(ours: bool) -> None:  # noqa: FBT001
+    first, second = record.Record().hold("d", "why"), record.Record().hold("e", "why")
+    away = errors.ClusterUnreachable("test: the API server does not answer")
+    written = Reply(code=200, object=a_map("3", second))
+    api = mock.create_autospec(Api, instance=True)
+    api.name = "test"
+    api.get.side_effect = [a_map("1", record.Record()), a_map("2", first if ours else record.Record())]
+    api.call.side_effect = [away, Reply(code=CONFLICT, object={}), written]
+    ledger = Ledger(api, "n")
+    ledger.read()
+    with pytest.raises(errors.ClusterUnreachable):
+        ledger.write(first)
+
+    if ours:
+        ledger.write(second)
+    else:
+        with pytest.raises(errors.LockLost, match="written by somebody else"):
+            ledger.write(second)
+
+    sent = [call.args[2]["metadata"].get("resourceVersion") for call in api.call.call_args_list]
+    assert sent == (["1", "1", "2"] if ours else ["1", "1"])

@@ -199,3 +199,12 @@ def test_a_rollback_goes_to_what_was_proven_before_or_on_to_where_one_that_was_c
     assert chosen(tried(three, "proven").hold(two.digest, "failed")) == one.release
     assert chosen(record.Record()) == ""
     assert chosen(ran, three.release[:6]) == ""
+
+
+def test_what_was_cut_off_on_the_way_back_is_told_from_what_was_new() -> None:
+    known = record.Record().prove(a_proven("r1"), "t1").prove(a_proven("r2"), "t2")
+
+    going = {name: known.begin(an_attempt(name)).is_going_back for name in ("r1", "r2", "r3")}
+
+    assert going == {"r1": True, "r2": False, "r3": False}
+    assert not known.is_going_back

@@ -189,7 +189,7 @@ class Compose:
         if told.code and b"No such file" in told.stderr:
             return record.Record()
         if told.code:
-            raise errors.RecordInvalid(f"{self.name}: the record cannot be read: {told.complaint}", record.HINT)
+            raise errors.CommandFailed(f"{self.name}: the record cannot be read", told.complaint)
         return record.parse(told.stdout, f"{self.name}: record")
 
     def write(self, lock: Held, value: record.Record) -> None:

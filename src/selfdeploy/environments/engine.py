@@ -104,7 +104,7 @@ class Engine:
             errors.CommandFailed: it does not say.
         """
         outcome = self.run(kind, "inspect", name, timeout=30, check=False)
-        if outcome.code and "no such" in outcome.complaint.lower():
+        if outcome.code and f"no such {kind}" in outcome.complaint.lower():
             return None
         if outcome.code:
             raise errors.CommandFailed(

@@ -144,6 +144,11 @@ class Record(Value):
         others = tuple(p for p in self.proven if (p.release, p.rendered) != (proven.release, proven.rendered))
         return self.model_copy(update={"proven": (proven.model_copy(update={"at": at}), *others)[:PROVEN]})
 
+    @property
+    def is_going_back(self) -> bool:
+        """Whether what was cut off was to bring back something older than what was proven last."""
+        return self.cut_off is not None and self.cut_off.release in {one.release for one in self.proven[1:]}
+
     def choose(self, name: str) -> Proven | None:
         """Return what NAME names of what was proven, or else what was proven before the release that runs.
 

@@ -3,7 +3,7 @@
 from selfdeploy import errors
 from selfdeploy.environments import record
 from selfdeploy.environments.kubernetes import shape
-from selfdeploy.environments.kubernetes.api import CONFLICT, NOT_FOUND, Api, Object
+from selfdeploy.environments.kubernetes.api import CONFLICT, NOT_FOUND, Api, Object, Reply
 
 KEY = "record.json"
 
@@ -17,7 +17,7 @@ class Ledger:
     def __init__(self, api: Api, name: str) -> None:
         """Read and write it through API."""
         self._api, self._name = api, name
-        self._version = ""
+        self._version = self._sent = ""
 
     def peek(self) -> record.Record:
         """Return the record, to look at; an empty one where there is none."""
@@ -45,12 +45,11 @@ class Ledger:
             errors.LockLost: somebody else has written it since it was read.
             errors.RecordInvalid: it does not fit.
         """
-        wanted = self._object(bounded(value, self._api.name).model_dump_json())
-        path = self._api.path("v1", "configmaps", self._name if self._version else "")
-        query = {"fieldManager": "selfdeploy"}
-        reply = self._api.call(
-            "PUT" if self._version else "POST", path, wanted, query=query, accept=(NOT_FOUND, CONFLICT)
-        )
+        data = bounded(value, self._api.name).model_dump_json()
+        before, self._sent = self._sent, data
+        reply = self._put(data)
+        if reply.code == CONFLICT and before and self._adopt(before):
+            reply = self._put(data)
         if reply.code >= NOT_FOUND:
             raise errors.LockLost(
                 f"{self._api.name}: configmap/{self._name} was written by somebody else meanwhile",
@@ -58,6 +57,19 @@ class Ledger:
             )
         written = shape.check(self._api.name, "configmaps", reply.object)
         self._version = str(written["metadata"]["resourceVersion"])
+
+    def _put(self, data: str) -> Reply:
+        path = self._api.path("v1", "configmaps", self._name if self._version else "")
+        method, query = "PUT" if self._version else "POST", {"fieldManager": "selfdeploy"}
+        return self._api.call(method, path, self._object(data), query=query, accept=(NOT_FOUND, CONFLICT))
+
+    def _adopt(self, sent: str) -> bool:
+        """Take the version that is there for ours, where it holds what was SENT: a write whose answer was lost."""
+        found = self._get()
+        if not found or (found.get("data") or {}).get(KEY) != sent:
+            return False
+        self._version = str(found["metadata"]["resourceVersion"])
+        return True
 
     def _object(self, data: str) -> Object:
         metadata = {"name": self._name, "labels": {"app.kubernetes.io/managed-by": "selfdeploy"}}
