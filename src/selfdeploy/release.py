@@ -165,15 +165,16 @@ class Releasing:
             assembly.images.build_again(gated, image)
             self.console.note("built without a cache, from another folder: the same digest")
 
-    def manifest(self, name: str = "", revision: str = "", *, fresh: bool = False) -> Release:
+    def manifest(self, name: str = "", revision: str = "", *, foreign: str = "", fresh: bool = False) -> Release:
         """Return the release, on record and its manifest written to dist/: of HEAD, or of what `choose` finds.
 
-        With FRESH, HEAD's is put on record anew, of the gated tree that is here.
+        HEAD's is put on record anew, of the gated tree that is here, with FRESH, or where it is of another image than
+        FOREIGN, which somebody else built and `build` has checked.
         """
         self.ready_registry()
         if not name and not revision:
             source.refuse_dirty(self.assembly.revision)
-            plan.converge([stages.Manifest(assembly=self.assembly, fresh=fresh)], self.console)
+            plan.converge([stages.Manifest(assembly=self.assembly, fresh=fresh, foreign=foreign)], self.console)
         return self.record_here(self.require(name, revision))
 
     def record_here(self, release: Release) -> Release:

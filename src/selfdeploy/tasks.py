@@ -101,11 +101,13 @@ def build(show: Console, source: str = "", image: str = "", fresh: bool = False,
 
 
 @command
-def manifest(show: Console, source: str = "", release: str = "", revision: str = "", fresh: bool = False) -> None:
+def manifest(
+    show: Console, source: str = "", release: str = "", revision: str = "", image: str = "", fresh: bool = False
+) -> None:
     """Write dist/sf-release-manifest.json and its record in the registry; or fetch the one of another release."""
     from selfdeploy import release as releases
 
-    found = releases.load(show, source_path=source).manifest(release, revision, fresh=fresh)
+    found = releases.load(show, source_path=source).manifest(release, revision, foreign=image, fresh=fresh)
     show.result(found.manifest.release, {"release": found.manifest.release, "image": found.manifest.image.reference})
 
 

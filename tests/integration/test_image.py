@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lab.site import Site
-from selfdeploy import assembly, deploy_toml, inspection, provenance, registry
+from selfdeploy import assembly, deploy_toml, inspection, manifest, provenance, registry
 
 DOCKERFILE = Path(__file__).parents[2] / "docker" / "Dockerfile.sf-server"
 
@@ -145,11 +145,18 @@ def test_foreign_builds_are_taken_where_the_config_accepts_them_and_the_differen
 
     steps = [gated.inv("build", "--image", reference), gated.inv("manifest")]
     record = store(gated).find_record(gated.revision)
+    another = tmp_path / "another"
+    another.mkdir()
+    other = build_elsewhere(gated, another, more="COPY opt/sf/package.json /opt/sf/other.json\n")
+    steps += [gated.inv("build", "--image", other), gated.inv("manifest", "--image", other)]
+    newer = store(gated).find_record(gated.revision)
     gated.configure()
 
-    assert [step.returncode for step in steps] == [0, 0], [step.stderr for step in steps]
+    assert [step.returncode for step in steps] == [0, 0, 0, 0], [step.stderr for step in steps]
     assert record is not None
     assert provenance.decode(record.evidence)["foreign"] == {"linux/amd64": ["more.json: only in the image"]}
+    assert newer is not None
+    assert manifest.parse(newer.manifest).image.reference == other
     assert steps[0].stdout.strip() == reference
 
 

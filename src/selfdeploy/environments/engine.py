@@ -156,8 +156,11 @@ def connect(name: str, host: str) -> Engine:
     Raises:
         errors.EngineUnreachable: the current context cannot be read.
     """
-    if address := host or os.environ.get("DOCKER_HOST", ""):
-        return Engine(name=name, host=address)
+    if host:
+        return Engine(name=name, host=host)
+    if address := os.environ.get("DOCKER_HOST", ""):
+        # The default context is what that variable names; so the address, a secret of a CI job, is in no argument list.
+        return Engine(name=name, host=address, context="default")
     context, address = current()
     return Engine(name=name, host=address, context=context)
 

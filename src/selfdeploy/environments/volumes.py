@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable
 
-from selfdeploy import process, render
+from selfdeploy import errors, process, render
 from selfdeploy.environments.engine import Engine
 
 WRITE = """
@@ -36,7 +36,10 @@ def write(engine: Engine, image: str, owner: str, volume: str, name: str, data: 
     """
     argv = ["run", "--interactive", "--rm", *CONFINED, f"--label={PASSING}={owner}", "--user", "0:0"]
     argv += ["--volume", f"{volume}:/v", "--entrypoint", "node", image, *script(f"/v/{name}", data)]
-    return insist(lambda: engine.run(*argv, stdin=data)).stdout
+    told = insist(lambda: engine.run(*argv, stdin=data, check=False))
+    if told.code:
+        raise errors.CommandFailed(f"{engine.name}: {volume}: {name} was not written", told.complaint)
+    return told.stdout
 
 
 def read(engine: Engine, image: str, owner: str, volume: str, name: str) -> process.Outcome:

@@ -9,7 +9,7 @@ from pathlib import Path
 from python_on_whales.exceptions import DockerException
 
 from selfdeploy import config, errors, probe, process, render, shipped, tree
-from selfdeploy.environments import engine
+from selfdeploy.environments import engine, volumes
 from selfdeploy.vega import live, mounts, translate
 from selfdeploy.vega.container import HOLDING, LABEL, Server, read, settings_of
 from selfdeploy.vega.image import Image
@@ -75,7 +75,7 @@ class Engine(engine.Engine):
         writes = "".join(f" && {{ test -w {at} || exit {READ_ONLY + n}; }}" for n, (_, at) in enumerate(kept))
         script = f"{seen}{writes} && cat >{FILE}.new && mv {FILE}.new {FILE} && cat {FILE}"
         known = min(path.name for path in checkout.iterdir())
-        told = self.run(*argv, script, known, stdin=made.bytes, check=False)
+        told = volumes.insist(lambda: self.run(*argv, script, known, stdin=made.bytes, check=False))
         if told.stdout != made.bytes:
             self.run("volume", "rm", volume, check=False)
             for n, (folder, _) in enumerate(kept):
@@ -99,8 +99,8 @@ class Engine(engine.Engine):
         if self.inspect("volume", volume) is None:  # to mount it would make it
             raise errors.ManifestInvalid(f"{volume}: no such volume", "inv vega.up writes it anew")
         argv = ["run", "--rm", "--network", "none", "--read-only", "--cap-drop", "ALL", "--entrypoint", "cat"]
-        told = self.run(*argv, "--volume", f"{volume}:{mounts.MANIFEST}:ro", server.image, FILE)
-        return live.parse(told.stdout, volume)
+        argv += ["--volume", f"{volume}:{mounts.MANIFEST}:ro", server.image, FILE]
+        return live.parse(volumes.insist(lambda: self.run(*argv)).stdout, volume)
 
     def render(self, settings: Settings, made: live.Manifest | None, image: Image) -> str:
         """Return the Compose file of a server with SETTINGS that runs MADE on IMAGE."""

@@ -166,11 +166,11 @@ def _source(project: config.Project, flags: Flags, environment: Mapping[str, str
 
 def _folder(chosen: Chosen, start: Path, home: Path, *, needed: bool) -> Path:
     first, *rest = Path(chosen.value).parts
-    given = home.joinpath(*rest) if first == "~" else Path(chosen.value).expanduser()
     try:
+        given = home.joinpath(*rest) if first == "~" else Path(chosen.value).expanduser()
         path = (start / given).resolve()
-    except (OSError, RuntimeError) as exc:  # a circle of links
-        raise errors.MountRefused(f"{chosen.origin}: {chosen.value}: {exc}", "name a folder") from exc
+    except (OSError, RuntimeError, ValueError) as exc:  # a circle of links, a home of nobody, no path at all
+        raise errors.MountRefused(f"{chosen.origin}: {chosen.value!a}: {exc}", "name a folder") from exc
     if path.exists() and not path.is_dir():
         raise errors.MountRefused(f"{chosen.origin}: {path}: not a folder", "name a folder")
     if needed and not path.exists():
