@@ -29,6 +29,9 @@ NOT_FOUND, CONFLICT, GONE = 404, 409, 410
 AGAIN = 0.3
 """Seconds until a server that did not answer is asked again."""
 
+RECOVERY = 5.0
+"""Seconds after an outage in which a refusal may come from a server that is not all there yet."""
+
 
 class Local(http.client.HTTPConnection):
     """HTTP over a unix socket."""
@@ -178,12 +181,16 @@ class Api:
 
     def insist(self, ask: Callable[[], Given], seconds: float) -> Given:
         """Return what ASK does; when nobody answers, again and again for SECONDS."""
-        ends = time.monotonic() + seconds
+        ends, away = time.monotonic() + seconds, 0.0
         while True:
             try:
                 return ask()
             except errors.ClusterUnreachable:
-                if time.monotonic() > ends:
+                away = time.monotonic()
+                if away > ends:
+                    raise
+            except errors.ClusterForbidden:
+                if not away or time.monotonic() > away + RECOVERY:
                     raise
             time.sleep(AGAIN)
 

@@ -8,10 +8,7 @@ from typing import Self
 
 from selfdeploy import errors
 from selfdeploy.environments.kubernetes import shape
-from selfdeploy.environments.kubernetes.api import AGAIN, Api, Object, Stream
-
-RECOVERY = 5.0
-"""Seconds after an outage in which a refusal may come from a server that is not all there yet."""
+from selfdeploy.environments.kubernetes.api import AGAIN, RECOVERY, Api, Object, Stream
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +77,7 @@ class Mirror:
             return len(self._objects) == len(self._queries)
 
     def _follow(self, query: Query) -> None:
-        version, answered = "", time.monotonic()
+        version, answered, was_away = "", time.monotonic(), False
         while not self._closed:
             try:
                 if not version:
@@ -89,11 +86,11 @@ class Mirror:
                 answered = time.monotonic()
             except errors.ClusterUnreachable as exc:
                 self._note(query, exc)
-                answered = time.monotonic()
+                answered, was_away = time.monotonic(), True  # who was away may yet take us for nobody
                 time.sleep(AGAIN)
             except errors.SelfdeployError as exc:
                 self._note(query, exc)
-                if time.monotonic() - answered > RECOVERY or query.kind not in self._objects:
+                if time.monotonic() - answered > RECOVERY or not (was_away or query.kind in self._objects):
                     with self._changed:
                         self._fatal = exc
                         self._changed.notify_all()
