@@ -26,6 +26,9 @@ TIMED_OUT = (124, 137, -9)
 """What a command ends with that ran out of time (coreutils manual): 124; or 137, seen as -9, where `timeout` had to
 kill its group and so itself."""
 
+UNAWARE = 128 + signal.SIGTERM
+"""What `timeout` ends with that is asked to before it knows the pid of what it has started, which then goes on."""
+
 LEFT = 5.0
 """Seconds that are given to what a process wrote, once it has ended, to be read."""
 
@@ -91,6 +94,9 @@ def end(child: Child, *, patience: float = 0) -> None:
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
+        if child.returncode == UNAWARE:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
 
 
 def _listen(pipe: IO[bytes], told: bytearray) -> None:

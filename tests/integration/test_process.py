@@ -58,3 +58,29 @@ def test_what_fails_while_it_gives_is_told_and_its_command_never_has_a_part_for_
         process.feed([sys.executable, "-c", code, str(tmp_path / "took")], give, timeout=50)
 
     assert not (tmp_path / "took").exists()
+
+
+UNAWARE = """#!{python}
+import os, signal, sys, time
+os.setpgid(0, 0)
+signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
+if not os.fork():
+    os.execvp(sys.argv[3], sys.argv[3:])
+time.sleep(60)
+"""
+"""A `timeout` that is asked to end just before it knows whom to pass that on to, as coreutils' may be."""
+
+
+def test_a_deadline_that_is_ended_before_it_knows_its_command_leaves_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "timeout").write_text(UNAWARE.format(python=sys.executable))
+    (tmp_path / "timeout").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with process.start(["sh", "-c", "echo begun; sleep 20; echo ended"], timeout=50) as child:
+        assert child.stdout
+        begun = child.stdout.readline()
+
+        process.end(child)
+
+        assert (begun, child.stdout.read()) == (b"begun\n", b"")
