@@ -16,6 +16,9 @@ from selfdeploy import errors, manifest
 AT_ONCE = 5.0
 """Seconds within which all processes of a release that was killed are gone."""
 
+ASKED = 5
+"""How often a status is asked for at most that is told of replicas which come and go meanwhile."""
+
 
 def no_process(site: Site, seconds: float = AT_ONCE) -> list[str]:
     """No process of SITE is left after SECONDS."""
@@ -86,7 +89,19 @@ def answers(site: Site, environment: str) -> dict[str, str]:
 
 
 def true_status(world: World) -> list[str]:
-    """`inv status` says what the engine, the servers and the records say."""
+    """`inv status` says what the engine, the servers and the records say.
+
+    A cluster goes on with a rollout without the release that began it: what changed while it was told is asked again.
+    """
+    for _ in range(ASKED):
+        before = world.states("test"), world.states("prod")
+        wrong = _true_status(world)
+        if not wrong or before == (world.states("test"), world.states("prod")):
+            break
+    return wrong
+
+
+def _true_status(world: World) -> list[str]:
     site = world.site
     held = {name: world.is_held(name) for name in ("test", "prod")}
     done = site.inv("status", "--json")
@@ -99,8 +114,8 @@ def true_status(world: World) -> list[str]:
         if status["error"]:
             wrong.append(f"inv status: {name}: {status['error']}")
         # One that is on its way out may still serve, and then is told of; by now it may be gone.
-        listed = [replica["state"] for replica in status["replicas"] if replica["state"] != "terminating"]
-        if sorted(listed) != sorted(states):
+        listed = {one["name"]: one["state"] for one in status["replicas"] if one["state"] != "terminating"}
+        if listed != states:
             wrong.append(f"inv status: {name}: {status['replicas']}, and the runtime says {states}")
         first: Any = (known.get("proven") or [{}])[0]
         if known and (status["proven"] or {}).get("release") != first.get("release"):
@@ -164,7 +179,7 @@ def prod_was_safe(world: World) -> list[str]:
 
 
 def _runs(world: World) -> bool:
-    return "running" in world.states("prod")
+    return "running" in world.states("prod").values()
 
 
 def nothing_left(world: World, folder: Path) -> list[str]:

@@ -63,9 +63,9 @@ class World(world.World):
         """Write SITE's deploy.toml."""
         site.configure(probes=world.PROBES, image=f'base = "{self.base}"', prod="replicas = 1")
 
-    def states(self, environment: str) -> list[str]:
-        """Return the states of the pods of ENVIRONMENT that are not on their way out."""
-        return [asking.state(pod) for pod in self.site.pods(environment).values()]
+    def states(self, environment: str) -> dict[str, str]:
+        """Return the states, by their names, of the pods of ENVIRONMENT that are not on their way out."""
+        return {pod["metadata"]["name"]: asking.state(pod) for pod in self.site.pods(environment).values()}
 
     def is_held(self, environment: str) -> bool:  # noqa: ARG002
         """Return false: a Lease tells of its holder also when that one is gone, as all are who are asked for here."""

@@ -129,11 +129,12 @@ class World:
         puts = [line.partition('"PUT ')[2].partition(" ")[0] for line in lines if f'"PUT /v2/{name}/' in line]
         return [path for path in puts if "/manifests/kept-" not in path]
 
-    def states(self, environment: str) -> list[str]:
-        """Return the states of the replicas of ENVIRONMENT, as the engine has them."""
+    def states(self, environment: str) -> dict[str, str]:
+        """Return the states of the replicas of ENVIRONMENT by their names, as the engine has them."""
         labels = (f"project={self.site.name}-{environment[0]}", "service=server")
         filters = [word for label in labels for word in ("--filter", f"label=com.docker.compose.{label}")]
-        return self.site.docker("ps", "--all", "--format", "{{.State}}", *filters).stdout.split()
+        listed = self.site.docker("ps", "--all", "--format", "{{.Names}} {{.State}}", *filters).stdout
+        return dict(line.split() for line in listed.splitlines())
 
     def is_held(self, environment: str) -> bool:
         """Say whether somebody may hold ENVIRONMENT."""
