@@ -3,6 +3,7 @@
 import contextlib
 import threading
 from collections.abc import Iterator
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import requests
@@ -14,9 +15,13 @@ def resolve(host: str, ingress: str) -> Iterator[str]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            with requests.Session() as session:
-                session.trust_env = False
-                told = session.get(f"http://{ingress}{self.path}", headers={"Host": host}, timeout=10)
+            try:
+                with requests.Session() as session:
+                    session.trust_env = False
+                    told = session.get(f"http://{ingress}{self.path}", headers={"Host": host}, timeout=10)
+            except requests.RequestException:
+                self.send_error(HTTPStatus.BAD_GATEWAY)
+                return
             self.send_response(told.status_code)
             self.send_header("Content-Length", str(len(told.content)))
             self.end_headers()
