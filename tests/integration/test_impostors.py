@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.site import Site
+from lab.site import IMPATIENT, Site
 from selfdeploy import manifest, registry
 
 
@@ -75,6 +75,7 @@ def test_prod_takes_nothing_when_test_has_stopped_answering(clean: Site) -> None
     clean.commit("two")
     clean.inv("release", "--to", "test")
     prod = clean.inspect("prod")["Id"]
+    clean.configure(probes=IMPATIENT)
     clean.docker("pause", clean.container("test"))
 
     promoted = clean.inv("promote", "-e", "prod")

@@ -6,12 +6,13 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from lab.site import Site
+from lab.site import IMPATIENT, Site
 from selfdeploy.environments import volumes
 
 
 def test_a_server_that_never_gets_ready_is_put_back_and_its_log_kept(clean: Site) -> None:
     good = clean.revision
+    clean.configure(probes=IMPATIENT)
     clean.never_be_ready()
 
     failed = clean.inv("release")
@@ -24,9 +25,11 @@ def test_a_server_that_never_gets_ready_is_put_back_and_its_log_kept(clean: Site
 
 
 def test_a_hold_is_of_one_digest_and_a_newer_one_is_released(clean: Site) -> None:
+    clean.configure(probes=IMPATIENT)
     clean.never_be_ready()
     failed = clean.inv("release")
     held = clean.inv("release")
+    clean.configure()
     clean.git("revert", "--no-edit", "HEAD")
 
     newer = clean.inv("release")
@@ -39,6 +42,7 @@ def test_a_hold_is_of_one_digest_and_a_newer_one_is_released(clean: Site) -> Non
 
 def test_a_first_release_that_fails_leaves_the_environment_down(new_site: Callable[..., Site]) -> None:
     site = new_site()
+    site.configure(probes=IMPATIENT)
     site.never_be_ready()
 
     failed = site.inv("release")
@@ -51,7 +55,7 @@ def test_a_first_release_that_fails_leaves_the_environment_down(new_site: Callab
 
 def test_a_way_in_that_is_broken_takes_nothing_down_and_holds_nothing(clean: Site) -> None:
     image = clean.version("prod")["image"]
-    clean.configure(prod='url = "http://127.0.0.1:9"')
+    clean.configure(probes=IMPATIENT, prod='url = "http://127.0.0.1:9"')
 
     failed = clean.inv("release")
     history = clean.inv("history", "-e", "prod").stdout.splitlines()[0]

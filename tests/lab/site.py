@@ -19,6 +19,12 @@ from lab import children
 ROOT = Path(__file__).parents[2]
 Done = subprocess.CompletedProcess[str]
 
+BRISK = "deadline = 60\nconsecutive = 2"
+"""The probes of most tests: they wait as long as a machine with much to do may take, and ask no oftener than needed."""
+
+IMPATIENT = "deadline = 20\nconsecutive = 2"
+"""The probes of a test in which nobody answers as it should."""
+
 QUICK = """
 [gates.override.npm-ci]
 command = ["cp", "-a", "{ship}/node_modules", "."]
@@ -96,13 +102,11 @@ class Site:
         shutil.copytree(ROOT / "examples" / "sf", self.folder / "sf", ignore=ignore)
         for file in ("tasks.py", "noxfile.py"):
             shutil.copy(ROOT / file, self.folder / file)
-        self.configure()
+        self.configure(probes=BRISK if self.ship else "")  # what goes through the real gates takes the defaults
         self.git("init", "--quiet", "--initial-branch", "main")
         self.commit("one")
 
-    def configure(
-        self, *, top: str = "", image: str = "", probes: str = "deadline = 20", test: str = "", prod: str = ""
-    ) -> None:
+    def configure(self, *, top: str = "", image: str = "", probes: str = BRISK, test: str = "", prod: str = "") -> None:
         """Write deploy.toml; TOP is added to it, the others to the tables that they name."""
         common = f'kind = "compose"\nbind = "{self.address}"\nengine = "{self.engine}"\n'
         quick = QUICK.format(ship=self.ship) if self.ship else ""

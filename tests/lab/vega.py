@@ -30,7 +30,7 @@ class Site:
     name: str = field(default_factory=lambda: f"vega-{uuid.uuid4().hex[:8]}")
     port: int = field(default_factory=children.free_port)
 
-    def settle(self, vega: str = "", more: str = GATES, *, probes: str = "deadline = 20") -> None:
+    def settle(self, vega: str = "", more: str = GATES, *, probes: str = "deadline = 60") -> None:
         """Write deploy.toml with VEGA's and PROBES' lines in their sections, and what MORE says."""
         for file in ("tasks.py", "noxfile.py"):
             shutil.copy(ROOT / file, self.folder / file)

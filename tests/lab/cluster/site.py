@@ -34,7 +34,7 @@ class Site(site.Site):
         *,
         top: str = "",
         image: str = "",
-        probes: str = "deadline = 30",
+        probes: str = site.BRISK,
         test: str = "",
         prod: str = "replicas = 2",
     ) -> None:
