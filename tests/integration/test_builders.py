@@ -2,107 +2,27 @@
 
 import contextlib
 import dataclasses
-import hashlib
 import json
 import os
-import re
 import secrets
-import shlex
 import shutil
 import signal
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from lab import builders, checkout, children, cluster, images, registry
+from lab import children, cluster, registry, workshop
 from lab.needed import need, need_engine
 from lab.site import Site
-from lab.tokens import Login
+from lab.workshop import COMMAND, LOGIN, NO_ENGINE, ROOT, Pods, Workshop, left_behind
 from selfdeploy import assembly, deploy_toml, gates, inspection, tree
 from selfdeploy.registry import Reference, Registry, layers
 from selfdeploy.registry import connect as connect_registry
 
-LOGIN = Login(user="ci", password="right-horse")
 MISSING = [*registry.MISSING, *(tool for tool in ("skopeo", "nix", "busybox", "mmdebstrap") if not shutil.which(tool))]
-ROOT = Path(__file__).parents[2]
-LOADER = """
-process.env.SF_WEB_PORT = process.argv[process.argv.indexOf("--port") + 1];
-require("./web/standalone/server.js");
-"""
-GATES = f"""
-{checkout.GATES}
-[gates.override.typecheck]
-command = ["node", "--version"]
-[gates.override.test-unit]
-command = ["node", "--version"]
-"""
-COMMAND = """
-docker buildx build --load --provenance=false --file "$1" --build-arg BASE="$2" --tag "$3" \
-    --label org.opencontainers.image.revision="$4" "$5"
-docker push "$3" | sed -n 's/.* digest: \\(.*\\) size: .*/\\1/p' >"$6"
-"""
-ARGV = ["{dockerfile}", "{base}", "{to}", "{revision}", "{root}", "{digest_file}"]
-NO_ENGINE = {"DOCKER_HOST": "unix:///nowhere/docker.sock"}
 FAILS = ["sh", "-c", "echo broken-on-$((40+2)) >&2; exit 3"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pods:
-    """A namespace where kaniko may be root, and what deploy.toml says of its cluster."""
-
-    cluster: cluster.Cluster
-    namespace: str
-    settings: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Lab:
-    """What the builders need, the login of their registry included, and a site whose image they build."""
-
-    site: Site
-    store: registry.Registry
-    base: str
-    busybox: str
-    buildkit: builders.BuildKit
-    executor: str
-    pods: list["Pods"] = field(default_factory=list)
-
-    def use(self, builder: str, *, steps: list[str] | None = None, script: str = COMMAND, timeout: float = 300) -> Site:
-        """Return the site with BUILDER; the command STEPS is what it runs in a build, SCRIPT what `command` is.
-
-        The repository is one of what builds it: an image that another made of the same tree is not found there.
-        """
-        kind, _, where = builder.partition(" ")
-        table = {
-            "buildkit": f'address = "{self.buildkit.address}"',
-            "kaniko": f'executor = "{self.executor}"',
-            "command": f"argv = {json.dumps(['sh', '-ec', script, 'sh', *ARGV])}",
-        }.get(kind, "")
-        cluster = ""
-        if where == "pod":
-            table += f'\nenvironment = "cluster"\nnamespace = "{self.pods[0].namespace}"'
-            cluster = f'[environments.cluster]\nkind = "kubernetes"\n{self.pods[0].settings}'
-        if steps and kind == "command":
-            table = f"argv = {json.dumps(['env', 'LEAVES={digest_file}', *steps])}"
-        name = builder.replace(" ", "-") + ("-broken" if steps else "")
-        if script != COMMAND:
-            name += f"-{hashlib.sha256(script.encode()).hexdigest()[:8]}"
-        site = dataclasses.replace(self.site, repository=f"{self.store.name}/{name}")
-        image = f'builder = "{kind}"\nbase = "{self.base}"\ntimeout = {timeout}'
-        site.configure(top=GATES + (f"[image.{kind}]\n{table}\n" if table else ""), image=image, prod=cluster)
-        dockerfile = site.folder / "docker" / "Dockerfile.sf-server"
-        dockerfile.unlink(missing_ok=True)
-        if kind == "nix2container":
-            layer = shlex.join(steps) if steps else builders.LAYER
-            builders.write_flake(site.folder / "sf", self.base, layer)
-            site.commit("a flake")
-            assert site.inv("gates").returncode == 0
-        elif steps and kind != "command":
-            dockerfile.parent.mkdir(exist_ok=True)
-            dockerfile.write_text(f"FROM {self.busybox}\nENV PATH=/bin\nCOPY . /\nRUN {json.dumps(steps)}\n")
-        return site
 
 
 @pytest.fixture(scope="module")
@@ -136,74 +56,18 @@ pull_secrets = ["login"]
 
 
 @pytest.fixture(scope="module")
-def lab(pods: Callable[[str], Pods], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Lab]]:
-    """Make a lab for a builder: one for all of them, the parts that only one needs when it is asked for."""
+def lab(pods: Callable[[str], Pods], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Workshop]]:
+    """Make a workshop for a builder: one for all of them, the parts that only one needs when it is asked for."""
     need_engine()
     need(MISSING)
-    with (
-        cluster.registry_port() as port,
-        registry.Registry(login=LOGIN, port=port) as store,
-        builders.BuildKit() as buildkit,
-    ):
-        docker = tmp_path_factory.mktemp("docker")
-        auth = LOGIN.header.removeprefix("Basic ")
-        (docker / "config.json").write_text(json.dumps({"auths": {store.name: {"auth": auth}}}))
-        environment = {
-            **builders.NIX,
-            "DOCKER_CONFIG": str(docker),
-            "PATH": f"{buildkit.path}:{os.environ['PATH']}",
-        }
-        site = Site(folder=tmp_path_factory.mktemp("site"), repository=f"{store.name}/base", environment=environment)
-        lay_out(site)
+    with workshop.provide(tmp_path_factory.mktemp) as made:
 
-        def push(context: Path, name: str) -> str:
-            tag = f"{store.name}/{name}:1"
-            for argv in (["build", "--quiet", "--tag", tag, str(context)], ["--config", str(docker), "push", tag]):
-                done = site.docker(*argv)
-                assert done.returncode == 0, done.stderr
-            found = re.search(r"sha256:[0-9a-f]{64}", done.stdout)
-            assert found is not None
-            return f"{store.name}/{name}@{found[0]}"
-
-        without_engine = f'builder = "buildkit"\n[image.buildkit]\naddress = "{buildkit.address}"'
-        site.configure(top=GATES, image=without_engine)
-        base = site.inv("base", **NO_ENGINE)
-        assert base.returncode == 0, base.stderr
-        context = tmp_path_factory.mktemp("busybox")
-        (context / "layer.tar").write_bytes(images.busybox_layer())
-        (context / "Dockerfile").write_text("FROM scratch\nADD layer.tar /\n")
-        made = Lab(
-            site=site,
-            store=store,
-            base=base.stdout.strip(),
-            busybox=push(context, "busybox"),
-            buildkit=buildkit,
-            executor=push(builders.executor_context(tmp_path_factory.mktemp("executor")), "executor"),
-        )
-
-        def choose(builder: str) -> Lab:
+        def choose(builder: str) -> Workshop:
             if builder == "kaniko pod" and not made.pods:
-                made.pods.append(pods((docker / "config.json").read_text()))
+                made.pods.append(pods((made.docker / "config.json").read_text()))
             return made
 
         yield choose
-        site.close()
-
-
-def lay_out(site: Site) -> None:
-    """Write the project, whose application is as small as the contract allows, and run its gates."""
-    made = checkout.Checkout.create(site.folder / "sf")
-    (made.folder / "server.cjs").write_text(checkout.FILES["server.cjs"])
-    build = (made.folder / "build.mjs").read_text()
-    (made.folder / "loader.cjs").write_text(LOADER)
-    (made.folder / "build.mjs").write_text(build + 'writeFileSync("dist/loader.js", readFileSync("loader.cjs"));\n')
-    (made.folder / "build.mjs").chmod(0o755)
-    for file in ("tasks.py", "noxfile.py"):
-        shutil.copy(ROOT / file, site.folder / file)
-    site.configure(top=GATES)
-    site.commit("one")
-    gated = site.inv("gates")
-    assert gated.returncode == 0, gated.stderr
 
 
 ALL = ("docker", "buildkit", "kaniko", "kaniko pod", "nix2container", "command")
@@ -221,7 +85,7 @@ class Released:
 
 
 @pytest.fixture(scope="module", params=ALL)
-def released(request: pytest.FixtureRequest, lab: Callable[[str], Lab]) -> Iterator[Released]:
+def released(request: pytest.FixtureRequest, lab: Callable[[str], Workshop]) -> Iterator[Released]:
     """A site that has released to test what a builder built, with nothing but its own tools on hand."""
     builder: str = request.param
     site = lab(builder).use(builder)
@@ -263,15 +127,17 @@ def test_its_files_are_the_gated_tree_s_byte_for_byte(released: Released) -> Non
 
 
 def test_the_password_is_in_no_file_of_the_project_and_in_no_line_it_printed(released: Released) -> None:
-    found = [path for path in released.site.folder.rglob("*") if path.is_file() and b"right-horse" in path.read_bytes()]
+    password = LOGIN.password.encode()
+
+    found = [path for path in released.site.folder.rglob("*") if path.is_file() and password in path.read_bytes()]
 
     assert found == []
-    assert "right-horse" not in released.progress
+    assert LOGIN.password not in released.progress
 
 
 @pytest.mark.parametrize(("builder", "environment"), [("docker", {}), ("buildkit", NO_ENGINE)])
 def test_a_gated_tree_built_twice_is_one_image_also_from_another_folder(
-    lab: Callable[[str], Lab], builder: str, environment: dict[str, str]
+    lab: Callable[[str], Workshop], builder: str, environment: dict[str, str]
 ) -> None:
     site = lab(builder).use(builder)
 
@@ -284,7 +150,7 @@ def test_a_gated_tree_built_twice_is_one_image_also_from_another_folder(
 
 @pytest.mark.parametrize("builder", ["docker", "buildkit"])
 def test_nothing_of_other_builds_that_a_builder_keeps_gets_into_an_image(
-    lab: Callable[[str], Lab], builder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lab: Callable[[str], Workshop], builder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = lab(builder).use(builder)
     for name in ("DOCKER_CONFIG", "PATH"):
@@ -325,7 +191,7 @@ def moved(gated: gates.GatedTree, folder: Path) -> gates.GatedTree:
 
 
 @pytest.mark.parametrize("builder", ["docker", "buildkit"])
-def test_what_differs_between_two_builds_is_named(lab: Callable[[str], Lab], builder: str) -> None:
+def test_what_differs_between_two_builds_is_named(lab: Callable[[str], Workshop], builder: str) -> None:
     site = lab(builder).use(builder)
     dockerfile = site.folder / "docker" / "Dockerfile.sf-server"
     dockerfile.parent.mkdir(exist_ok=True)
@@ -339,7 +205,7 @@ def test_what_differs_between_two_builds_is_named(lab: Callable[[str], Lab], bui
     assert "a-when: " in refused.stderr  # its time, where the builder keeps that, or its content
 
 
-def test_a_dockerfile_of_one_s_own_may_not_add_to_the_gated_tree(lab: Callable[[str], Lab]) -> None:
+def test_a_dockerfile_of_one_s_own_may_not_add_to_the_gated_tree(lab: Callable[[str], Workshop]) -> None:
     site = lab("docker").use("docker")
     dockerfile = site.folder / "docker" / "Dockerfile.sf-server"
     dockerfile.parent.mkdir(exist_ok=True)
@@ -351,7 +217,7 @@ def test_a_dockerfile_of_one_s_own_may_not_add_to_the_gated_tree(lab: Callable[[
     assert "more: only in the image" in refused.stderr
 
 
-def test_a_command_s_image_of_something_else_than_the_gated_tree_is_refused(lab: Callable[[str], Lab]) -> None:
+def test_a_command_s_image_of_something_else_than_the_gated_tree_is_refused(lab: Callable[[str], Workshop]) -> None:
     more = """printf '\\nCOPY opt/sf/package.json /opt/sf/more.json\\n' | cat "$1" - >more.Dockerfile"""
     site = lab("command").use("command", script=more + COMMAND.replace('"$1"', "more.Dockerfile"))
 
@@ -361,7 +227,7 @@ def test_a_command_s_image_of_something_else_than_the_gated_tree_is_refused(lab:
     assert "more.json: only in the image" in refused.stderr
 
 
-def test_a_builder_that_does_not_answer_is_told_before_the_gates_run(lab: Callable[[str], Lab]) -> None:
+def test_a_builder_that_does_not_answer_is_told_before_the_gates_run(lab: Callable[[str], Workshop]) -> None:
     site = lab("buildkit").use("buildkit")
     file = site.folder / "deploy.toml"
     file.write_text(file.read_text().replace("unix:///", "unix:///nowhere/"))
@@ -373,7 +239,7 @@ def test_a_builder_that_does_not_answer_is_told_before_the_gates_run(lab: Callab
     assert "gates ..." not in refused.stderr
 
 
-def test_a_digest_that_is_not_the_registry_s_is_refused(lab: Callable[[str], Lab]) -> None:
+def test_a_digest_that_is_not_the_registry_s_is_refused(lab: Callable[[str], Workshop]) -> None:
     site = lab("command").use("command", script=f'{COMMAND}echo sha256:{"0" * 64} >"$6"')
 
     refused = site.inv("build")
@@ -383,7 +249,7 @@ def test_a_digest_that_is_not_the_registry_s_is_refused(lab: Callable[[str], Lab
 
 
 @pytest.mark.parametrize("builder", ALL)
-def test_why_a_build_failed_is_shown(lab: Callable[[str], Lab], builder: str) -> None:
+def test_why_a_build_failed_is_shown(lab: Callable[[str], Workshop], builder: str) -> None:
     site = lab(builder).use(builder, steps=FAILS)
 
     failed = site.inv("build")
@@ -394,7 +260,7 @@ def test_why_a_build_failed_is_shown(lab: Callable[[str], Lab], builder: str) ->
 
 
 @pytest.mark.parametrize("builder", ALL)
-def test_a_build_that_takes_too_long_is_ended(lab: Callable[[str], Lab], builder: str) -> None:
+def test_a_build_that_takes_too_long_is_ended(lab: Callable[[str], Workshop], builder: str) -> None:
     seconds = str(10_000 + secrets.randbelow(100_000))
     site = lab(builder).use(builder, steps=["sleep", seconds], timeout=5)
 
@@ -406,7 +272,7 @@ def test_a_build_that_takes_too_long_is_ended(lab: Callable[[str], Lab], builder
 
 
 @pytest.mark.parametrize("builder", ALL)
-def test_an_interrupted_build_leaves_nothing_running(lab: Callable[[str], Lab], builder: str) -> None:
+def test_an_interrupted_build_leaves_nothing_running(lab: Callable[[str], Workshop], builder: str) -> None:
     seconds = str(10_000 + secrets.randbelow(100_000))
     site = lab(builder).use(builder, steps=["sleep", seconds])
 
@@ -431,14 +297,6 @@ def sleeping(seconds: str) -> list[str]:
     return found
 
 
-def left_behind(lab: Lab) -> list[str]:
-    """Return the containers and pods that builds have left, and the processes of the project."""
-    found = lab.site.docker("ps", "--all", "--quiet", "--filter", "name=selfdeploy-build-").stdout.split()
-    for pods in lab.pods:
-        found += pods.cluster.kubectl("get", "pods", "--output=name", f"--namespace={pods.namespace}").split()
-    return found + lab.site.processes()
-
-
-def wait_for_nothing(lab: Lab, seconds: str) -> None:
+def wait_for_nothing(lab: Workshop, seconds: str) -> None:
     """Wait until nothing sleeps SECONDS any more, and nothing else of a build is left."""
     children.wait_until(lambda: not sleeping(seconds) and not left_behind(lab), "the end of all", seconds=30)
