@@ -4,12 +4,17 @@ The codes are an interface; `docs/operations.md` lists them, and a test holds bo
 """
 
 import errno
+from typing import ClassVar
 
 
 class SelfdeployError(Exception):
     """Something the operator can act on: what is wrong and where, and as `hint` what to do next."""
 
-    exit_code = 1
+    exit_code: ClassVar[int]
+
+    def __init_subclass__(cls, *, exit_code: int) -> None:
+        super().__init_subclass__()
+        cls.exit_code = exit_code
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -17,328 +22,220 @@ class SelfdeployError(Exception):
         self.hint = hint
 
 
-class ConfigInvalid(SelfdeployError):
+class ConfigInvalid(SelfdeployError, exit_code=10):
     """deploy.toml, or a value that overrides it, is not what it must be."""
 
-    exit_code = 10
 
-
-class SourceUnusable(SelfdeployError):
+class SourceUnusable(SelfdeployError, exit_code=11):
     """The source is no git checkout, or holds what an export cannot carry."""
 
-    exit_code = 11
 
-
-class CheckoutDirty(SelfdeployError):
+class CheckoutDirty(SelfdeployError, exit_code=12):
     """The checkout has changes that no revision names."""
 
-    exit_code = 12
 
-
-class ToolMissing(SelfdeployError):
+class ToolMissing(SelfdeployError, exit_code=13):
     """A program this needs is not installed."""
 
-    exit_code = 13
 
-
-class CommandFailed(SelfdeployError):
+class CommandFailed(SelfdeployError, exit_code=14):
     """A program this called ended with an error that has no class of its own."""
 
-    exit_code = 14
 
-
-class CommandTimedOut(SelfdeployError):
+class CommandTimedOut(SelfdeployError, exit_code=15):
     """A program this called did not end within its deadline, and was ended."""
 
-    exit_code = 15
 
-
-class NotConverged(SelfdeployError):
+class NotConverged(SelfdeployError, exit_code=16):
     """A stage was made, and looking again its result is still not there."""
 
-    exit_code = 16
 
-
-class FileUnusable(SelfdeployError):
+class FileUnusable(SelfdeployError, exit_code=17):
     """A file or folder of this machine cannot be read or written."""
 
-    exit_code = 17
 
-
-class FileDiffers(SelfdeployError):
+class FileDiffers(SelfdeployError, exit_code=18):
     """A file that `inv init` would write is there, and is another; it was left as it is, and the others written."""
 
-    exit_code = 18
 
-
-class FolderForeign(SelfdeployError):
+class FolderForeign(SelfdeployError, exit_code=19):
     """The folder that `inv render` would fill holds what it did not write; nothing was written."""
 
-    exit_code = 19
 
-
-class GateFailed(SelfdeployError):
+class GateFailed(SelfdeployError, exit_code=20):
     """A gate ran and did not pass, or passed without running a test."""
 
-    exit_code = 20
 
-
-class GatesIncomplete(SelfdeployError):
+class GatesIncomplete(SelfdeployError, exit_code=21):
     """A required gate is missing, was skipped, or ran on another revision."""
 
-    exit_code = 21
 
-
-class TreeChanged(SelfdeployError):
+class TreeChanged(SelfdeployError, exit_code=22):
     """The gated tree is not what the gates left, or holds links that must not ship."""
 
-    exit_code = 22
 
-
-class NotReproducible(SelfdeployError):
+class NotReproducible(SelfdeployError, exit_code=23):
     """One gated tree, built twice, made two images."""
 
-    exit_code = 23
 
-
-class RegistryUnreachable(SelfdeployError):
+class RegistryUnreachable(SelfdeployError, exit_code=30):
     """The registry does not answer."""
 
-    exit_code = 30
 
-
-class RegistryDenied(SelfdeployError):
+class RegistryDenied(SelfdeployError, exit_code=31):
     """The registry refuses our credentials, or what they may do."""
 
-    exit_code = 31
 
-
-class BuildFailed(SelfdeployError):
+class BuildFailed(SelfdeployError, exit_code=32):
     """The image could not be built or pushed."""
 
-    exit_code = 32
 
-
-class ImageMismatch(SelfdeployError):
+class ImageMismatch(SelfdeployError, exit_code=33):
     """The image in the registry is not the one that was asked for."""
 
-    exit_code = 33
 
-
-class ManifestInvalid(SelfdeployError):
+class ManifestInvalid(SelfdeployError, exit_code=34):
     """A release manifest is malformed, or is not the one its digest names."""
 
-    exit_code = 34
 
-
-class RecordInvalid(SelfdeployError):
+class RecordInvalid(SelfdeployError, exit_code=35):
     """A record in the registry or on an environment is damaged or was changed."""
 
-    exit_code = 35
 
-
-class NotReleased(SelfdeployError):
+class NotReleased(SelfdeployError, exit_code=36):
     """The registry has no release of that revision or digest on record."""
 
-    exit_code = 36
 
-
-class RegistryUntrusted(SelfdeployError):
+class RegistryUntrusted(SelfdeployError, exit_code=37):
     """The registry cannot prove who it is, or leads to where credentials must not go."""
 
-    exit_code = 37
 
-
-class RegistryInvalid(SelfdeployError):
+class RegistryInvalid(SelfdeployError, exit_code=38):
     """What answers is no registry, or it answers what it must not: another digest, size or shape."""
 
-    exit_code = 38
 
-
-class ImageGone(SelfdeployError):
+class ImageGone(SelfdeployError, exit_code=39):
     """The image of a release is not where it has to be, in the registry or on the runtime, or not whole."""
 
-    exit_code = 39
 
-
-class EngineUnreachable(SelfdeployError):
+class EngineUnreachable(SelfdeployError, exit_code=40):
     """The Docker engine does not answer."""
 
-    exit_code = 40
 
-
-class PortTaken(SelfdeployError):
+class PortTaken(SelfdeployError, exit_code=41):
     """A port that an environment publishes is held by something else."""
 
-    exit_code = 41
 
-
-class DiskFull(SelfdeployError):
+class DiskFull(SelfdeployError, exit_code=42):
     """There is not enough space left to finish."""
 
-    exit_code = 42
 
-
-class LockHeld(SelfdeployError):
+class LockHeld(SelfdeployError, exit_code=43):
     """Another release holds the environment."""
 
-    exit_code = 43
 
-
-class LockLost(SelfdeployError):
+class LockLost(SelfdeployError, exit_code=44):
     """The environment's lock went away while it was held; nothing further was changed."""
 
-    exit_code = 44
 
-
-class OnHold(SelfdeployError):
+class OnHold(SelfdeployError, exit_code=45):
     """This digest failed here before, and was put on hold."""
 
-    exit_code = 45
 
-
-class ReleaseOlder(SelfdeployError):
+class ReleaseOlder(SelfdeployError, exit_code=46):
     """The revision is an ancestor of what the environment runs."""
 
-    exit_code = 46
 
-
-class AuthorityRefused(SelfdeployError):
+class AuthorityRefused(SelfdeployError, exit_code=47):
     """The release was not built where the configuration demands."""
 
-    exit_code = 47
 
-
-class BuilderUnready(SelfdeployError):
+class BuilderUnready(SelfdeployError, exit_code=48):
     """What builds the image is not installed, does not answer, or may not build."""
 
-    exit_code = 48
 
-
-class NotProven(SelfdeployError):
+class NotProven(SelfdeployError, exit_code=50):
     """What answers is not the release: the witnesses disagree, or nobody answers."""
 
-    exit_code = 50
 
-
-class PutBack(SelfdeployError):
+class PutBack(SelfdeployError, exit_code=51):
     """The rollout failed; what the environment proved before is back, and proven."""
 
-    exit_code = 51
 
-
-class PutBackUnproven(SelfdeployError):
+class PutBackUnproven(SelfdeployError, exit_code=52):
     """The rollout failed, and what was put back does not prove itself."""
 
-    exit_code = 52
 
-
-class WentDown(SelfdeployError):
+class WentDown(SelfdeployError, exit_code=53):
     """The rollout failed and the environment had proven nothing before, so it is down."""
 
-    exit_code = 53
 
-
-class NothingToRollBack(SelfdeployError):
+class NothingToRollBack(SelfdeployError, exit_code=54):
     """The environment has proven no other release."""
 
-    exit_code = 54
 
-
-class BuildStale(SelfdeployError):
+class BuildStale(SelfdeployError, exit_code=60):
     """What SF's checkout has in dist/ is missing, or was not built from its files as they are now."""
 
-    exit_code = 60
 
-
-class MountRefused(SelfdeployError):
+class MountRefused(SelfdeployError, exit_code=61):
     """A folder that vega would mount is not there, or does not fit the others."""
 
-    exit_code = 61
 
-
-class BindRefused(SelfdeployError):
+class BindRefused(SelfdeployError, exit_code=62):
     """The address is not this host's, or more people reach it than may."""
 
-    exit_code = 62
 
-
-class EngineElsewhere(SelfdeployError):
+class EngineElsewhere(SelfdeployError, exit_code=63):
     """The engine runs on another host, which has none of this one's folders."""
 
-    exit_code = 63
 
-
-class NotRunning(SelfdeployError):
+class NotRunning(SelfdeployError, exit_code=64):
     """There is no vega server."""
 
-    exit_code = 64
 
-
-class ContainerForeign(SelfdeployError):
+class ContainerForeign(SelfdeployError, exit_code=65):
     """A container has vega's name and is none of it."""
 
-    exit_code = 65
 
-
-class ClusterUnreachable(SelfdeployError):
+class ClusterUnreachable(SelfdeployError, exit_code=70):
     """The Kubernetes API server does not answer, or what answers is none."""
 
-    exit_code = 70
 
-
-class ClusterDenied(SelfdeployError):
+class ClusterDenied(SelfdeployError, exit_code=71):
     """The Kubernetes API server refuses the credential, or it has expired."""
 
-    exit_code = 71
 
-
-class ClusterForbidden(SelfdeployError):
+class ClusterForbidden(SelfdeployError, exit_code=72):
     """The credential may not do, in that namespace, what this needs."""
 
-    exit_code = 72
 
-
-class NamespaceMissing(SelfdeployError):
+class NamespaceMissing(SelfdeployError, exit_code=73):
     """The namespace does not exist, or is being deleted."""
 
-    exit_code = 73
 
-
-class FieldConflict(SelfdeployError):
+class FieldConflict(SelfdeployError, exit_code=74):
     """Another manager has set what a release would set; it was not forced."""
 
-    exit_code = 74
 
-
-class ObjectRefused(SelfdeployError):
+class ObjectRefused(SelfdeployError, exit_code=75):
     """The cluster's schema, quota or admission refuses an object."""
 
-    exit_code = 75
 
-
-class DeploymentPaused(SelfdeployError):
+class DeploymentPaused(SelfdeployError, exit_code=76):
     """Somebody has paused the Deployment, so that nothing rolls."""
 
-    exit_code = 76
 
-
-class ReplicaFailed(SelfdeployError):
+class ReplicaFailed(SelfdeployError, exit_code=77):
     """A replica does not come up: what runs in it ends, or is never ready."""
 
-    exit_code = 77
 
-
-class ReplicaHeldUp(SelfdeployError):
+class ReplicaHeldUp(SelfdeployError, exit_code=78):
     """A replica is kept from starting (no image, room, volume, quota or setting for it), or does not go when told."""
 
-    exit_code = 78
 
-
-class Interrupted(SelfdeployError):
+class Interrupted(SelfdeployError, exit_code=130):
     """Ctrl-C, or the job was cancelled."""
-
-    exit_code = 130
 
 
 def unusable(exc: OSError) -> SelfdeployError:
