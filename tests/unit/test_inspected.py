@@ -1,8 +1,13 @@
-"""What an engine that answers nonsense is said to do; no engine is asked."""
+"""What an engine that answers nonsense, or does not say, is said to do; no engine is asked."""
+
+import json
+from collections.abc import Callable
 
 import pytest
 
+from lab.values import a_manifest, a_project, an_environment
 from selfdeploy import errors
+from selfdeploy.environments import compose, lock
 from selfdeploy.environments.engine import Engine
 from selfdeploy.process import Outcome
 
@@ -28,3 +33,66 @@ def test_what_is_wrong_with_what_an_engine_says_is_told_in_one_line(
 
     assert said in failed.value.message
     assert len(failed.value.message.splitlines()) == 1
+
+
+GONE = b"Error response from daemon: No such container: "
+BUSY = Outcome(argv=(), code=1, stdout=b"[]", stderr=b"Error response from daemon: a moment, please")
+
+
+def saying(monkeypatch: pytest.MonkeyPatch, say: Callable[[str], Outcome], *ids: str) -> Engine:
+    """Return an engine that has the containers IDS, and that SAYs what it says when one is inspected."""
+    listed = Outcome(argv=(), code=0, stdout="\n".join(ids).encode())
+    monkeypatch.setattr(Engine, "run", lambda _, *argv, **__: listed if argv[1] == "ls" else say(argv[-1]))
+    return Engine(name="test")
+
+
+def test_an_engine_that_does_not_say_who_holds_a_lock_is_never_taken_for_one_that_has_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gone = saying(monkeypatch, lambda name: Outcome(argv=(), code=1, stdout=b"[]", stderr=GONE + name.encode()))
+    assert lock.held_by(gone, "sf-t-lock") is None
+
+    silent = saying(monkeypatch, lambda _: BUSY)
+
+    with pytest.raises(errors.CommandFailed, match="sf-t-lock: exit code 1") as failed:
+        lock.held_by(silent, "sf-t-lock")
+    assert "a moment, please" in failed.value.hint
+
+
+def test_a_container_that_an_engine_does_not_describe_is_never_taken_for_one_that_is_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    environment = compose.Compose(a_project(environments={"test": an_environment(4101)}), "test")
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere")
+
+    def say(name: str) -> Outcome:
+        if name == "gone":
+            return Outcome(argv=(), code=1, stdout=b"[]", stderr=GONE + name.encode())
+        return BUSY if busy else Outcome(argv=(), code=0, stdout=json.dumps([described]).encode())
+
+    described, busy = {"Id": "here", "Name": "/here", "Image": "m"}, False
+    saying(monkeypatch, say, "gone", "here")
+    assert [container.id for container in environment.containers()] == ["here"]
+
+    busy = True
+
+    with pytest.raises(errors.CommandFailed, match="docker container inspect here: exit code 1"):
+        environment.containers()
+
+
+def test_an_engine_that_does_not_describe_a_container_is_asked_again_for_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    environment = compose.Compose(a_project(environments={"test": an_environment(4101)}), "test")
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere")
+    told = iter([BUSY, *[Outcome(argv=(), code=1, stderr=GONE + b"here")] * 2])
+    saying(monkeypatch, lambda _: next(told), "here")
+
+    seen = environment.ask(a_manifest())
+
+    assert (seen.before, seen.after, next(told, None)) == ((), (), None)
+
+    monkeypatch.setattr(compose, "HUNG_UP", -1.0)
+    saying(monkeypatch, lambda _: BUSY, "here")
+    with pytest.raises(errors.CommandFailed):
+        environment.ask(a_manifest())

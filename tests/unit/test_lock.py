@@ -6,7 +6,7 @@ from unittest import mock
 import pytest
 
 from lab.values import HOLDER
-from selfdeploy import errors, process
+from selfdeploy import errors
 from selfdeploy.environments import lock
 from selfdeploy.environments.engine import Engine
 
@@ -19,7 +19,7 @@ def test_one_that_went_away_at_once_is_never_the_next_holder_s(
 ) -> None:
     engine = mock.create_autospec(Engine, instance=True)
     engine.name = "test"
-    engine.run.return_value = process.Outcome(argv=(), code=0, stdout=json.dumps(found).encode())
+    engine.describe.return_value = json.dumps(found).encode()
     heart = mock.create_autospec(lock.Heart, instance=True)
     monkeypatch.setattr(lock, "_take", lambda *_: (heart, ""))
 

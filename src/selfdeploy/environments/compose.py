@@ -88,11 +88,8 @@ class Compose:
         argv = ["container", "ls", "--all", "--quiet", "--no-trunc"]
         argv += ["--filter", f"label=com.docker.compose.project={self.compose_project}"]
         ids = self.engine.run(*argv, "--filter", "label=com.docker.compose.service=server", timeout=30).text.split()
-        if not ids:
-            return ()
-        # One that went away in between is left out of the answer, and is why the exit code does not count.
-        told = self.engine.run("container", "inspect", *ids, timeout=30, check=False).stdout
-        return containers.parse(told, self.name)
+        told = [self.engine.describe("container", each) or b"" for each in ids]  # one may have gone away in between
+        return tuple(container for data in told for container in containers.parse(data, self.name))
 
     def replicas(self) -> tuple[Replica, ...]:
         """Return what the engine runs here, each with every digest the engine knows its image by."""
@@ -110,12 +107,12 @@ class Compose:
         return self._images[image]
 
     def ask(self, manifest: Manifest) -> Round:
-        """Ask every replica from inside, and the public way, once; an engine that hung up is asked again."""
+        """Ask every replica from inside, and the public way, once; an engine that does not say is asked again."""
         ends = time.monotonic() + HUNG_UP
         while True:
             try:
                 return self._ask(manifest)
-            except errors.EngineUnreachable:
+            except (errors.EngineUnreachable, errors.CommandFailed):
                 if time.monotonic() > ends:
                     raise
             time.sleep(0.3)

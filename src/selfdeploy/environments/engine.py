@@ -96,8 +96,8 @@ class Engine:
         finally:
             process.end(child)
 
-    def inspect(self, kind: str, name: str) -> dict[str, Any] | None:
-        """Return what the engine says of the KIND (`container`, `image`, `volume`) NAME; None where it has none.
+    def describe(self, kind: str, name: str) -> bytes | None:
+        """Return what the engine prints of the KIND (`container`, `image`, `volume`) NAME; None where it has none.
 
         Raises:
             errors.EngineUnreachable: the engine does not answer.
@@ -110,8 +110,20 @@ class Engine:
             raise errors.CommandFailed(
                 f"{self.name}: docker {kind} inspect {name}: exit code {outcome.code}", outcome.complaint
             )
+        return outcome.stdout
+
+    def inspect(self, kind: str, name: str) -> dict[str, Any] | None:
+        """Return what the engine says of the KIND (`container`, `image`, `volume`) NAME; None where it has none.
+
+        Raises:
+            errors.EngineUnreachable: the engine does not answer.
+            errors.CommandFailed: it does not say.
+        """
+        described = self.describe(kind, name)
+        if described is None:
+            return None
         try:
-            told: dict[str, Any] = json.loads(outcome.stdout)[0]
+            told: dict[str, Any] = json.loads(described)[0]
             _Told.model_validate(told)
         except (ValueError, LookupError, TypeError, RecursionError) as exc:
             raise errors.CommandFailed(

@@ -115,9 +115,13 @@ def describe(container: Container) -> Holder:
 
 
 def find(engine: Engine, name: str) -> Container | None:
-    """Return the container NAME; None where there is none."""
-    told = engine.run("container", "inspect", name, timeout=30, check=False)
-    return next(iter(containers.parse(told.stdout, engine.name)), None)
+    """Return the container NAME; None where there is none.
+
+    Raises:
+        errors.CommandFailed: the engine does not say.
+    """
+    told = engine.describe("container", name)
+    return next(iter(containers.parse(told or b"", engine.name)), None)
 
 
 def held_by(engine: Engine, name: str) -> Holder | None:
