@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from lab import values
-from selfdeploy import builders, deploy_toml, errors, images, shipped, source, tree
-from selfdeploy.builders import command, context, kaniko, nix, record
+from selfdeploy import builders, deploy_toml, errors, images, process, shipped, source, tree
+from selfdeploy.builders import command, context, docker, kaniko, nix, record
 from selfdeploy.builders.buildkit import BuildKit
 from selfdeploy.builders.docker import Docker
 from selfdeploy.builders.pod import Pod, how_ended, parse
@@ -253,3 +253,21 @@ def test_how_an_executor_ended_is_read_of_its_pod() -> None:
     told = {**A_POD, "status": {"phase": "Failed", "containerStatuses": [executor], "conditions": None}}
 
     assert how_ended(parse(json.dumps(told).encode(), "image"), "image") == ended
+
+
+def test_what_tries_a_base_image_is_known_by_its_label_and_the_next_one_clears_away_what_never_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ran: list[list[str]] = []
+
+    def run(argv: list[str], **_: object) -> process.Outcome:
+        ran.append(argv)
+        return process.Outcome(argv=tuple(argv), code=0, stdout=b"v24.1.0\n")
+
+    monkeypatch.setattr(process, "run", run)
+
+    assert docker.run_node("base@sha256:1") == "v24.1.0"
+    cleared, started = ran
+    assert cleared[1:3] == ["container", "prune"]
+    assert {"--force", f"label={docker.TRIAL}", "until=10m"} <= {*cleared}
+    assert f"--label={docker.TRIAL}" in started

@@ -9,6 +9,12 @@ from selfdeploy import errors, process
 from selfdeploy.builders import context, record
 from selfdeploy.environments import engine
 
+TRIAL = "dev.selfdeploy.trial"
+"""Labels a container that tries a base image and goes."""
+
+LEFT = "10m"
+"""How old such a container is that nobody starts any more."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Docker:
@@ -65,9 +71,13 @@ def refuse_silent_engine() -> None:
 def run_node(base: str) -> str:
     """Return the version of the Node that the image BASE starts by tini, on the engine of this machine.
 
+    What was made for that and not started, since its maker was killed, goes with the next one.
+
     Raises:
         errors.CommandFailed: it does not.
     """
-    argv = ["docker", "run", "--rm", "--network", "none", "--read-only", "--cap-drop", "ALL"]
+    left = ["--filter", f"label={TRIAL}", "--filter", f"until={LEFT}"]
+    process.run(["docker", "container", "prune", "--force", *left], timeout=60, check=False)
+    argv = ["docker", "run", "--rm", f"--label={TRIAL}", "--network", "none", "--read-only", "--cap-drop", "ALL"]
     argv += ["--security-opt", "no-new-privileges", "--entrypoint", "tini", base, "--", "node", "--version"]
     return process.run(argv, timeout=600).text
