@@ -69,6 +69,10 @@ def write_whole(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         scratch.replace(path)
+    except OSError as exc:
+        if exc.filename is None:  # a disk that is full names no file
+            raise OSError(exc.errno, exc.strerror, str(path)) from exc
+        raise
     finally:
         scratch.unlink(missing_ok=True)
 

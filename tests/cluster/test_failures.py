@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from lab import disk
 from lab.cluster.site import Site
 from lab.site import Done
 
@@ -98,11 +99,15 @@ def test_a_pod_that_fits_on_no_node(site: Site) -> None:
     assert "Unschedulable: 0/1 nodes are available" in done.stderr
 
 
-def test_a_volume_that_cannot_be_mounted(site: Site) -> None:
+def test_a_volume_that_cannot_be_mounted_also_where_no_room_is_left_to_write_down_why(site: Site) -> None:
     site.template("configMap: {name: {{ manifest_name | tojson }}}", 'configMap: {name: "nowhere"}')
 
-    done = fail(site)
+    with disk.small(site.folder / ".selfdeploy", "64k"):
+        disk.fill(site.folder / ".selfdeploy")
+        done = fail(site)
 
+    assert f"evidence: not kept: {site.folder}/.selfdeploy/evidence/test-" in done.stderr
+    assert "No space left on device" in done.stderr
     assert 'FailedMount: MountVolume.SetUp failed for volume "manifest"' in done.stderr
     assert 'configmap "nowhere" not found' in done.stderr
 

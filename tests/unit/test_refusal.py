@@ -43,6 +43,13 @@ RBAC = 'leases.coordination.k8s.io is forbidden: User "robot" cannot create reso
             errors.ObjectRefused,
             'it cannot be asked: Internal error occurred: failed calling webhook "v.example"',
         ),
+        (
+            500,
+            status("etcdserver: mvcc: database space exceeded"),
+            "",
+            errors.ClusterUnreachable,
+            "database space exceeded",
+        ),
         (429, status("too many"), "", errors.ClusterUnreachable, "too many"),
         (500, {}, "dial tcp: connection refused", errors.ClusterUnreachable, "connection refused"),
         (502, {}, "getting credentials: exec: no aws", errors.ClusterDenied, "no aws"),

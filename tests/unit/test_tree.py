@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import tempfile
@@ -259,6 +260,22 @@ def test_a_write_that_fails_leaves_what_was_there_and_nothing_beside_it(tmp_path
         tree.write_whole(path, b"new")
 
     assert [found.name for found in tmp_path.rglob("*")] == ["folder", "old"]
+
+
+def test_a_disk_that_is_full_is_told_by_the_file_that_found_no_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = write(tmp_path, file="x") / "file"
+    monkeypatch.setattr(os, "fsync", full)
+
+    with pytest.raises(OSError, match="No space left") as failed:
+        tree.write_whole(path, b"new")
+
+    assert failed.value.filename == str(path)
+    assert [(found.name, found.read_text()) for found in tmp_path.iterdir()] == [("file", "x")]
 
 
 @pytest.mark.parametrize("pattern", ["", "/", "../x", "a/../../x", "!dist/secret.js"])
