@@ -42,7 +42,9 @@ def main() -> int:
 def _run(given: argparse.Namespace, tally: Tally, ship: Path, folder: Path) -> int:
     with WORLDS[given.runtime](ship, folder) as here:
         if given.number is not None:
-            outcome = trial.run(here, [choose(given.seed, given.number, here.faults)], given.seed)
+            instant = choose(given.seed, given.number, here.faults)
+            with here.beside(instant.how):
+                outcome = trial.run(here, [instant], given.seed)
             print("\n".join([outcome.instant, *outcome.wrong]))
             return 1 if outcome.wrong else 0
         while sum(outcome.counts for outcome in tally.read(here.runtime)) < given.kills:

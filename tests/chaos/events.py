@@ -1,7 +1,9 @@
 """The engine's own history of what it started and what was asked inside: the witness of what prod ever ran."""
 
+import contextlib
 import json
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -11,6 +13,9 @@ from lab import children
 
 ASKED = "readFileSync"
 """A word of the script that asks a replica from inside, which its health check lacks; the engine tells it whole."""
+
+SECOND = 10**9
+"""Nanoseconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,25 +31,36 @@ class Event:
 
 
 class Events:
-    """What the engine tells of its containers from now on, written to a file by its own command; a context manager."""
+    """What the engine tells of its containers from now on, written to a file by its own command; a context manager.
+
+    An engine remembers its last 256 events for who begins to listen a moment late, those of its own start among them.
+    """
 
     def __init__(self, folder: Path, host: str = "") -> None:
         self._file, self._log = folder / "events.jsonl", folder / "events.log"
         named = ["--host", host] if host else []
         self._argv = ["docker", *named, "events", "--format", "{{json .}}", "--filter", "type=container"]
         self._child: children.Child | None = None
+        self._began = time.time_ns()
 
     def __enter__(self) -> Self:
         self.follow()
         return self
 
     def follow(self) -> None:
-        """Listen from now on, also to an engine that was away."""
+        """Listen from the last event that was heard on, also to an engine that was away."""
         if self._child is not None:
             children.end(self._child)
-        self._child = children.spawn(["sh", "-c", 'exec "$@" >>"$0"', str(self._file), *self._argv], self._log)
-        children.wait_until(self._file.exists, "the engine's events")
-        time.sleep(1)  # the command gives no sign when it has begun to listen
+        with self._file.open("a") as file:
+            file.write("\n")  # a line that was cut off spoils none that comes after it
+        since = f"{self._heard // SECOND}.{self._heard % SECOND:09}"
+        argv = [*self._argv, "--since", since]
+        self._child = children.spawn(["sh", "-c", 'exec "$@" >>"$0"', str(self._file), *argv], self._log)
+
+    @property
+    def _heard(self) -> int:
+        """When the first event is that was not heard yet, in nanoseconds."""
+        return max([self._began, *(int(told["timeNano"]) + 1 for told in self._told())])
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -55,11 +71,7 @@ class Events:
     def read(self, name: str) -> list[Event]:
         """Return the events of the containers whose name begins with NAME, in order."""
         found = []
-        for line in self._file.read_text().splitlines():
-            try:
-                told: dict[str, Any] = json.loads(line)
-            except ValueError:
-                continue  # the last one, half written
+        for told in self._told():
             of = told["Actor"]["Attributes"]
             if of.get("name", "").startswith(name):
                 event = Event(
@@ -73,8 +85,15 @@ class Events:
                 found.append(event)
         return found
 
+    def _told(self) -> Iterator[dict[str, Any]]:
+        for line in self._file.read_text().splitlines():
+            with contextlib.suppress(ValueError):  # one that is half written, or was cut off
+                yield json.loads(line)
+
     def unproven(self, test: str, prod: str, rounds: int) -> list[str]:
         """Return every start of the container PROD with an image that TEST had not answered ROUNDS times as before."""
+        if self._child is None or self._child.poll() is not None:
+            return [f"nobody listens to the engine; see {self._log}"]
         told = self.read(test) + self.read(prod)
         answered, wrong = dict[str, int](), []
         for event in sorted(told, key=lambda one: one.at):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from chaos.events import Events
 from lab import children, engine, images, needed, registry
 from lab.engine import Engine
 from lab.registry import Registry
@@ -181,6 +182,29 @@ def test_a_remote_engine_comes_back_with_its_data_after_its_power_was_cut(remote
 
     assert "kept" in remote.docker("volume", "ls", "--quiet")
     assert remote.docker("run", "--rm", "busybox:lab", "echo", "alive") == "alive"
+
+
+def test_what_an_engine_did_while_nobody_listened_is_heard_and_nothing_twice(remote: Engine, tmp_path: Path) -> None:
+    image = "busybox:lab"
+
+    with Events(tmp_path, remote.url) as events:
+        remote.docker("run", "--detach", "--restart", "always", "--name", "steady", image, "sleep", "600")
+        children.wait_until(lambda: bool(events.started("steady")), "its first start")
+        remote.kill()
+        remote.start()
+        running = ("inspect", "--format", "{{.State.Running}}", "steady")
+        children.wait_until(lambda: remote.docker(*running) == "true", "its second start")
+        events.follow()
+        children.wait_until(lambda: len(events.started("steady")) > 1, "what was missed")
+        events.follow()
+        remote.docker("run", "--rm", "--name", "last", image, "echo", "done")
+        children.wait_until(lambda: bool(events.started("last")), "the last start")
+        wrong = events.unproven("none", "steady", 1)
+    remote.docker("rm", "--force", "steady")
+
+    assert [events.started(name) for name in ("steady", "last")] == [[image, image], [image]]
+    assert wrong == [f"prod ran {image}, which test had answered as 0 times"] * 2
+    assert events.unproven("none", "none", 1) == [f"nobody listens to the engine; see {tmp_path / 'events.log'}"]
 
 
 def test_a_remote_engine_leaves_nothing_behind() -> None:

@@ -1,5 +1,6 @@
 """A project that releases a copy of the bundled application, in a folder of its own and under names of its own."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -7,7 +8,7 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,17 @@ port = {self.ports[1]}
         """Run a command of the project to its end."""
         given = {**self.environment, **environment}
         return call(sys.executable, "-m", "invoke", *argv, cwd=self.folder, env=given)
+
+    @contextlib.contextmanager
+    def running_first(self, code: str) -> Iterator[None]:
+        """Have the project's commands run CODE before all else, until the block ends."""
+        file = self.folder / "tasks.py"
+        own = file.read_text()
+        file.write_text(code + own)
+        try:
+            yield
+        finally:
+            file.write_text(own)
 
     def start(self, *argv: str, **environment: str) -> "Started":
         """Start a command of the project, alone in its process group."""
