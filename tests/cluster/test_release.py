@@ -11,14 +11,20 @@ def test_a_release_goes_from_test_to_prod(site: Site) -> None:
     assert [site.record(name)["attempts"][0]["ending"] for name in ("test", "prod")] == ["proven", "proven"]
 
 
-def test_a_second_release_changes_nothing(site: Site) -> None:
-    before = [*site.pods("test"), *site.pods("prod")]
+def test_a_second_release_changes_nothing_and_holds_test_until_prod_is_proven(site: Site) -> None:
+    before, held = [*site.pods("test"), *site.pods("prod")], list[tuple[bool, bool]]()
 
-    again = site.inv("release")
+    again = site.start("release")
+    while again.process.poll() is None:
+        test, prod = (site.get(name, "lease", "sf-lock")["spec"].get("holderIdentity") for name in ("test", "prod"))
+        held.append((bool(test), bool(prod)))
 
-    assert again.returncode == 0, again.stderr
-    assert "missing" not in again.stderr
+    assert again.process.returncode == 0, again.progress
+    assert "missing" not in again.progress
     assert [*site.pods("test"), *site.pods("prod")] == before
+    # The lock of test is held until prod is proven as well.
+    assert (True, True) in held
+    assert (False, True) not in held
 
 
 def test_the_plan_shows_what_would_change_as_a_diff_and_changes_nothing(site: Site) -> None:

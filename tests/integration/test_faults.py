@@ -2,38 +2,35 @@
 
 import datetime
 import json
-import os
+import signal
 import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 
-from lab import children, clock, local_engine
+from chaos import checks
+from lab import children, clock, disk, local_engine, relay
 from lab.liar import NONSENSE, Liar, answer
 from lab.needed import need
 from lab.site import Site
 from selfdeploy import probe
+from selfdeploy.environments import engine as engines
 
 
-@contextmanager
-def small_disk(folder: Path, size: str) -> Iterator[None]:
-    """Have FOLDER be a disk of SIZE bytes that holds what FOLDER does."""
-    need([] if os.geteuid() == 0 else ["root"])
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+def locks(site: Site) -> set[str]:
+    """Return the locks of SITE's environments that somebody holds."""
+    filters = ("--filter", f"name=^/{site.name}-[tp]-lock$", "--filter", "status=running")
+    return {*site.docker("ps", "--format", "{{.Names}}", *filters).stdout.split()}
 
 
 def test_a_disk_that_fills_up_while_the_gates_run_is_named_and_nothing_half_written_stays(site: Site) -> None:
     prod = site.inspect("prod")["Id"]
     site.commit("more than fits")
 
-    with small_disk(site.folder / ".selfdeploy", "300k"):
+    with disk.small(site.folder / ".selfdeploy", "300k"):
         refused = site.inv("release")
         planned = site.inv("plan")
     done = site.inv("release")
@@ -50,20 +47,17 @@ def test_a_record_that_finds_no_room_is_what_it_was_and_the_next_release_writes_
     new_site: Callable[..., Site], tmp_path: Path
 ) -> None:
     made = new_site()
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    with small_disk(disk, "64k"):
-        place = ("--opt", "type=none", "--opt", "o=bind", "--opt", f"device={disk}")
-        made.docker("volume", "create", *place, f"{made.name}-t-record")
+    place = tmp_path / "place"
+    place.mkdir()
+    with disk.small(place, "64k"):
+        options = ("--opt", "type=none", "--opt", "o=bind", "--opt", f"device={place}")
+        made.docker("volume", "create", *options, f"{made.name}-t-record")
         assert made.inv("release", "--to", "test").returncode == 0
-        before = (disk / "record.json").read_bytes()
+        before = (place / "record.json").read_bytes()
         made.commit("another")
-        filler = disk / "filler"
-        with filler.open("wb") as file:
-            free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
-            file.write(b"x" * free)
+        filler = disk.fill(place)
         refused = made.inv("release", "--to", "test")
-        after = (disk / "record.json").read_bytes()
+        after = (place / "record.json").read_bytes()
         filler.unlink()
         done = made.inv("release", "--to", "test")
         made.docker("rm", "--force", made.container("test"))
@@ -73,6 +67,27 @@ def test_a_record_that_finds_no_room_is_what_it_was_and_the_next_release_writes_
     assert after == before
     assert json.loads(before)["proven"]
     assert done.returncode == 0, done.stderr
+
+
+def test_a_manifest_that_finds_no_room_in_dist_is_named_and_what_was_there_stays_whole(site: Site) -> None:
+    file, before = site.folder / "dist" / "sf-release-manifest.json", site.ids()
+    released = file.read_bytes()
+
+    with disk.small(file.parent, "64k"):
+        file.write_bytes(b"of an earlier release")
+        disk.fill(file.parent)
+        refused = site.inv("release")
+        left = {path.name: path.read_bytes() for path in file.parent.iterdir() if path.name != "filler"}
+    file.unlink()
+    done = site.inv("manifest")
+
+    assert refused.returncode == 42, refused.stderr
+    assert f"{file}: No space left on device" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert left == {file.name: b"of an earlier release"}
+    assert site.ids() == before
+    assert done.returncode == 0, done.stderr
+    assert file.read_bytes() == released
 
 
 @pytest.mark.parametrize("damaged", [b"", b'{"attempts": [], "prov'])
@@ -174,6 +189,24 @@ def test_a_server_that_answers_nonsense_to_who_asks_inside_is_given_up_in_time_t
         assert len(answered.body) <= probe.LIMIT
 
 
+def test_the_lock_of_test_is_held_whenever_prod_is_asked(site: Site) -> None:
+    port, held = site.ports[1], list[set[str]]()
+
+    def pass_on(what: str, _: object) -> bytes:
+        held.append(locks(site))
+        good = probe.get(f"http://127.0.0.1:{port}{what.partition(' ')[2]}", timeout=5)
+        return answer(good.body.encode(), status=good.status)
+
+    with Liar(pass_on) as there:
+        site.configure(probes="deadline = 30\nconsecutive = 3", prod=f'url = "http://{there.name}"')
+        done = site.inv("release")
+    site.configure()
+
+    assert done.returncode == 0, done.stderr
+    assert len(held) >= 3 * 3  # so many rounds, of so many questions each
+    assert [one for one in held if one != {f"{site.name}-t-lock", f"{site.name}-p-lock"}] == []
+
+
 def test_a_way_in_that_flaps_is_not_proven_and_is_once_it_settles(site: Site) -> None:
     port = site.ports[1]
     asked = 0
@@ -193,3 +226,45 @@ def test_a_way_in_that_flaps_is_not_proven_and_is_once_it_settles(site: Site) ->
 
     assert flapping.returncode == 50, flapping.stderr
     assert settled.returncode == 0, settled.stderr
+
+
+IMPATIENT = """
+from selfdeploy.environments import engine, lock
+
+lock.PATIENCE, lock.SURE = 9.0, 3.0
+run = engine.Engine.run
+
+def ask(self, *argv, timeout=60, **more):
+    return run(self, *argv, timeout=min(timeout, 5) if argv[0] in ("container", "exec", "image") else timeout, **more)
+
+engine.Engine.run = ask
+"""
+"""An engine that does not answer is given up after seconds, and not after half a minute."""
+
+
+def test_a_release_whose_way_to_the_engine_dies_half_open_ends_by_itself_and_the_next_one_goes_on(site: Site) -> None:
+    before, path, more = site.inspect("test")["Id"], site.folder / "docker.sock", 'variables = {MORE = "1"}'
+    here = engines.connect("test", "").host.removeprefix("unix://")
+    passing_on = children.spawn([sys.executable, relay.__file__, str(path), here], site.folder / "relay.log")
+    children.wait_until(path.exists, "the relay")
+    site.configure(probes="deadline = 60\nconsecutive = 60", test=more)
+
+    with site.running_first(IMPATIENT):
+        release = site.start("release", "--to", "test", DOCKER_HOST=f"unix://{path}")
+        new = lambda: site.inspect("test").get("Id", before) != before and bool(checks.answers(site, "test"))  # noqa: E731
+        children.wait_until(new, "the rollout", seconds=120)
+        passing_on.send_signal(signal.SIGSTOP)
+        began = time.monotonic()
+        code = release.process.wait(180)
+        took = time.monotonic() - began
+    # Nobody has told the engine that the connections are dead.
+    children.wait_until(lambda: not locks(site), "the end of the lock", seconds=30)
+    children.end(passing_on, signal.SIGKILL)
+    site.configure(probes="deadline = 60", test=more)
+    done = site.inv("release", "--to", "test")
+
+    assert code == 44, release.progress
+    assert took < 60, took
+    assert "Traceback" not in release.progress
+    assert done.returncode == 0, done.stderr
+    assert [one["ending"] for one in site.attempts("test")[:2]] == ["proven", "cut off"]

@@ -126,13 +126,14 @@ def test_a_put_back_whose_process_was_killed_is_finished_by_the_next_though_it_r
 
 
 def test_a_good_release_whose_process_was_killed_is_finished_by_the_next(quiet: Site, tmp_path: Path) -> None:
-    revision = quiet.be_slow(3)
+    revision, temporary = quiet.be_slow(3), tmp_path / "temporary"
+    temporary.mkdir()
 
-    release = quiet.start("release")
+    release = quiet.start("release", TMPDIR=str(temporary))
     children.wait_until(lambda: applied(quiet, "test", revision), "the release", seconds=60)
     release.end(signal.SIGKILL)
     clone = quiet.cloned(tmp_path / "clone")
-    finished = clone.inv("release")
+    finished = clone.inv("release", TMPDIR=str(temporary))
     proven, killed = quiet.attempts("test")[:2]
 
     assert finished.returncode == 0, finished.stderr
@@ -140,6 +141,7 @@ def test_a_good_release_whose_process_was_killed_is_finished_by_the_next(quiet: 
     assert killed["revision"] == revision
     assert quiet.version("prod")["revision"] == revision
     assert not (clone.folder / ".selfdeploy" / "trees").exists()
+    assert [*temporary.iterdir()] == []
 
 
 def test_where_a_release_was_killed_the_next_one_puts_back_what_was_proven_though_it_fails_elsewhere(

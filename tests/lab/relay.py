@@ -1,4 +1,7 @@
-"""Passes on what comes in at a local socket, as `ssh -L` does: `python relay.py SOCKET HOST PORT`."""
+"""Passes on what comes in at a local socket, as `ssh -L` does: `python relay.py SOCKET HOST PORT`, or `SOCKET SOCKET`.
+
+Stopped by SIGSTOP, it is a way that has died half open: connections stay, new ones are taken, and nothing passes.
+"""
 
 import asyncio
 import contextlib
@@ -13,9 +16,11 @@ async def pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> No
         target.write_eof()
 
 
-async def serve(path: str, host: str, port: int) -> None:
+async def serve(path: str, *where: str) -> None:
     async def join(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        far_reader, far_writer = await asyncio.open_connection(host, port)
+        far_reader, far_writer = await (
+            asyncio.open_connection(*where) if where[1:] else asyncio.open_unix_connection(*where)
+        )
         await asyncio.gather(pump(reader, far_writer), pump(far_reader, writer))
         writer.close()
         far_writer.close()
@@ -25,4 +30,4 @@ async def serve(path: str, host: str, port: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(sys.argv[1], sys.argv[2], int(sys.argv[3])))
+    asyncio.run(serve(*sys.argv[1:]))
