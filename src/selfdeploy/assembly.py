@@ -111,6 +111,11 @@ class Assembly:
         same = (told.tree, told.path) == (self.revision.tree, self.revision.path)
         return found if same and found.manifest.gates == self._gates() and self._is_on_base(found) else None
 
+    def on_record(self, *, fresh: bool, foreign: str) -> Release | None:
+        """Return what `recorded_here` does, if it is of the image FOREIGN where one is given; none when FRESH."""
+        found = None if fresh else self.recorded_here()
+        return found if found and foreign in {"", found.manifest.image.reference} else None
+
     def _is_on_base(self, found: Release) -> bool:
         told = found.evidence.get("base")
         bases = set(told.values()) if isinstance(told, dict) else {None}
@@ -189,13 +194,23 @@ class Assembly:
         Raises:
             errors.ImageMismatch: it is not what the gated tree would have made, and foreign builds are not accepted.
         """
-        digest = self.digest(reference)
-        found = self.store.image(digest)
-        described = self.store.manifest(digest)
-        if found is None or described is None:
-            raise errors.ImageMismatch(f"{reference}: the registry has no such image", "push it there first")
+        found = self.foreign(reference)
         self.check(gated, found)
-        self.store.put_manifest(described[1], described[0].media_type, self.images.tag(gated))
+        if described := self.store.manifest(found.digest):
+            self.store.put_manifest(described[1], described[0].media_type, self.images.tag(gated))
+        return found
+
+    def foreign(self, reference: str) -> registry.Image:
+        """Return the image REFERENCE (REPOSITORY@sha256:...) that somebody else built, checked but for its files.
+
+        Raises:
+            errors.ConfigInvalid: it is not named so, or not of the configured repository.
+            errors.ImageMismatch: the registry has none, or one of another revision or command line, or as root.
+        """
+        found = self.store.image(self.digest(reference))
+        if found is None:
+            raise errors.ImageMismatch(f"{reference}: the registry has no such image", "push it there first")
+        inspection.check_contract(self.store, found, self.revision.commit)
         return found
 
     def digest(self, reference: str) -> str:

@@ -73,6 +73,13 @@ def check_run(platform: str, inner: Mapping[str, Any]) -> None:
         raise errors.ImageMismatch(f"{platform}: runs as root", "name a user in the image: USER 1000:1000")
 
 
+def check_contract(store: registry.Registry, image: registry.Image, revision: str) -> None:
+    """Raise `errors.ImageMismatch` unless IMAGE says it is of REVISION, and starts as the contract has it."""
+    for platform, child in image.platforms.items():
+        check_run(platform, _read_inner(store, child))
+        check_labels(platform, read_labels(store, child), {REVISION: revision})
+
+
 def check(
     store: registry.Registry, image: registry.Image, expected: Mapping[str, str], ship: Path, *, foreign: bool
 ) -> dict[str, list[str]]:
@@ -84,14 +91,13 @@ def check(
     Raises:
         errors.ImageMismatch: other labels, user or command line than the contract's; or other files.
     """
+    check_contract(store, image, expected[REVISION])
     differing = {}
     for platform, child in image.platforms.items():
         told = read_labels(store, child)
-        check_run(platform, _read_inner(store, child))
         if told.get(TREE) == expected[TREE]:
             check_labels(platform, told, expected)
             continue
-        check_labels(platform, told, {REVISION: expected[REVISION]})
         if wrong := layers.compare(tree.entries(ship), layers.files(store, child.digest, below="opt/sf")):
             differing[platform] = wrong
     if differing and not foreign:

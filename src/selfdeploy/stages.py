@@ -46,8 +46,8 @@ class Image:
 
     def find(self) -> plan.Found | plan.Missing:
         """Look for a record of the release, or else for the image of the gated tree."""
-        recorded = None if self.fresh else self.assembly.recorded_here()
-        if recorded and (not self.foreign or self.foreign == recorded.manifest.image.reference):
+        recorded = self.assembly.on_record(fresh=self.fresh, foreign=self.foreign)
+        if recorded:
             return self._found(recorded.manifest.image.digest)
         gated = self.assembly.find_gated()
         if isinstance(gated, errors.SelfdeployError):
@@ -82,8 +82,8 @@ class Manifest:
 
     def find(self) -> plan.Found | plan.Missing:
         """Look for the record."""
-        recorded = None if self.fresh else self.assembly.recorded_here()
-        if recorded is None or (self.foreign and self.foreign != recorded.manifest.image.reference):
+        recorded = self.assembly.on_record(fresh=self.fresh, foreign=self.foreign)
+        if recorded is None:
             revision = self.assembly.revision.commit[:12]
             return plan.Missing(why=f"the registry has no record of {revision}, made as deploy.toml says")
         return plan.Found(why=recorded.manifest.release)
