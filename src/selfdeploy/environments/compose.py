@@ -178,7 +178,7 @@ class Compose:
                 return record.Record()
             image = self.any_image() or str((volume.get("Labels") or {}).get(f"{render.LABEL}.image", ""))
             if not image:
-                raise errors.RecordInvalid(
+                raise errors.ImageGone(
                     f"{self.name}: volume {self._record}: nothing here can read it: no image of a release is left",
                     "inv release brings one",
                 )
