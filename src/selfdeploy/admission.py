@@ -29,13 +29,29 @@ def admit(
             )
         proof.lock.check()
     refuse_on_hold(environment, known, wanted.image.digest)
-    settings = environment.project.environment(environment.name)
-    if settings.authority == "forgejo" and provenance.authority(release.evidence) != "forgejo":
-        raise errors.AuthorityRefused(
-            f"{environment.name}: the evidence of {wanted.release} names no Forgejo run", "have Forgejo build it"
-        )
-    if known.proven and not older:
-        _refuse_older(environment, wanted.source.revision, known.proven[0].revision)
+    _refuse_authority(environment, provenance.authority(release.evidence), wanted.release)
+    if not older:
+        _refuse_older(environment, known, wanted.source.revision)
+
+
+def foresee(environment: Environment, revision: str, authority: str, *, older: bool) -> None:
+    """Raise why ENVIRONMENT, which nobody has to hold, would not take what AUTHORITY is about to make of REVISION.
+
+    What is under way there, or was cut off on its way back, is for who holds it to judge, and to undo.
+
+    Raises:
+        errors.AuthorityRefused, errors.ReleaseOlder: as `admit` does.
+        errors.RecordInvalid: its record is damaged.
+    """
+    try:
+        known = environment.read()
+    except (errors.ImageGone, errors.CommandFailed, errors.CommandTimedOut):
+        return  # an engine that has lost the image to read it with gets another one with the release
+    if known.cut_off and (known.is_going_back or environment.held_by()):
+        return
+    _refuse_authority(environment, authority, f"what is made here of {revision}")
+    if not older:
+        _refuse_older(environment, known, revision)
 
 
 def refuse_on_hold(environment: Environment, known: record.Record, digest: str) -> None:
@@ -79,7 +95,18 @@ def probe_release(environment: Environment, release: manifest.Manifest) -> None:
     probe.until_settled(release, probes, lambda: environment.ask(release), name, environment.patience)
 
 
-def _refuse_older(environment: Environment, wanted: str, running: str) -> None:
+def _refuse_authority(environment: Environment, authority: str, what: str) -> None:
+    settings = environment.project.environment(environment.name)
+    if settings.authority == "forgejo" and authority != "forgejo":
+        raise errors.AuthorityRefused(
+            f"{environment.name}: the evidence of {what} names no Forgejo run", "have Forgejo build it"
+        )
+
+
+def _refuse_older(environment: Environment, known: record.Record, wanted: str) -> None:
+    if not known.proven:
+        return
+    running = known.proven[0].revision
     order = compare_revisions(environment.project.source_path(), wanted, running)
     if order == "unknown":
         raise errors.ReleaseOlder(

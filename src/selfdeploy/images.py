@@ -4,7 +4,7 @@ import datetime
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from selfdeploy import base, builders, config, errors, gates, inspection, registry, shipped, source, tree
@@ -21,6 +21,7 @@ class Images:
     revision: source.Revision
     store: registry.Registry
     tell: Callable[[str], None]
+    _tried: set[str] = field(default_factory=set, repr=False)
 
     @property
     def _dockerfile(self) -> Path:
@@ -38,11 +39,18 @@ class Images:
         arguments = {"BASE": base_image} if base_image else {}
         return builders.choose(self.project, self._dockerfile, arguments, self.revision)
 
+    def refuse_unfit_base(self) -> None:
+        """Raise what `base.refuse_unfit` does of the base image that deploy.toml names; a digest is tried once."""
+        named = self.project.image.base
+        if named and named not in self._tried:
+            base.refuse_unfit(named, self.project.gates.node, self.builder())
+            self._tried.add(named)
+
     def base(self) -> str:
         """Return the base image by digest: the configured one, or one built here and kept in the registry."""
         image = self.project.image
         if image.base:
-            base.refuse_unfit(image.base, self.project.gates.node, self.builder())
+            self.refuse_unfit_base()
             return image.base
         store = registry.connect(registry.Reference.parse(f"{image.repository}-base"), insecure=image.insecure)
         tag = base.recipe("base", self.project.gates.node)

@@ -12,6 +12,7 @@ from typing import Any
 
 from selfdeploy import (
     admission,
+    builders,
     bundle,
     config,
     deploy_toml,
@@ -105,10 +106,10 @@ class Releasing:
         )
         return [clean, *lines]
 
-    def preflight(self, names: Sequence[str], *, fresh: bool, foreign: str) -> None:
+    def preflight(self, names: Sequence[str], *, fresh: bool, foreign: str, older: bool) -> None:
         """Raise what would keep a release to the environments NAMES from ending, before minutes are spent on it.
 
-        The builder is asked only when there is something to build: FRESH, or neither FOREIGN nor a release on record.
+        The builder is asked only when there is something to build: no FOREIGN, and nothing on record or FRESH.
         """
         source.refuse_dirty(self.assembly.revision)
         fitness.refuse_full(self.project.root)
@@ -118,8 +119,28 @@ class Releasing:
             self.queue.refuse_held(environment)
         self.ready_registry()
         self.assembly.store.may_push()
-        if fresh or not (foreign or self.assembly.recorded_here()):
+        if not foreign and not self.assembly.on_record(fresh=fresh, foreign=foreign):
             self.assembly.images.builder().refuse_unready()
+        with self._leaving_none_cut_off(names):
+            self._foresee(reachable, fresh=fresh, foreign=foreign, older=older)
+
+    def _foresee(
+        self, reachable: Sequence[environments.Environment], *, fresh: bool, foreign: str, older: bool
+    ) -> None:
+        """Raise what a release that is yet to be made would be refused for, though its gates pass.
+
+        All of it is looked at again where it counts: an image beside the gated tree, an environment under its lock.
+        A release on record comes there in a moment, and is not looked at here.
+        """
+        if foreign:
+            self.assembly.foreign(foreign)
+        if self.assembly.on_record(fresh=fresh, foreign=foreign):
+            return
+        run = provenance.read_run()
+        for environment in reachable:
+            admission.foresee(environment, self.assembly.revision.commit, run.authority if run else "", older=older)
+        if not foreign and builders.wants_base(self.project):
+            self.assembly.images.refuse_unfit_base()
 
     def ready_registry(self) -> None:
         """Have the registry answer: the local one is started where it is configured and is not there."""
@@ -186,7 +207,7 @@ class Releasing:
         """Release HEAD to every environment up to TO, or to all; do only what reality lacks."""
         names = self.names(to)
         with self.console.stage("preflight"):
-            self.preflight(names, fresh=fresh, foreign=foreign)
+            self.preflight(names, fresh=fresh, foreign=foreign, older=older)
         with self._leaving_none_cut_off(names):
             release = self.assemble(fresh=fresh, foreign=foreign)
             self._settle(names, release, older=older)

@@ -12,6 +12,8 @@ import pytest
 
 from lab.site import Site
 from selfdeploy import assembly, deploy_toml, gates, source
+from selfdeploy.environments import record, volumes
+from selfdeploy.environments.engine import Engine
 
 
 def room(site: Site) -> Path:
@@ -201,18 +203,87 @@ def test_an_older_revision_is_refused_unless_it_is_asked_for(clean: Site) -> Non
     assert asked.returncode == 0, asked.stderr
 
 
-def test_what_forgejo_did_not_build_is_refused_where_only_forgejo_may(clean: Site) -> None:
-    clean.configure(test='authority = "forgejo"')
+def test_an_older_revision_that_is_not_on_record_is_refused_before_its_gates_and_what_was_cut_off_undone(
+    clean: Site,
+) -> None:
+    older = clean.commit("older")
+    newer = clean.commit("newer")
+    assert clean.inv("release").returncode == 0
+    cut_off(clean, "prod")
+    clean.git("checkout", "--quiet", "--detach", older)
+
+    refused = clean.inv("release")
+    planned = clean.inv("plan")
+    clean.git("checkout", "--quiet", "main")
+
+    assert refused.returncode == 46, refused.stderr
+    assert f"test: {older} is older than {newer}" in refused.stderr
+    assert f"prod runs {newer} again, proven" in refused.stderr
+    assert [one["ending"] for one in clean.attempts("prod")[:2]] == ["put back, proven", "cut off"]
+    assert planned.returncode == 0, planned.stderr
+    assert "gates ..." not in refused.stderr
+
+
+def cut_off(site: Site, environment: str) -> None:
+    """Have the last attempt on ENVIRONMENT be one that nobody lived to end."""
+    engine, project = Engine(name=environment), f"{site.name}-{environment[0]}"
+    image, file = site.inspect(environment)["Image"], "record.json"
+    known = record.parse(volumes.read(engine, image, project, f"{project}-record", file).stdout, environment)
+    begun = known.attempts[0].model_copy(update={"ending": record.UNDER_WAY})
+    written = known.model_copy(update={"attempts": (begun, *known.attempts[1:])}).model_dump_json().encode()
+    assert volumes.write(engine, image, project, f"{project}-record", file, written) == written
+
+
+def test_what_forgejo_would_not_have_built_is_refused_before_its_gates_where_only_forgejo_may(clean: Site) -> None:
+    clean.configure(prod='authority = "forgejo"')
     clean.commit("by hand")
     run = {"FORGEJO_RUN_ID": "7", "FORGEJO_SERVER_URL": "https://forgejo.localhost", "FORGEJO_REPOSITORY": "sf/sf"}
+    before = clean.ids()
 
-    refused = clean.inv("release", "--to", "test")
-    clean.commit("by forgejo")
+    refused = clean.inv("release")
+    untouched = clean.ids()
+    clean.configure(test='authority = "forgejo"')
     taken = clean.inv("release", "--to", "test", **run)
 
-    assert refused.returncode == 47
+    assert refused.returncode == 47, refused.stderr
+    assert "gates ..." not in refused.stderr
+    assert untouched == before
     assert taken.returncode == 0, taken.stderr
     assert "https://forgejo.localhost/sf/sf/actions/runs/7" in clean.inv("history", "-e", "test").stdout
+
+
+def test_an_image_that_cannot_be_taken_is_refused_before_the_gates(clean: Site) -> None:
+    other = clean.version("prod")["image"]
+    revision, was = clean.commit("built elsewhere"), clean.version("prod")["revision"]
+    wrong = {
+        f"{clean.repository}:latest": (10, f"expected {clean.repository}@sha256:..."),
+        other.replace("/sf@", "/other@"): (10, f"expected {clean.repository}@sha256:..."),
+        f"{clean.repository}@sha256:{'0' * 64}": (33, "the registry has no such image"),
+        other: (33, f"expected {revision}, actual {was}"),
+    }
+
+    refused = {image: clean.inv("release", "--image", image) for image in wrong}
+
+    for image, (code, said) in wrong.items():
+        assert refused[image].returncode == code, refused[image].stderr
+        assert said in refused[image].stderr
+        assert "gates ..." not in refused[image].stderr
+
+
+def test_a_base_that_is_not_there_or_none_is_refused_before_the_gates(clean: Site) -> None:
+    clean.commit("on another base")
+    wrong = {"base:latest": 10, f"{clean.repository}-base@sha256:{'0' * 64}": 32}
+
+    refused = {}
+    for base in wrong:
+        clean.configure(image=f'base = "{base}"')
+        refused[base] = clean.inv("release")
+    clean.configure()
+
+    assert {base: done.returncode for base, done in refused.items()} == wrong, refused
+    for done in refused.values():
+        assert "image.base: " in done.stderr
+        assert "gates ..." not in done.stderr
 
 
 def test_an_engine_that_does_not_answer_is_named(site: Site) -> None:

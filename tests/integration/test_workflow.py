@@ -306,10 +306,12 @@ def test_what_was_built_by_hand_is_refused_and_what_forgejo_builds_afresh_is_tak
     own.write_text(f"{(ROOT / 'docker' / own.name).read_text()}LABEL own=yes\n")
     revision = sf.push("authority")
 
+    made = [sf.run("inv", step).returncode for step in ("gates", "build", "manifest")]
     by_hand = sf.run("inv", "release", "--to", "test")
     run = sf.runner.start(sf.checkout, "workflow_dispatch", inputs={"fresh": "true", "to": "test"})
     code = run.wait()
 
+    assert made == [0, 0, 0]
     assert by_hand.returncode == 47, by_hand.stderr
     assert "names no Forgejo run" in by_hand.stderr
     assert code == 0, run.text
