@@ -17,6 +17,9 @@ ADDRESS = re.compile(
 )
 """A repository's address as git takes it (git-clone, GIT URLS): http, ssh or short, on a host whose name has a dot."""
 
+COMMIT = re.compile("[0-9a-f]{40}")
+"""What git calls a commit, a tree or a file in full."""
+
 LOCAL = (
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_COMMON_DIR",
@@ -75,7 +78,7 @@ def read(checkout: Path, repository: str = "") -> Revision:
     prefix = _git(checkout, "rev-parse", "--show-prefix").text.rstrip("/")
     tree = _git(checkout, "rev-parse", f"HEAD:{prefix}" if prefix else "HEAD^{tree}").text
     told = _git(checkout, "show", "-s", "--format=%ct", "HEAD").text
-    if not re.fullmatch("[0-9]{1,12}", told) or not all(re.fullmatch("[0-9a-f]{40}", one) for one in (commit, tree)):
+    if not re.fullmatch("[0-9]{1,12}", told) or not all(COMMIT.fullmatch(one) for one in (commit, tree)):
         raise errors.SourceUnusable(f"{checkout}: git tells no commit of it", "git fsck; a commit is 40 digits here")
     epoch = int(told)
     return Revision(
@@ -94,7 +97,7 @@ def refuse_below(folder: Path) -> None:
     if told.code:
         raise errors.SourceUnusable(f"{folder}: {told.complaint}", "go to the top of SF's checkout, or git init")
     top = Path(told.text)
-    if top.resolve() != folder.resolve():
+    if not (top.exists() and top.samefile(folder)):
         raise errors.SourceUnusable(f"{folder}: not the top of its git checkout", f"cd {top}")
 
 
@@ -128,7 +131,7 @@ def export(revision: Revision, to: Path) -> None:
     """
     listed = _git(revision.checkout, "ls-tree", "-r", "-z", revision.tree).stdout.split(b"\0")
     for entry in filter(None, listed):
-        mode, name = entry.split(b" ", 1)[0], entry.split(b"\t", 1)[1].decode(errors="replace")
+        mode, name = entry.partition(b" ")[0], entry.partition(b"\t")[2].decode(errors="replace")
         if mode == b"160000":
             raise errors.SourceUnusable(f"{revision.path}/{name}: a submodule", "vendor its files or drop it")
     to.mkdir(parents=True, exist_ok=True)
@@ -151,7 +154,7 @@ def resolve(checkout: Path, name: str) -> str:
         errors.SourceUnusable: it stands for none.
     """
     told = _git(checkout, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}", check=False)
-    if told.code:
+    if told.code or not COMMIT.fullmatch(told.text):
         why = told.complaint or f"there is no revision {name!r}"
         raise errors.SourceUnusable(f"{checkout}: {why}", "name a branch, a tag or a commit that it has; or git fetch")
     return told.text

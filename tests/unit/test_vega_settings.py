@@ -67,6 +67,10 @@ def test_a_folder_can_be_named_as_a_person_names_it(home: Path, given: str) -> N
     assert values.workspace.value == str(home / "code/x")
 
 
+def test_the_folder_one_stands_in_can_be_the_workspace(home: Path) -> None:
+    assert chosen(home, settings.Flags(workspace=".")).workspace.value == str(home)
+
+
 def test_a_workspace_elsewhere_brings_its_own_parent_unless_both_were_asked_for(home: Path) -> None:
     values = chosen(home, settings.Flags(workspace="elsewhere/z"))
 
@@ -119,7 +123,8 @@ def test_the_person_is_who_said_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.getuid", lambda: 0)
 
     assert settings.person({"SUDO_UID": "65534", "SUDO_GID": "65534"}).uid == 65534
-    assert settings.person({"SUDO_UID": "x", "SUDO_GID": "0"}).uid == 0
+    for number in ("x", "\u00b2", "9" * 10, "9" * 5000):
+        assert settings.person({"SUDO_UID": number, "SUDO_GID": "0"}).uid == 0
 
 
 def test_a_folder_that_was_swapped_for_a_link_or_is_gone_is_not_mounted_again(home: Path) -> None:

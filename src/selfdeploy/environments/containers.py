@@ -12,7 +12,8 @@ from selfdeploy.witness import Replica
 SERVER = "4000/tcp"
 """The port that the server listens on in its container."""
 
-Number = Annotated[str, pydantic.Field(pattern=r"^[0-9]{1,5}$")]
+Number = Annotated[str, pydantic.Field(pattern=r"^[0-9]{0,5}$")]
+"""A port; empty where the engine is to choose one."""
 
 
 class _Told(pydantic.BaseModel):
@@ -21,12 +22,15 @@ class _Told(pydantic.BaseModel):
 
 class _Config(_Told):
     hostname: str = ""
+    image: str = ""
     labels: Mapping[str, str] | None = None
 
 
 class _State(_Told):
     status: str = ""
     running: bool = False
+    started_at: str = ""
+    finished_at: str = ""
 
 
 class _Binding(_Told):
@@ -35,7 +39,12 @@ class _Binding(_Told):
 
 
 class _HostConfig(_Told):
-    port_bindings: Mapping[str, tuple[_Binding, ...] | None] | None = None
+    port_bindings: Mapping[str, list[_Binding] | None] | None = None
+
+
+class _Mount(_Told):
+    source: str = ""
+    destination: str = ""
 
 
 class Container(_Told):
@@ -48,6 +57,7 @@ class Container(_Told):
     config: _Config = _Config()
     state: _State = _State()
     host_config: _HostConfig = _HostConfig()
+    mounts: list[_Mount] | None = None
 
     @property
     def labels(self) -> Mapping[str, str]:
@@ -64,7 +74,7 @@ class Container(_Told):
     def published(self) -> list[tuple[str, int]]:
         """The addresses and ports of the host that lead to its server; none when it does not run."""
         bindings = (self.host_config.port_bindings or {}).get(SERVER) or ()
-        return [(one.host_ip, int(one.host_port)) for one in bindings if self.state.running]
+        return [(one.host_ip, int(one.host_port)) for one in bindings if self.state.running and one.host_port]
 
 
 _LIST = pydantic.TypeAdapter(tuple[Container, ...])
@@ -79,8 +89,20 @@ def parse(data: bytes, where: str) -> tuple[Container, ...]:
     try:
         return _LIST.validate_json(data.strip() or b"[]")
     except pydantic.ValidationError as exc:
-        first = exc.errors(include_url=False, include_input=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        raise errors.CommandFailed(
-            f"{where}: docker container inspect: {place}: {first['msg']}", "is that a Docker engine? docker version"
-        ) from exc
+        raise _foreign(exc, where) from exc
+
+
+def check(data: object, where: str) -> Container:
+    """Return the one container that DATA describes. Raises what `parse` raises."""
+    try:
+        return Container.model_validate(data)
+    except pydantic.ValidationError as exc:
+        raise _foreign(exc, where) from exc
+
+
+def _foreign(exc: pydantic.ValidationError, where: str) -> errors.CommandFailed:
+    first = exc.errors(include_url=False, include_input=False)[0]
+    place = ".".join(map(str, first["loc"]))
+    return errors.CommandFailed(
+        f"{where}: docker container inspect: {place}: {first['msg']}", "is that a Docker engine? docker version"
+    )

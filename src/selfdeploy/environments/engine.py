@@ -49,7 +49,10 @@ class Engine:
     @property
     def is_remote(self) -> bool:
         """Whether the engine is on another host, which has none of our files and another loopback."""
-        address = urlsplit(self.host)
+        try:
+            address = urlsplit(self.host)
+        except ValueError:  # docker says what is wrong with it
+            return False
         if address.scheme in ("", "unix", "npipe"):
             return False
         if address.hostname == "localhost":

@@ -35,7 +35,7 @@ def refuse_out_of_reach(engine: Engine, project: config.Project, url: str) -> No
 def refuse_full_disk(engine: Engine) -> None:
     """Raise `errors.DiskFull` when the disk that ENGINE, one of this machine, keeps its data on is nearly full."""
     root = engine.run("info", "--format", "{{.DockerRootDir}}", timeout=30).text
-    with contextlib.suppress(FileNotFoundError, PermissionError):
+    with contextlib.suppress(OSError, ValueError):
         refuse_full(Path(root))
 
 

@@ -84,7 +84,7 @@ class Heart:
     def _listen(self) -> None:
         for line in self.child.stdout or ():
             with contextlib.suppress(ValueError):
-                self.heard = max(self.heard, float(line))
+                self.heard = max(self.heard, min(float(line), clock()))
 
 
 @dataclass(frozen=True, kw_only=True)

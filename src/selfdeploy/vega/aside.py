@@ -11,8 +11,8 @@ def name(engine: Engine) -> str:
 
 def is_there(engine: Engine) -> bool:
     """Say whether a container of the server is set aside on ENGINE."""
-    data = engine.inspect("container", name(engine)) or {}
-    return (data.get("Config", {}).get("Labels") or {}).get(LABEL) == engine.name
+    there = engine.container(name(engine))
+    return there is not None and there.labels.get(LABEL) == engine.name
 
 
 def put(engine: Engine) -> None:

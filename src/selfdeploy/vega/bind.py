@@ -19,13 +19,16 @@ PRIVATE = tuple(
 
 def host_addresses() -> dict[str, str]:
     """Return this host's addresses that hold on more than one link, each with the name of its interface."""
-    listed = json.loads(process.run(["ip", "-json", "address", "show"], timeout=10).stdout or b"[]")
-    return {
-        str(address["local"]): str(interface["ifname"])
-        for interface in listed
-        for address in interface.get("addr_info", ())
-        if not str(address.get("local", "fe80:")).startswith("fe80:")
-    }
+    told = process.run(["ip", "-json", "address", "show"], timeout=10).stdout
+    try:
+        return {
+            str(address["local"]): str(interface["ifname"])
+            for interface in json.loads(told or b"[]")
+            for address in interface.get("addr_info", ())
+            if not str(address.get("local", "fe80:")).startswith("fe80:")
+        }
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as exc:
+        raise errors.CommandFailed(f"ip -json address show: no list of interfaces: {exc}", "ip -V") from exc
 
 
 def reach(address: Address, access_control: str) -> str:

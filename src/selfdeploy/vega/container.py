@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import pydantic
 
 from selfdeploy import errors, render
+from selfdeploy.environments.containers import Container
 from selfdeploy.vega.settings import Settings, url
 
 LABEL = f"{render.LABEL}.vega"
@@ -38,26 +38,26 @@ class Server:
         return url(self.address, self.port) if self.port else ""
 
 
-def read(data: Mapping[str, Any], name: str) -> Server:
-    """Return the server NAME, whose container `docker inspect` describes with DATA.
+def read(there: Container, name: str) -> Server:
+    """Return the server NAME, which is the container that is THERE.
 
     Raises:
         errors.ContainerForeign: it is none of ours.
     """
-    labels = data["Config"]["Labels"] or {}
-    address, port = _published(data)
-    moment = "FinishedAt" if data["State"]["Status"] in ("exited", "dead") else "StartedAt"
+    labels, state = there.labels, there.state
+    address, port = _published(there)
     if labels.get(LABEL) != name:
         raise errors.ContainerForeign(
             f"the container {name} is none of vega's", "remove it, or set vega.name in deploy.toml"
         )
+    moment = state.finished_at if state.status in ("exited", "dead") else state.started_at
     return Server(
-        container=data["Id"],
-        hostname=data["Config"]["Hostname"],
-        state=data["State"]["Status"],
-        since=data["State"][moment][:19] + "Z",
-        image=data["Image"],
-        tag=data["Config"]["Image"],
+        container=there.id,
+        hostname=there.config.hostname,
+        state=state.status,
+        since=moment[:19] + "Z",
+        image=there.image,
+        tag=there.config.image,
         release=labels.get(f"{render.LABEL}.release", ""),
         settings=settings_of(labels),
         by_compose="com.docker.compose.project" in labels,
@@ -66,10 +66,10 @@ def read(data: Mapping[str, Any], name: str) -> Server:
     )
 
 
-def _published(data: Mapping[str, Any]) -> tuple[str, str]:
-    for told in (data["HostConfig"].get("PortBindings") or {}).values():
-        for binding in told or ():
-            return binding["HostIp"] or "0.0.0.0", binding["HostPort"]  # noqa: S104 -- as the engine has it
+def _published(there: Container) -> tuple[str, str]:
+    for bindings in (there.host_config.port_bindings or {}).values():
+        for binding in bindings or ():
+            return binding.host_ip or "0.0.0.0", binding.host_port  # noqa: S104 -- as the engine has it
     return "", ""
 
 

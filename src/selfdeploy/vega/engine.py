@@ -1,7 +1,6 @@
 """The local engine: the image, the one container of a vega server, and the volume with its manifest."""
 
 import contextlib
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,7 +8,8 @@ from pathlib import Path
 from python_on_whales.exceptions import DockerException
 
 from selfdeploy import config, errors, probe, process, render, shipped, tree
-from selfdeploy.environments import engine, volumes
+from selfdeploy.environments import containers, engine, volumes
+from selfdeploy.environments.containers import Container
 from selfdeploy.vega import live, mounts, translate
 from selfdeploy.vega.container import HOLDING, LABEL, Server, read, settings_of
 from selfdeploy.vega.image import Image
@@ -52,8 +52,13 @@ class Engine(engine.Engine):
         Raises:
             errors.ContainerForeign: a container has its name and is none of ours.
         """
-        data = self.inspect("container", self.name)
-        return read(data, self.name) if data else None
+        there = self.container(self.name)
+        return read(there, self.name) if there else None
+
+    def container(self, name: str) -> Container | None:
+        """Return the container NAME; None when there is none."""
+        data = self.inspect("container", name)
+        return None if data is None else containers.check(data, self.name)
 
     def place(self, made: live.Manifest, image: str, settings: Settings) -> str:
         """Return the volume that holds the manifest MADE, filled by a container of IMAGE that sees SETTINGS' folders.
@@ -192,14 +197,10 @@ class Engine(engine.Engine):
     def neighbours(self, checkout: Path) -> list[str]:
         """Return the names of other servers that run from CHECKOUT."""
         listed = self.run("container", "ls", "--quiet", "--filter", f"label={LABEL}").text.split()
-        told = json.loads(self.run("container", "inspect", *listed).stdout) if listed else []
+        found = containers.parse(self.run("container", "inspect", *listed).stdout, self.name) if listed else ()
         mount = ("/opt/sf", str(checkout))
-        seen = {
-            str(data["Name"]).removeprefix("/")
-            for data in told
-            if mount in {(m["Destination"], m["Source"]) for m in data["Mounts"]}
-        }
-        return sorted(seen - {self.name})
+        seen = [one for one in found if mount in {(m.destination, m.source) for m in one.mounts or ()}]
+        return sorted({one.name.removeprefix("/") for one in seen} - {self.name})
 
     def remove(self) -> None:
         """Remove the server's container; nothing when there is none."""

@@ -91,7 +91,10 @@ def read(checkout: Path, repository: str = "", objects: Path | None = None) -> L
     with tree.temporary() as scratch:
         index, kept = Path(scratch, "index"), objects or Path(scratch, "objects")
         kept.mkdir(parents=True, exist_ok=True)
-        paths = _git(checkout, "rev-parse", "--git-path", "index", "--git-path", "objects").text.splitlines()
+        asked = _git(checkout, "rev-parse", "--git-path", "index", "--git-path", "objects").stdout
+        paths = os.fsdecode(asked).removesuffix("\n").split("\n")
+        if len(paths) != 2:  # noqa: PLR2004 -- as many as were asked for
+            raise errors.SourceUnusable(f"{checkout}: git does not tell where its index is", "git rev-parse --git-dir")
         theirs, known = (checkout / path for path in paths)
         if theirs.exists():  # it knows which files are unchanged: reading all takes long
             shutil.copy2(theirs, index)
@@ -103,6 +106,8 @@ def read(checkout: Path, repository: str = "", objects: Path | None = None) -> L
         _git(checkout, "add", "--all", "--", ".", **variables)
         prefix = () if head.path == "." else (f"--prefix={head.path}/",)
         written = _git(checkout, "write-tree", *prefix, **variables).text
+        if not source.COMMIT.fullmatch(written):
+            raise errors.SourceUnusable(f"{checkout}: git tells no tree of it", "git fsck")
         names = _git(checkout, "diff-tree", "-r", "-z", "--name-only", head.tree, written, **variables).stdout
     changed = tuple(sorted(name.decode(errors="replace") for name in names.split(b"\0") if name))
     return Live(revision=dataclasses.replace(head, tree=written, live=True), changed=changed)
@@ -183,5 +188,5 @@ def parse(data: bytes, where: str) -> Manifest:
     """
     try:
         return Manifest.model_validate(json.loads(data), strict=False)
-    except (pydantic.ValidationError, ValueError) as exc:
+    except (ValueError, RecursionError) as exc:
         raise errors.ManifestInvalid(f"{where}: no manifest of a live checkout", "inv vega.up writes it anew") from exc

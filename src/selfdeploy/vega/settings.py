@@ -3,15 +3,24 @@
 import contextlib
 import os
 import pwd
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import pydantic
 
 from selfdeploy import config, errors, flags
 
 DEFAULT = "default"
+
+HIGHEST = 2**32 - 2
+"""The highest number of a user or a group; the one above it stands for none (chown(2))."""
+
+HIGHEST_PORT = 65_535
+
+Number = Annotated[int, pydantic.Field(ge=0, le=HIGHEST)]
 
 
 class Chosen(pydantic.BaseModel):
@@ -45,8 +54,15 @@ class Settings(pydantic.BaseModel):
     bind: Chosen
     port: Chosen
     access_control: str
-    uid: int
-    gid: int
+    uid: Number
+    gid: Number
+
+    @pydantic.field_validator("port")
+    @classmethod
+    def _is_port(cls, port: Chosen) -> Chosen:
+        if not re.fullmatch("[1-9][0-9]{0,4}", port.value) or int(port.value) > HIGHEST_PORT:
+            raise ValueError("no port")
+        return port
 
     @property
     def url(self) -> str:
@@ -84,8 +100,9 @@ class Person:
 def person(environment: Mapping[str, str]) -> Person:
     """Return who runs this process; the one who said `sudo` when it runs as root for them."""
     uid, gid, home = os.getuid(), os.getgid(), Path.home()
-    if uid == 0 and environment.get("SUDO_UID", "").isdigit() and environment.get("SUDO_GID", "").isdigit():
-        uid, gid = int(environment["SUDO_UID"]), int(environment["SUDO_GID"])
+    told = [environment.get(name, "") for name in ("SUDO_UID", "SUDO_GID")]
+    if uid == 0 and all(re.fullmatch("[0-9]{1,10}", one) and int(one) <= HIGHEST for one in told):
+        uid, gid = map(int, told)
         with contextlib.suppress(KeyError):  # a number that nobody has a name for
             home = Path(pwd.getpwuid(uid).pw_dir)
     return Person(uid=uid, gid=gid, home=home)
@@ -165,7 +182,7 @@ def _source(project: config.Project, flags: Flags, environment: Mapping[str, str
 
 
 def _folder(chosen: Chosen, start: Path, home: Path, *, needed: bool) -> Path:
-    first, *rest = Path(chosen.value).parts
+    first, *rest = Path(chosen.value).parts or (".",)
     try:
         given = home.joinpath(*rest) if first == "~" else Path(chosen.value).expanduser()
         path = (start / given).resolve()
@@ -182,6 +199,6 @@ def _folder(chosen: Chosen, start: Path, home: Path, *, needed: bool) -> Path:
 
 def _port(chosen: Chosen) -> Chosen:
     number = flags.count(chosen.origin, chosen.value, least=1)
-    if number > 65_535:  # noqa: PLR2004 -- the highest there is
+    if number > HIGHEST_PORT:
         raise errors.ConfigInvalid(f"{chosen.origin}: {chosen.value}: no port", "a port is 1 to 65535")
     return chosen.model_copy(update={"value": str(number)})

@@ -74,7 +74,7 @@ def _read(rendered: str) -> dict[str, Any]:
 def _explained() -> Iterator[None]:
     try:
         yield
-    except (AttributeError, KeyError, TypeError, ValueError, yaml.YAMLError) as exc:
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError, yaml.YAMLError) as exc:
         raise errors.ConfigInvalid(
             f"{FLAVOUR}: not as it is needed: {type(exc).__name__}: {exc}", "compare it with the one that comes with us"
         ) from exc
