@@ -33,6 +33,15 @@ RECOVERY = 5.0
 """Seconds after an outage in which a refusal may come from a server that is not all there yet."""
 
 
+def root(version: str) -> str:
+    """Return the path of the API VERSION."""
+    return f"/{'api' if version == 'v1' else 'apis'}/{_quoted(version, '/')}"
+
+
+def _quoted(part: str, safe: str = ":") -> str:
+    return quote(part, safe=safe, errors="replace")
+
+
 class Local(http.client.HTTPConnection):
     """HTTP over a unix socket."""
 
@@ -68,7 +77,7 @@ class Stream:
         """Give each event; the end of them is nothing to worry about, a watch has one."""
         nonsense = (http.client.HTTPException, ValueError, AttributeError, RecursionError)
         with contextlib.suppress(OSError, *nonsense):
-            while line := self._response.readline():
+            while line := self._response.readline(LIMIT):
                 yield json.loads(line)
 
     def close(self) -> None:
@@ -90,9 +99,8 @@ class Api:
 
     def path(self, version: str, kind: str, name: str = "", sub: str = "") -> str:
         """Return the path of the objects KIND (plural) of the API VERSION; of NAME among them, and of SUB of it."""
-        root = f"/api/{version}" if version == "v1" else f"/apis/{version}"
-        parts = [root, "namespaces", self.kubectl.namespace, kind, *(quote(p, safe=":") for p in (name, sub) if p)]
-        return "/".join(parts)
+        parts = (kind, name, sub)
+        return "/".join([root(version), "namespaces", self.kubectl.namespace, *(_quoted(p) for p in parts if p)])
 
     def call(
         self,
@@ -158,7 +166,7 @@ class Api:
         timeout: float,
     ) -> tuple[socket.socket, http.client.HTTPResponse]:
         connection = Local(self.kubectl.socket, timeout)
-        where = f"{path}?{urlencode(query)}" if query else path
+        where = f"{path}?{urlencode(query, errors='replace')}" if query else path
         headers = {"Accept": JSON, **({"Content-Type": content} if data is not None else {})}
         try:
             connection.request(method, where, data, headers)

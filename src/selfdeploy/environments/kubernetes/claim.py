@@ -53,5 +53,7 @@ def unshrunk(wanted: Object, live: Object | None) -> Object:
 
 def _requested(claim: Mapping[str, Any]) -> str:
     """Return how much CLAIM claims; empty where it does not say."""
-    resources = (claim.get("spec") or {}).get("resources") or {}
-    return str((resources.get("requests") or {}).get("storage", ""))
+    told: object = claim
+    for key in ("spec", "resources", "requests", "storage"):
+        told = told.get(key) if isinstance(told, Mapping) else None
+    return str(told or "")

@@ -192,7 +192,7 @@ class Kubernetes:
         if thing["kind"] != "Deployment" or not run:
             return thing
         metadata = thing["metadata"]
-        notes = {**metadata.get("annotations", {}), objects.RUN: run}
+        notes = {**(metadata.get("annotations") or {}), objects.RUN: run}
         return {**thing, "metadata": {**metadata, "annotations": notes}}
 
     def _refuse_paused(self, changes: Sequence[objects.Change]) -> None:
@@ -213,7 +213,7 @@ class Kubernetes:
         """Return the names of the ConfigMaps that pods of a ReplicaSet mount, or would."""
         listed, _ = self.api.list("apps/v1", "replicasets", labelSelector=self._selector)
         volumes = (volume for one in listed for volume in one["spec"]["template"]["spec"].get("volumes") or ())
-        return {volume["configMap"]["name"] for volume in volumes if "configMap" in volume}
+        return {volume["configMap"]["name"] for volume in volumes if volume.get("configMap")}
 
     def replicas(self) -> tuple[Replica, ...]:
         """Return what the cluster runs here, each with the digest that its node knows the image by."""
@@ -256,7 +256,7 @@ class Kubernetes:
             self.api.kubectl.follow(*argv, f"--selector={self._selector}")
             return ""
         told: list[str] = []
-        for pod in sorted(self._pods(), key=lambda pod: str(pod["metadata"]["creationTimestamp"])):
+        for pod in sorted(self._pods(), key=lambda pod: str(pod["metadata"].get("creationTimestamp"))):
             told += rolling.tell(self.api, pod, lines)
         return "\n".join(told)
 

@@ -13,7 +13,7 @@ def hold(text: str) -> str:
     """Return a path at which our own children read TEXT for as long as this process lives; it is on no disk."""
     handle = os.memfd_create("kubeconfig", 0)  # survives our becoming another program
     with os.fdopen(os.dup(handle), "wb") as memory:
-        memory.write(text.encode())
+        memory.write(os.fsencode(text))
     return f"/proc/{os.getpid()}/fd/{handle}"
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from selfdeploy import errors
 from selfdeploy.environments import Lock
-from selfdeploy.environments.kubernetes import shape
+from selfdeploy.environments.kubernetes import refusal, shape
 from selfdeploy.environments.kubernetes.api import CONFLICT, NOT_FOUND, Api, Object
 from selfdeploy.provenance import Holder
 
@@ -33,13 +33,14 @@ class LeaseLock:
     def __init__(self, api: Api, held: Object, replaced: str) -> None:
         """Hold what HELD, the Lease as the API server has it, says; REPLACED had it before and did not let go."""
         self._api, self._held, self.replaced = api, held, replaced
+        self._identity = _identity(held)
         self._mutex = threading.Lock()
         self._lost = ""
 
     @property
     def container(self) -> str:
         """What the cluster calls this holding: never another's."""
-        return str(self._held["spec"]["holderIdentity"])
+        return self._identity
 
     @property
     def path(self) -> str:
@@ -199,7 +200,10 @@ def _take(api: Api, name: str, holder: Holder) -> tuple[Object, str]:
         else:
             reply = api.call("POST", api.path(VERSION, "leases"), wanted, accept=(CONFLICT,))
         if reply.code < NOT_FOUND:
-            return shape.check(api.name, "leases", reply.object), replaced
+            taken = shape.check(api.name, "leases", reply.object)
+            if not _identity(taken):
+                raise refusal.foreign(api.name, "a Lease that nobody holds")
+            return taken, replaced
 
 
 def _lease(name: str, holder: Holder, found: Object | None) -> Object:

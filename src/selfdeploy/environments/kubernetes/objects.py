@@ -10,7 +10,7 @@ import yaml
 
 from selfdeploy import errors
 from selfdeploy.environments.kubernetes import claim, refusal, shape
-from selfdeploy.environments.kubernetes.api import APPLY, CONFLICT, MERGE, NOT_FOUND, Api, Object
+from selfdeploy.environments.kubernetes.api import APPLY, CONFLICT, MERGE, NOT_FOUND, Api, Object, root
 
 MANAGER = "selfdeploy"
 RUN = "dev.selfdeploy/run"
@@ -103,9 +103,7 @@ class Objects:
     def _known(self, version: str) -> dict[str, str]:
         """Return what paths call the kinds of the API VERSION, by kind; the API server is asked once."""
         if version not in self._kinds:
-            told = self.api.call(
-                "GET", f"/api/{version}" if version == "v1" else f"/apis/{version}", accept=(NOT_FOUND,)
-            )
+            told = self.api.call("GET", root(version), accept=(NOT_FOUND,))
             self._kinds[version] = shape.kinds(self.api.name, told.object)
         return self._kinds[version]
 
@@ -269,4 +267,10 @@ def _told(thing: Object | None) -> str:
     metadata = {key: value for key, value in thing["metadata"].items() if key not in VOLATILE}
     notes = {key: value for key, value in (metadata.pop("annotations", None) or {}).items() if key != RUN}
     told = {key: value for key, value in thing.items() if key != "status"}
-    return yaml.dump({**told, "metadata": {**metadata, **({"annotations": notes} if notes else {})}}, Dumper=_ForPeople)
+    whole = {**told, "metadata": {**metadata, **({"annotations": notes} if notes else {})}}
+    try:
+        return yaml.dump(whole, Dumper=_ForPeople)
+    except RecursionError:
+        raise errors.ObjectRefused(
+            f"{metadata['name']}: nested too deeply to be compared", "no object of Kubernetes' is: see where it is from"
+        ) from None

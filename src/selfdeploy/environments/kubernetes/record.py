@@ -36,7 +36,7 @@ class Ledger:
         if found is None:
             return record.Record()
         data = str((found.get("data") or {}).get(KEY, ""))
-        return record.parse(data.encode(), f"{self._api.name}: record: configmap/{self._name}")
+        return record.parse(data.encode(errors="replace"), f"{self._api.name}: record: configmap/{self._name}")
 
     def write(self, value: record.Record) -> None:
         """Make VALUE the record.

@@ -138,7 +138,7 @@ def is_ready(pod: Object) -> bool:
 
 def is_running(container: Object) -> bool:
     """Say whether CONTAINER, as a pod's status tells of it, runs."""
-    return "running" in (container.get("state") or {})
+    return (container.get("state") or {}).get("running") is not None
 
 
 def runs(pod: Object) -> bool:
