@@ -36,8 +36,10 @@ def load(start: Path | None = None, *, source: str | None = None) -> Project:
     path = find(start or Path.cwd())
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as exc:
+    except (ValueError, OSError) as exc:
         raise errors.ConfigInvalid(f"{path}: {exc}", "mend the file; nothing was done") from exc
+    except RecursionError:
+        raise errors.ConfigInvalid(f"{path}: nested too deeply", "mend the file; nothing was done") from None
     values = os.environ.get(overlay.VARIABLE)
     over = Overlay(place(values, overlay.VARIABLE)) if values else None
     project = parse(data, root=path.parent, over=over)

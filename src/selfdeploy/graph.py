@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from selfdeploy import config, errors
 
-TESTS = re.compile(r"^(?:#|\u2139) pass (\d+)\s*$", re.MULTILINE)
+TESTS = re.compile(r"^(?:#|\u2139) pass ([0-9]{1,9})\s*$", re.MULTILINE)
 """How node's test runner reports a count, in its `tap` and its `spec` form; what it skipped is not among them."""
 
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")

@@ -66,7 +66,8 @@ def check_labels(platform: str, told: Mapping[str, Any], expected: Mapping[str, 
 
 def check_run(platform: str, inner: Mapping[str, Any]) -> None:
     """Raise `errors.ImageMismatch` unless the image config INNER starts the contract's command line, not as root."""
-    line = [*(inner.get("Entrypoint") or ()), *(inner.get("Cmd") or ())]
+    told = [inner.get(key) for key in ("Entrypoint", "Cmd")]
+    line = [word for words in told if isinstance(words, list) for word in words]
     if tuple(line[-len(LINE) :]) != LINE:
         raise errors.ImageMismatch(f"{platform}: starts {line}", f"it has to start {' '.join(LINE)}")
     if str(inner.get("User") or "0").partition(":")[0] in ("0", "root"):

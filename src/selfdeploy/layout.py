@@ -94,11 +94,12 @@ def _write_new(path: Path, data: bytes) -> bool:
 
 def _ignore(path: Path) -> Literal["written", "there"]:
     """Have PATH, a .gitignore, name all of IGNORED; what is in it stays."""
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    text = path.read_text(encoding="utf-8", errors="surrogateescape") if path.exists() else ""
     known = {line.strip().strip("/") for line in text.splitlines()}
     missing = [name for name in IGNORED if name.strip("/") not in known]
     if not missing:
         return "there"
     start = f"{text.rstrip()}\n\n" if text.strip() else ""
-    tree.write_whole(path, f"{start}# selfdeploy's\n{chr(10).join(missing)}\n".encode())
+    text = f"{start}# selfdeploy's\n{chr(10).join(missing)}\n"
+    tree.write_whole(path, text.encode(errors="surrogateescape"))
     return "written"

@@ -126,7 +126,10 @@ class Overlay:
                 raise self._refusal(
                     path, "expected a text or a number", "put a text that is neither in quotes", line=line
                 )
-            self.values[path] = loader.construct_object(node)
+            try:
+                self.values[path] = loader.construct_object(node)
+            except (ValueError, LookupError):  # a tag that the value does not bear
+                raise self._refusal(path, "expected a text or a number", line=line) from None
             return
         for key, told in node.value:
             below = (*path, str(key.value))

@@ -80,6 +80,8 @@ def start(
         )
     except FileNotFoundError as exc:
         raise errors.ToolMissing(f"{exc.filename}: not found", "run ./bootstrap --check") from exc
+    except ValueError as exc:  # a NUL, or what is no character; its text has neither the argument nor the variable
+        raise errors.CommandFailed(f"{argv[0]}: an argument or a variable that no process can have: {exc}") from exc
 
 
 def end(child: Child, *, patience: float = 0) -> None:

@@ -155,7 +155,7 @@ def production_packages(export: Path) -> list[str]:
             continue
         if package.get("link"):
             linked = str(package.get("resolved", ""))
-            if not linked or ".." in Path(linked).parts or not (export / linked).exists():
+            if not linked or {"..", "/"} & set(Path(linked).parts) or not (export / linked).exists():
                 raise errors.SourceUnusable(
                     f"package-lock.json: {name}: links to {linked!a}, which is not in the package", "vendor it"
                 )
@@ -206,7 +206,10 @@ def _chosen(export: Path, patterns: Sequence[str], *, demanded: bool) -> list[Pa
             raise errors.SourceUnusable(
                 f"what ships: {pattern!r}: no path below the package", "see package.json's files"
             )
-        matched = sorted(export.glob(plain))
+        try:
+            matched = sorted(export.glob(plain))
+        except ValueError as exc:
+            raise errors.SourceUnusable(f"what ships: {pattern!r}: {exc}", "see package.json's files") from exc
         if pattern.startswith("!"):
             for path in matched:
                 found.pop(path, None)

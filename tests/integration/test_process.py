@@ -9,7 +9,7 @@ from typing import IO
 
 import pytest
 
-from selfdeploy import process
+from selfdeploy import errors, process
 
 
 def test_what_left_its_group_and_kept_its_output_is_not_waited_for() -> None:
@@ -84,3 +84,15 @@ def test_a_deadline_that_is_ended_before_it_knows_its_command_leaves_none(
         process.end(child)
 
         assert (begun, child.stdout.read()) == (b"begun\n", b"")
+
+
+@pytest.mark.parametrize(
+    ("argv", "env"), [(["true", "a\0b"], None), (["true", "\ud800"], None), (["true"], {"TOKEN": "s3cret\0"})]
+)
+def test_what_no_process_can_be_given_is_an_error_that_tells_no_value(
+    argv: list[str], env: dict[str, str] | None
+) -> None:
+    with pytest.raises(errors.CommandFailed, match="^true: ") as refused:
+        process.run(argv, env=env, timeout=10)
+
+    assert "s3cret" not in f"{refused.value.message}{refused.value.hint}"

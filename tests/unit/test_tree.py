@@ -117,6 +117,23 @@ def test_a_workspace_package_ships_as_the_folder_it_links_to(tmp_path: Path) -> 
     assert (tmp_path / "ship" / "node_modules" / "core" / "i.js").read_text() == "packages/core/i.js"
 
 
+def test_a_workspace_package_elsewhere_on_this_machine_does_not_ship(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    lock = {"node_modules/core": {"link": True, "resolved": str(tmp_path / "elsewhere")}}
+    export = an_export(tmp_path / "sf", lock=lock)
+
+    with pytest.raises(errors.SourceUnusable, match="node_modules/core: links to .*, which is not in the package"):
+        tree.stage(export, tmp_path / "ship")
+
+
+@pytest.mark.parametrize("pattern", ["dist/**.js", "a**"])
+def test_a_pattern_that_is_none_is_named(tmp_path: Path, pattern: str) -> None:
+    export = an_export(tmp_path / "sf", "dist/a.js")
+
+    with pytest.raises(errors.SourceUnusable, match=r"what ships: '.*\*\*.*': "):
+        tree.stage(export, tmp_path / "ship", include=[pattern])
+
+
 def test_what_ships_can_be_said(tmp_path: Path) -> None:
     export = an_export(tmp_path / "sf", "dist/a.js", "web/b.js", "web/c.js")
 

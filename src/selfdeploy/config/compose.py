@@ -2,6 +2,7 @@
 
 import ipaddress
 from typing import Literal
+from urllib.parse import urlsplit
 
 import pydantic
 
@@ -42,6 +43,12 @@ class Compose(Common):
     def _address(cls, bind: str) -> str:
         ipaddress.ip_address(bind)
         return bind
+
+    @pydantic.field_validator("url")
+    @classmethod
+    def _place(cls, url: str) -> str:
+        urlsplit(url)
+        return url
 
     @pydantic.model_validator(mode="after")
     def _names(self) -> "Compose":

@@ -22,6 +22,8 @@ def read(project: config.Project, name: str) -> dict[str, str]:
             found = os.environ[secret.env] if secret.env else _file(project, where, secret.file or "").read_text()
         except (KeyError, OSError, UnicodeDecodeError) as exc:
             raise errors.ConfigInvalid(f"deploy.toml: {where}: {place}", "provide it, or name another place") from exc
+        if "\0" in found:
+            raise errors.ConfigInvalid(f"deploy.toml: {where}: it has a NUL in it, as no variable can", "see the file")
         values[variable] = found.rstrip("\n")
     return values
 

@@ -36,6 +36,6 @@ def _host() -> str:
 
 def main() -> None:
     """Answer on standard output."""
-    text, code = answer(sys.argv[1] if len(sys.argv) > 1 else "", sys.stdin.read())
+    text, code = answer(sys.argv[1] if len(sys.argv) > 1 else "", sys.stdin.buffer.read().decode(errors="replace"))
     print(text)
     sys.exit(code)
