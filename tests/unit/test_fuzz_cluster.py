@@ -153,9 +153,11 @@ def connect(
 
 @pytest.fixture
 def _threads_end_well(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    died: list[object] = []
+    died, before = list[object](), set(threading.enumerate())
     monkeypatch.setattr(threading, "excepthook", died.append)
     yield
+    for thread in {*threading.enumerate()} - before:  # nobody else waits for those of a mirror
+        thread.join(30)
     assert died == []
 
 
