@@ -52,13 +52,6 @@ CHAINS: tuple[tuple[tuple[str, Place], ...], ...] = (
 """A dozen in chains: the next release is killed as well, until one is let be; the third chain is of a bad one."""
 
 
-OUTAGES = tuple(
-    Instant(number=number, stage=stage, place="inside", share=0.1, how=REGISTRY)
-    for number, stage in enumerate(STAGES[1:], start=1)
-)
-"""The registry is stopped in every stage but preflight: under one release after the other, until one is let be."""
-
-
 def chain(seed: int, number: int) -> list["Instant"]:
     """Return the chain NUMBER of SEED."""
     drawn = random.Random(f"chain-{seed}-{number}")  # noqa: S311 -- to be repeated, and no secret

@@ -30,15 +30,6 @@ def test_a_release_that_is_killed_leaves_nothing_that_the_next_one_does_not_mend
     assert outcome.wrong == []
 
 
-def test_a_registry_that_is_stopped_in_every_stage_ends_each_release_and_the_next_one_goes_on(
-    here: world.World,
-) -> None:
-    outcome = trial.run(here, instant.OUTAGES)
-
-    assert outcome.killed
-    assert outcome.wrong == []
-
-
 def test_the_harness_sees_a_lock_that_is_not_released(here: world.World) -> None:
     at = instant.Instant(number=0, stage="test", place="end", share=0, how="SIGKILL")
 
