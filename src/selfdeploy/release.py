@@ -12,7 +12,6 @@ from typing import Any
 
 from selfdeploy import (
     admission,
-    builders,
     bundle,
     config,
     deploy_toml,
@@ -33,8 +32,9 @@ from selfdeploy import (
 )
 from selfdeploy.assembly import Assembly, Release
 from selfdeploy.console import Console
-from selfdeploy.environments import fitness, queue
+from selfdeploy.environments import queue
 from selfdeploy.environments.queue import Queue
+from selfdeploy.preflight import Preflight
 
 
 @dataclass(frozen=True)
@@ -107,40 +107,14 @@ class Releasing:
         return [clean, *lines]
 
     def preflight(self, names: Sequence[str], *, fresh: bool, foreign: str, older: bool) -> None:
-        """Raise what would keep a release to the environments NAMES from ending, before minutes are spent on it.
-
-        The builder is asked only when there is something to build: no FOREIGN, and nothing on record or FRESH.
-        """
-        source.refuse_dirty(self.assembly.revision)
-        fitness.refuse_full(self.project.root)
+        """Raise what would keep a release to the environments NAMES from ending, before minutes are spent on it."""
         reachable = [environments.connect(self.project, name) for name in names]
-        for environment in reachable:
-            environment.refuse_unfit()
-            self.queue.refuse_held(environment)
+        ahead = Preflight(assembly=self.assembly, environments=reachable, fresh=fresh, foreign=foreign)
+        ahead.refuse_unfit(self.queue)
         self.ready_registry()
-        self.assembly.store.may_push()
-        if not foreign and not self.assembly.on_record(fresh=fresh, foreign=foreign):
-            self.assembly.images.builder().refuse_unready()
+        ahead.refuse_unready()
         with self._leaving_none_cut_off(names):
-            self._foresee(reachable, fresh=fresh, foreign=foreign, older=older)
-
-    def _foresee(
-        self, reachable: Sequence[environments.Environment], *, fresh: bool, foreign: str, older: bool
-    ) -> None:
-        """Raise what a release that is yet to be made would be refused for, though its gates pass.
-
-        All of it is looked at again where it counts: an image beside the gated tree, an environment under its lock.
-        A release on record comes there in a moment, and is not looked at here.
-        """
-        if foreign:
-            self.assembly.foreign(foreign)
-        if self.assembly.on_record(fresh=fresh, foreign=foreign):
-            return
-        run = provenance.read_run()
-        for environment in reachable:
-            admission.foresee(environment, self.assembly.revision.commit, run.authority if run else "", older=older)
-        if not foreign and builders.wants_base(self.project):
-            self.assembly.images.refuse_unfit_base()
+            ahead.foresee(older=older)
 
     def ready_registry(self) -> None:
         """Have the registry answer: the local one is started where it is configured and is not there."""

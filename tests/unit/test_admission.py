@@ -33,7 +33,8 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> mock.Mock:
 def assembly() -> mock.Mock:
     """A revision that is newer than what runs, and not on record."""
     made: mock.Mock = mock.create_autospec(Assembly, instance=True)
-    made.revision, made.store, made.images = mock.Mock(commit=REVISION), mock.Mock(), mock.Mock()
+    made.revision, made.project = mock.Mock(commit=REVISION), a_project(environments=PLACES)
+    made.store, made.images = mock.Mock(), mock.Mock()
     made.on_record.return_value = None
     return made
 
