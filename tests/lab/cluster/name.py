@@ -9,6 +9,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import requests
 
 
+class Server(ThreadingHTTPServer):
+    """One that says nothing of who has stopped waiting for its answer."""
+
+    def handle_error(self, *_: object) -> None:
+        """Be silent."""
+
+
 @contextlib.contextmanager
 def resolve(host: str, ingress: str) -> Iterator[str]:
     """Return an address on this machine's loopback that leads to HOST at INGRESS, until the block ends."""
@@ -30,7 +37,7 @@ def resolve(host: str, ingress: str) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with Server(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
             yield f"http://127.0.0.1:{server.server_port}"
