@@ -36,7 +36,7 @@ def test_the_harness_sees_a_lock_that_is_not_released(here: world.World) -> None
     with here.site.running_first(bugs.NEVER_LET_GO):
         outcome = trial.run(here, [at])
     for name in ("t", "p"):
-        here.site.docker("rm", "--force", f"{here.site.name}-{name}-lock")
+        here.site.docker("rm", "--force", "--volumes", f"{here.site.name}-{name}-lock")
     mended = here.site.inv("release", "--older")
 
     assert any("exit code 43" in line for line in outcome.wrong), outcome

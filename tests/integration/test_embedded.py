@@ -53,7 +53,7 @@ def test_it_is_on_loopback_alone_and_what_was_pushed_outlives_its_container(alon
     told = json.loads(alone.docker("inspect", container(alone)).stdout)[0]
     built = alone.docker("build", "--quiet", "--tag", tag, ".")
     pushed = alone.docker("push", "--quiet", tag)
-    removed = alone.docker("rm", "--force", container(alone))
+    removed = alone.docker("rm", "--force", "--volumes", container(alone))
     again = alone.inv("registry.up")
 
     assert (first.returncode, again.returncode) == (0, 0), first.stderr + again.stderr

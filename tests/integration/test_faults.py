@@ -60,7 +60,7 @@ def test_a_record_that_finds_no_room_is_what_it_was_and_the_next_release_writes_
         after = (place / "record.json").read_bytes()
         filler.unlink()
         done = made.inv("release", "--to", "test")
-        made.docker("rm", "--force", made.container("test"))
+        made.docker("rm", "--force", "--volumes", made.container("test"))
 
     assert refused.returncode == 14, refused.stderr
     assert "the record was not written" in refused.stderr

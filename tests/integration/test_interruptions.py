@@ -163,6 +163,12 @@ def test_where_a_release_was_killed_the_next_one_puts_back_what_was_proven_thoug
     assert quiet.attempts("test")[0]["revision"] == bad
 
 
+def unnamed(site: Site, container: str) -> list[str]:
+    """Return the volumes that the engine has made for CONTAINER alone."""
+    told = json.loads(site.docker("container", "inspect", container).stdout)[0]["Mounts"]
+    return [mount["Name"] for mount in told if len(mount.get("Name", "")) == 64]
+
+
 def test_what_a_compose_that_was_killed_half_way_made_is_not_in_the_way(quiet: Site) -> None:
     runs = quiet.inspect("prod")
     labels = [f"--label={name}={value}" for name, value in runs["Config"]["Labels"].items()]
@@ -170,12 +176,14 @@ def test_what_a_compose_that_was_killed_half_way_made_is_not_in_the_way(quiet: S
     half = f"{runs['Id'][:12]}_{quiet.container('prod')}"
     made = quiet.docker("container", "create", f"--name={half}", *labels, runs["Image"])
     assert made.returncode == 0, made.stderr
+    (volume,) = unnamed(quiet, half)
     quiet.docker("container", "stop", runs["Id"])
 
     done = quiet.inv("release")
 
     assert done.returncode == 0, done.stderr
     assert quiet.docker("container", "inspect", half).returncode != 0
+    assert quiet.docker("volume", "inspect", volume).returncode != 0
     assert quiet.inv("probe", "-e", "prod").returncode == 0
 
 
@@ -191,6 +199,7 @@ def test_what_a_writer_and_a_reader_that_were_killed_half_way_made_goes_with_the
     made = volumes.write(Unstarting(name="prod"), runs["Image"], project, volume, "x", b"x").decode().strip()
     read = volumes.read(Unstarting(name="prod"), runs["Image"], project, volume, "record.json").text.strip()
     listed = [quiet.docker("container", "inspect", name).returncode for name in (made, read)]
+    theirs = [*unnamed(quiet, made), *unnamed(quiet, read)]
     quiet.docker("container", "stop", runs["Id"])
 
     done = quiet.inv("release")
@@ -198,6 +207,7 @@ def test_what_a_writer_and_a_reader_that_were_killed_half_way_made_goes_with_the
     assert listed == [0, 0], (made, read)
     assert done.returncode == 0, done.stderr
     assert [quiet.docker("container", "inspect", name).returncode for name in (made, read)] == [1, 1]
+    assert [quiet.docker("volume", "inspect", name).returncode for name in theirs] == [1, 1]
 
 
 def test_of_two_releases_at_once_one_is_refused_and_told_who_holds_the_environment(quiet: Site) -> None:
@@ -223,7 +233,7 @@ def test_a_lock_that_is_taken_away_stops_its_holder_before_the_next_change(quiet
 
     release = quiet.start("release")
     children.wait_until(lambda: applied(quiet, "test", quiet.revision), "the release", seconds=60)
-    quiet.docker("rm", "--force", f"{quiet.name}-t-lock")
+    quiet.docker("rm", "--force", "--volumes", f"{quiet.name}-t-lock")
     code = release.process.wait(120)
 
     assert code == 44, release.progress

@@ -153,7 +153,7 @@ def test_a_published_port_of_a_remote_engine_is_reached_at_its_address(remote: E
     try:
         children.wait_until(lambda: get(remote.address, 8080, "/bin/busybox") == 200, "the answer of httpd", seconds=10)
     finally:
-        remote.docker("rm", "--force", "web")
+        remote.docker("rm", "--force", "--volumes", "web")
 
 
 def test_a_remote_engine_uses_a_registry_over_tls_once_it_trusts_it(remote: Engine, tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_what_an_engine_did_while_nobody_listened_is_heard_and_nothing_twice(rem
         remote.docker("run", "--rm", "--name", "last", image, "echo", "done")
         children.wait_until(lambda: bool(events.started("last")), "the last start")
         wrong = events.unproven("none", "steady", 1)
-    remote.docker("rm", "--force", "steady")
+    remote.docker("rm", "--force", "--volumes", "steady")
 
     assert [events.started(name) for name in ("steady", "last")] == [[image, image], [image]]
     assert wrong == [f"prod ran {image}, which test had answered as 0 times"] * 2

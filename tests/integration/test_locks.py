@@ -75,7 +75,7 @@ def test_who_waits_too_short_is_told_so(slow: Site) -> None:
     slow.docker("run", "--detach", "--rm", "--name", lock, "--entrypoint", "sleep", image, "120")
 
     refused = slow.inv("rollout", "-e", "test", "--wait", "1")
-    slow.docker("rm", "--force", lock)
+    slow.docker("rm", "--force", "--volumes", lock)
 
     assert refused.returncode == 43, refused.stderr
     assert "and was for 1 s" in refused.stderr

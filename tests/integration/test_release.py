@@ -190,7 +190,7 @@ def test_how_many_lines_of_the_log_is_asked_for_in_digits(site: Site) -> None:
 
 def test_what_was_taken_down_comes_back_with_the_next_release(site: Site) -> None:
     network = f"{site.name}-t_default"
-    site.docker("rm", "--force", site.container("test"))
+    site.docker("rm", "--force", "--volumes", site.container("test"))
     left = site.docker("network", "inspect", network)
     down = site.inv("down", "-e", "test")
     gone = site.docker("network", "inspect", network)

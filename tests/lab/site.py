@@ -305,7 +305,7 @@ port = {self.ports[1]}
         """Remove what the site made on its engine."""
         for environment in ("t", "p"):
             project = f"{self.name}-{environment}"
-            self.docker("rm", "--force", f"{project}-server-1", f"{project}-lock")
+            self.docker("rm", "--force", "--volumes", f"{project}-server-1", f"{project}-lock")
             self.docker("network", "rm", f"{project}_default")
             self.docker("volume", "rm", f"{project}-record", f"{project}_home", f"{project}_workspace")
         for environment in ("t", "p"):

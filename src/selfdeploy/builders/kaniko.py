@@ -52,7 +52,7 @@ class Container:
                 [*start, image, *argv, "--digest-file", "/dev/stdout"], what, timeout=self.timeout, give=give
             )
         finally:
-            process.run(["docker", "rm", "--force", name], timeout=60, check=False)
+            process.run(["docker", "rm", "--force", "--volumes", name], timeout=60, check=False)
         return outcome.text[-len("sha256:") - 64 :]
 
 

@@ -258,7 +258,7 @@ class Compose:
     def _remove_unstarted(self) -> None:
         """Remove what a Compose that was cut off had made and not started: the next would stumble over its name."""
         if left := [container.id for container in self.containers() if container.state.status == "created"]:
-            self.engine.run("container", "rm", "--force", *left, check=False)
+            self.engine.run("container", "rm", "--force", "--volumes", *left, check=False)
 
     def _place_manifest(self, manifest: Manifest) -> None:
         volume = render.manifest_name(manifest.release)

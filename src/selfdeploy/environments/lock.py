@@ -179,7 +179,7 @@ def _take(engine: Engine, name: str, argv: list[str]) -> tuple[Heart, str]:
         # What never ran, or has ended and was not removed, holds nothing; it is given a moment to come up or go away.
         first = stale.setdefault(other.id if other else "", time.monotonic())
         if other and status in LEAVING and time.monotonic() > first + LEAVING[status]:
-            engine.run("rm", other.id, check=False)
+            engine.run("rm", "--volumes", other.id, check=False)
             replaced = str(describe(other))
         if time.monotonic() > ends:
             raise errors.LockHeld(f"{engine.name}: {name} is {status}, and stays", f"docker rm --force {name}")

@@ -68,4 +68,4 @@ def sweep(engine: Engine, owner: str) -> None:
     """
     unstarted = ["--filter", f"label={PASSING}={owner}", "--filter", "status=created"]
     if left := engine.run("container", "ls", "--all", "--quiet", *unstarted, timeout=30).text.split():
-        engine.run("container", "rm", "--force", *left, check=False)
+        engine.run("container", "rm", "--force", "--volumes", *left, check=False)
