@@ -196,8 +196,10 @@ class Assembly:
         """
         found = self.foreign(reference)
         self.check(gated, found)
-        if described := self.store.manifest(found.digest):
-            self.store.put_manifest(described[1], described[0].media_type, self.images.tag(gated))
+        described = self.store.manifest(found.digest)
+        if described is None:
+            raise errors.ImageMismatch(f"{reference}: the registry has it no longer", "push it there again")
+        self.store.put_manifest(described[1], described[0].media_type, self.images.tag(gated))
         return found
 
     def foreign(self, reference: str) -> registry.Image:

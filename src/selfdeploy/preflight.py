@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from selfdeploy import admission, builders, provenance, source
 from selfdeploy.assembly import Assembly
@@ -18,7 +19,7 @@ class Preflight:
     fresh: bool
     foreign: str
 
-    @property
+    @cached_property
     def _is_made(self) -> bool:
         return self.assembly.on_record(fresh=self.fresh, foreign=self.foreign) is not None
 
