@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from lab.fuzz import SECRET, TEXT, VALUE, changed, data, dump, ends_well, fuzzed
 from lab.values import INDEX, a_manifest, a_namespace_with_everything, a_project, an_environment
-from selfdeploy import config, deploy_toml, errors, gates, graph, layout, manifest, render, source, tree
+from selfdeploy import config, deploy_toml, errors, gates, layout, manifest, render, source, tree
 from selfdeploy.environments import queue, secrets
 from selfdeploy.environments.kubernetes import claim, kubeconfig, objects
+from selfdeploy.gates import graph
 from selfdeploy.overlay import Overlay
 from selfdeploy.vega import dist, live, settings, translate
 

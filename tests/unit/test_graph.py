@@ -1,7 +1,8 @@
 import pytest
 
-from selfdeploy import config, errors, graph
+from selfdeploy import config, errors
 from selfdeploy.config import REQUIRED, Gate
+from selfdeploy.gates import graph
 
 
 def a_gate(*needs: str, timeout: float = 900.0, minimum_tests: int = 0) -> Gate:

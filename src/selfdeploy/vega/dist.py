@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from selfdeploy import config, errors, gates, graph, manifest, process, source, tree
+from selfdeploy import config, errors, gates, manifest, process, source, tree
+from selfdeploy.gates import graph
 from selfdeploy.vega import live
 
 LAST = "build-web-host"

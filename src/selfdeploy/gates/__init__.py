@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from selfdeploy import config, errors, graph, process, source, tree
+from selfdeploy import config, errors, process, source, tree
+from selfdeploy.gates import graph
 
 TAIL = 40
 """Lines of a failed gate's log that are shown."""
