@@ -11,7 +11,6 @@ from selfdeploy import (
     builders,
     config,
     errors,
-    gates,
     images,
     inspection,
     manifest,
@@ -21,6 +20,8 @@ from selfdeploy import (
     source,
     tree,
 )
+from selfdeploy.gates import receipt, runner
+from selfdeploy.gates.room import Room
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +43,7 @@ class Assembly:
     project: config.Project
     tell: Callable[[str], None] = silent
     _known: dict[str, Release] = field(default_factory=dict, repr=False)
-    _gated: dict[str, gates.GatedTree] = field(default_factory=dict, repr=False)
+    _gated: dict[str, receipt.GatedTree] = field(default_factory=dict, repr=False)
     _checked: dict[tuple[str, str], dict[str, list[str]]] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -123,7 +124,7 @@ class Assembly:
 
     # The gates.
 
-    def run_gates(self, *, fresh: bool = False) -> gates.GatedTree:
+    def run_gates(self, *, fresh: bool = False) -> receipt.GatedTree:
         """Return the gated tree, and have nox make it first where there is none, or anew when FRESH.
 
         Raises:
@@ -131,39 +132,39 @@ class Assembly:
         """
         source.refuse_dirty(self.revision)
         found = None if fresh else self.find_gated()
-        if isinstance(found, gates.GatedTree):
+        if isinstance(found, receipt.GatedTree):
             return found
         self._gated.clear()
         argv = [sys.executable, "-m", "nox", "--session", "gates", "--"]
         argv += ["--source", str(self.project.source_path()), *(["--fresh"] if fresh else [])]
         limit = sum(gate.timeout for gate in self.project.gates.all.values()) + 600
-        gates.room(self.project, self.revision).failure.unlink(missing_ok=True)
+        Room.of(self.project, self.revision).failure.unlink(missing_ok=True)
         log = self.project.work / "gates.log"
         tree.hide(self.project.work)
         with log.open("wb") as file:
             code = process.follow(argv, timeout=limit, cwd=self.project.root, log=file, tell=self._tell_gate)
-        gates.raise_failure(self.project, self.revision)
+        Room.of(self.project, self.revision).raise_failure()
         if code:
             tail = log.read_text(encoding="utf-8", errors="replace")[-2000:]
             kind = errors.of_code(code, errors.GatesIncomplete)
             raise kind(f"gates: nox ended with exit code {code}; log: {log}", tail)
         return self.require_gated()
 
-    def find_gated(self) -> gates.GatedTree | errors.SelfdeployError:
+    def find_gated(self) -> receipt.GatedTree | errors.SelfdeployError:
         """Return the gated tree, or the error that says why there is none; hashed once, and before it is packed."""
-        found = self._gated.get(self.revision.commit) or gates.find(self.project, self.revision)
-        if isinstance(found, gates.GatedTree):
+        found = self._gated.get(self.revision.commit) or receipt.find(self.project, self.revision)
+        if isinstance(found, receipt.GatedTree):
             self._gated[self.revision.commit] = found
         return found
 
-    def require_gated(self) -> gates.GatedTree:
-        """Return the gated tree, or raise what `gates.require` does."""
+    def require_gated(self) -> receipt.GatedTree:
+        """Return the gated tree, or raise what `receipt.require` does."""
         commit = self.revision.commit
-        self._gated[commit] = self._gated.get(commit) or gates.require(self.project, self.revision)
+        self._gated[commit] = self._gated.get(commit) or receipt.require(self.project, self.revision)
         return self._gated[commit]
 
     def _tell_gate(self, line: str) -> None:
-        if line.startswith(gates.TELLS):
+        if line.startswith(runner.TELLS):
             self.tell(line.strip())
 
     # The image.
@@ -173,11 +174,11 @@ class Assembly:
         """What finds and makes the images of gated trees."""
         return images.Images(project=self.project, revision=self.revision, store=self.store, tell=self.tell)
 
-    def image(self, gated: gates.GatedTree) -> registry.Image | None:
+    def image(self, gated: receipt.GatedTree) -> registry.Image | None:
         """Return the image of GATED that the registry has; None where there is none."""
         return self.store.image(self.images.tag(gated))
 
-    def build(self, gated: gates.GatedTree) -> registry.Image:
+    def build(self, gated: receipt.GatedTree) -> registry.Image:
         """Return the image of GATED, built and pushed.
 
         Raises:
@@ -188,7 +189,7 @@ class Assembly:
         self.check(gated, found)
         return found
 
-    def adopt(self, gated: gates.GatedTree, reference: str) -> registry.Image:
+    def adopt(self, gated: receipt.GatedTree, reference: str) -> registry.Image:
         """Return the image REFERENCE (REPOSITORY@sha256:...) that somebody else built, checked and taken for GATED's.
 
         Raises:
@@ -225,7 +226,7 @@ class Assembly:
             )
         return digest
 
-    def check(self, gated: gates.GatedTree, image: registry.Image) -> dict[str, list[str]]:
+    def check(self, gated: receipt.GatedTree, image: registry.Image) -> dict[str, list[str]]:
         """Return how the files of IMAGE differ from GATED's, by platform, as `inspection.check` finds them, once."""
         which = image.digest, gated.digest
         if which in self._checked:
@@ -239,7 +240,7 @@ class Assembly:
 
     # The manifest.
 
-    def write_record(self, gated: gates.GatedTree, image: registry.Image, at: str) -> None:
+    def write_record(self, gated: receipt.GatedTree, image: registry.Image, at: str) -> None:
         """Put the manifest and the evidence into the registry beside IMAGE: the commit point of a release."""
         differing = self.check(gated, image)
         described = self.store.manifest(image.digest)

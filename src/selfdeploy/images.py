@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from selfdeploy import base, builders, config, errors, gates, inspection, registry, shipped, source, tree
+from selfdeploy import base, builders, config, errors, inspection, registry, shipped, source, tree
+from selfdeploy.gates import receipt
 from selfdeploy.registry import difference
 
 DOCKERFILE = "docker/Dockerfile.sf-server"
@@ -27,7 +28,7 @@ class Images:
     def _dockerfile(self) -> Path:
         return shipped.find(self.project, DOCKERFILE)
 
-    def tag(self, gated: gates.GatedTree) -> str:
+    def tag(self, gated: receipt.GatedTree) -> str:
         """Return the tag of GATED's image: an equal tree on another revision, base or Dockerfile makes another one."""
         labels = inspection.labels(self.revision, gated.ship, gated.digest)
         made_on = self.project.image.base or base.recipe("base", self.project.gates.node)
@@ -63,7 +64,7 @@ class Images:
             raise errors.BuildFailed(f"{reference}: pushed, and not there", "inv registry.up")
         return f"{image.repository}-base@{found[0].digest}"
 
-    def push(self, gated: gates.GatedTree, *, again: bool = False) -> registry.Image:
+    def push(self, gated: receipt.GatedTree, *, again: bool = False) -> registry.Image:
         """Return the image of GATED as the registry has it; built AGAIN, under another tag and without a cache.
 
         It is built from a folder of a name that no other image's has (`builders.context` says why).
@@ -79,7 +80,7 @@ class Images:
             shutil.copytree(gated.root, root, symlinks=True, copy_function=os.link)
             return self._push(gated, root, f"again-{tag}" if again else tag, cached=not again)
 
-    def _push(self, gated: gates.GatedTree, root: Path, tag: str, *, cached: bool) -> registry.Image:
+    def _push(self, gated: receipt.GatedTree, root: Path, tag: str, *, cached: bool) -> registry.Image:
         ship, reference = root / gated.ship.relative_to(gated.root), f"{self.project.image.repository}:{tag}"
         if tree.digest(ship) != gated.digest:
             raise errors.TreeChanged(f"{ship}: not what the gates left", "run them again: inv gates --fresh")
@@ -105,7 +106,7 @@ class Images:
             )
         return found
 
-    def build_again(self, gated: gates.GatedTree, image: registry.Image) -> None:
+    def build_again(self, gated: receipt.GatedTree, image: registry.Image) -> None:
         """Return when GATED, built again without a cache and in another folder, makes IMAGE, bit for bit.
 
         Raises:

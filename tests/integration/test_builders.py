@@ -17,7 +17,8 @@ from lab import children, cluster, registry, workshop
 from lab.needed import need, need_engine
 from lab.site import Site
 from lab.workshop import COMMAND, LOGIN, NO_ENGINE, ROOT, Pods, Workshop, left_behind
-from selfdeploy import assembly, deploy_toml, gates, inspection, tree
+from selfdeploy import assembly, deploy_toml, inspection, tree
+from selfdeploy.gates import receipt
 from selfdeploy.registry import Reference, Registry, layers
 from selfdeploy.registry import connect as connect_registry
 
@@ -182,7 +183,7 @@ def test_nothing_of_other_builds_that_a_builder_keeps_gets_into_an_image(
         assert layers.compare(tree.entries(root), layers.files(made.store, child.digest, below="opt/sf")) == []
 
 
-def moved(gated: gates.GatedTree, folder: Path) -> gates.GatedTree:
+def moved(gated: receipt.GatedTree, folder: Path) -> receipt.GatedTree:
     """Return GATED as it is in FOLDER, where everything is of now."""
     shutil.copytree(gated.root, folder, symlinks=True, copy_function=shutil.copy)
     for path in folder.rglob("*"):

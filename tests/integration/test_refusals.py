@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from lab.site import Site
-from selfdeploy import assembly, deploy_toml, gates, source
+from selfdeploy import assembly, deploy_toml, source
 from selfdeploy.environments import record, volumes
 from selfdeploy.environments.engine import Engine
+from selfdeploy.gates import receipt
 
 
 def room(site: Site) -> Path:
@@ -147,8 +148,8 @@ def test_gates_that_passed_are_those_of_this_revision_and_these_definitions(site
         update={"gates": project.gates.model_copy(update={"node": "24.0.0"})}
     )
 
-    assert isinstance(gates.find(project, revision), gates.GatedTree)
-    assert isinstance(gates.find(other, revision), Exception)
+    assert isinstance(receipt.find(project, revision), receipt.GatedTree)
+    assert isinstance(receipt.find(other, revision), Exception)
     assert assembly.Assembly(project).recorded_here() is not None
 
 

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 from lab.fuzz import SECRET, TEXT, VALUE, changed, data, dump, ends_well, fuzzed
 from lab.values import INDEX, a_manifest, a_namespace_with_everything, a_project, an_environment
-from selfdeploy import config, deploy_toml, errors, gates, layout, manifest, render, source, tree
+from selfdeploy import config, deploy_toml, errors, layout, manifest, render, source, tree
 from selfdeploy.environments import queue, secrets
 from selfdeploy.environments.kubernetes import claim, kubeconfig, objects
-from selfdeploy.gates import graph
+from selfdeploy.gates import graph, receipt
+from selfdeploy.gates.room import Room
 from selfdeploy.overlay import Overlay
 from selfdeploy.vega import dist, live, settings, translate
 
@@ -268,19 +269,19 @@ KINDS = [*(kind.__name__ for kind in errors.SelfdeployError.__subclasses__()), "
 @fuzzed
 @given(data(RECEIPT), data({"error": "GateFailed", "message": "m", "hint": "h"}), st.sampled_from(KINDS), TEXT)
 def test_a_receipt_is_honoured_or_not_and_why_it_failed_is_told(
-    tmp_path_factory: pytest.TempPathFactory, receipt: bytes, failure: bytes, kind: str, text: str
+    tmp_path_factory: pytest.TempPathFactory, received: bytes, failure: bytes, kind: str, text: str
 ) -> None:
     project = a_project(tmp_path_factory.getbasetemp())
     revision = source.Revision(checkout=Path("/"), commit="a" * 40, tree="b" * 40, path=".", repository="r", epoch=1)
-    place = gates.room(project, revision)
+    place = Room.of(project, revision)
     in_file(place.receipt.name, receipt, place.receipt.parent)
 
-    assert isinstance(gates.find(project, revision), errors.SelfdeployError)
+    assert isinstance(receipt.find(project, revision), errors.SelfdeployError)
     for told in (failure, dump({"error": kind, "message": text, "hint": text})):
         in_file(place.failure.name, told, place.failure.parent)
-        ends_well(lambda: gates.raise_failure(project, revision))
+        ends_well(place.raise_failure)
     with pytest.raises(errors.SelfdeployError) as failed:
-        gates.raise_failure(project, revision)
+        place.raise_failure()
     assert type(failed.value).__name__ in {kind, "GateFailed"}
 
 

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from lab.values import REVISION, a_project
-from selfdeploy import config, errors, gates, source, tree
+from selfdeploy import config, errors, source, tree
+from selfdeploy.gates import receipt, runner
+from selfdeploy.gates.room import Room
 
 LOG = "# pass 1\n"
 
@@ -15,23 +17,23 @@ def a_revision(commit: str = REVISION) -> source.Revision:
     return source.Revision(checkout=Path("/sf"), commit=commit, tree="b" * 40, path=".", repository="local", epoch=0)
 
 
-def leave_passed(project: config.Project) -> gates.Room:
+def leave_passed(project: config.Project) -> Room:
     """Leave what a run of the gates leaves when all of them have passed."""
-    place = gates.room(project, a_revision())
+    place = Room.of(project, a_revision())
     tree.write_whole(place.ship / "dist" / "loader.js", b"x")
     ending = {"passed": True, "log": f"sha256:{hashlib.sha256(LOG.encode()).hexdigest()}"}
     for name in project.gates.all:
         tree.write_whole(place.log(name), LOG.encode())
-    receipt = {
-        "key": gates.key(project, a_revision()),
+    passed = {
+        "key": receipt.key(project, a_revision()),
         "tree": tree.digest(place.ship),
         "gates": dict.fromkeys(project.gates.all, ending),
     }
-    tree.write_whole(place.receipt, json.dumps(receipt).encode())
+    tree.write_whole(place.receipt, json.dumps(passed).encode())
     return place
 
 
-def rewrite_receipt(place: gates.Room, change: Callable[[dict[str, dict[str, object]]], object]) -> None:
+def rewrite_receipt(place: Room, change: Callable[[dict[str, dict[str, object]]], object]) -> None:
     told = json.loads(place.receipt.read_bytes())
     change(told["gates"])
     tree.write_whole(place.receipt, json.dumps(told).encode())
@@ -41,7 +43,7 @@ def test_the_tree_that_passed_all_gates_is_found(tmp_path: Path) -> None:
     project = a_project(tmp_path)
     place = leave_passed(project)
 
-    found = gates.require(project, a_revision())
+    found = receipt.require(project, a_revision())
 
     assert found.ship == place.ship
     assert found.digest == tree.digest(place.ship)
@@ -49,7 +51,7 @@ def test_the_tree_that_passed_all_gates_is_found(tmp_path: Path) -> None:
 
 def test_gates_that_never_ran_have_not_passed(tmp_path: Path) -> None:
     with pytest.raises(errors.GatesIncomplete, match=f"have not passed on {REVISION}"):
-        gates.require(a_project(tmp_path), a_revision())
+        receipt.require(a_project(tmp_path), a_revision())
 
 
 @pytest.mark.parametrize("gate", config.REQUIRED)
@@ -58,7 +60,7 @@ def test_a_required_gate_that_was_left_out_refuses_the_release(tmp_path: Path, g
     rewrite_receipt(leave_passed(project), lambda told: told.pop(gate))
 
     with pytest.raises(errors.GatesIncomplete, match=f"not the receipt's: {gate}$"):
-        gates.require(project, a_revision())
+        receipt.require(project, a_revision())
 
 
 @pytest.mark.parametrize("word", [False, None, "true", 1])
@@ -67,7 +69,7 @@ def test_a_gate_that_was_skipped_has_not_passed(tmp_path: Path, word: object) ->
     rewrite_receipt(leave_passed(project), lambda told: told["typecheck"].update(passed=word))
 
     with pytest.raises(errors.GatesIncomplete, match="typecheck"):
-        gates.require(project, a_revision())
+        receipt.require(project, a_revision())
 
 
 def test_a_log_that_is_not_the_receipt_s_refuses_the_release(tmp_path: Path) -> None:
@@ -75,7 +77,7 @@ def test_a_log_that_is_not_the_receipt_s_refuses_the_release(tmp_path: Path) -> 
     tree.write_whole(leave_passed(project).log("test-unit"), b"# pass 2\n")
 
     with pytest.raises(errors.GatesIncomplete, match="test-unit"):
-        gates.require(project, a_revision())
+        receipt.require(project, a_revision())
 
 
 def test_a_log_that_is_gone_refuses_the_release(tmp_path: Path) -> None:
@@ -83,7 +85,7 @@ def test_a_log_that_is_gone_refuses_the_release(tmp_path: Path) -> None:
     leave_passed(project).log("build-core").unlink()
 
     with pytest.raises(errors.GatesIncomplete):
-        gates.require(project, a_revision())
+        receipt.require(project, a_revision())
 
 
 @pytest.mark.parametrize(
@@ -101,16 +103,16 @@ def test_a_receipt_of_other_gates_another_node_or_other_files_is_not_honoured(
     leave_passed(a_project(tmp_path))
 
     with pytest.raises(errors.GatesIncomplete, match="other gates or another Node"):
-        gates.require(a_project(tmp_path, **sections), a_revision())
+        receipt.require(a_project(tmp_path, **sections), a_revision())
 
 
 def test_a_receipt_of_another_revision_is_not_honoured(tmp_path: Path) -> None:
     project = a_project(tmp_path)
     place = leave_passed(project)
-    place.folder.rename(gates.room(project, a_revision("d" * 40)).folder)
+    place.folder.rename(Room.of(project, a_revision("d" * 40)).folder)
 
     with pytest.raises(errors.GatesIncomplete, match="another revision"):
-        gates.require(project, a_revision("d" * 40))
+        receipt.require(project, a_revision("d" * 40))
 
 
 def test_settings_that_have_nothing_to_do_with_the_gates_keep_the_receipt(tmp_path: Path) -> None:
@@ -118,7 +120,7 @@ def test_settings_that_have_nothing_to_do_with_the_gates_keep_the_receipt(tmp_pa
 
     other = a_project(tmp_path, probes={"consecutive": 5}, gates={"jobs": 8}, image={"timeout": 60})
 
-    assert isinstance(gates.find(other, a_revision()), gates.GatedTree)
+    assert isinstance(receipt.find(other, a_revision()), receipt.GatedTree)
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b"{}", b"null", b'{"key": 1, "tree": 2, "gates": 3}', b"\xff"])
@@ -127,7 +129,7 @@ def test_a_damaged_receipt_is_not_honoured(tmp_path: Path, data: bytes) -> None:
     tree.write_whole(leave_passed(project).receipt, data)
 
     with pytest.raises(errors.GatesIncomplete):
-        gates.require(project, a_revision())
+        receipt.require(project, a_revision())
 
 
 def test_gates_of_another_shape_in_a_receipt_are_not_honoured(tmp_path: Path) -> None:
@@ -137,7 +139,7 @@ def test_gates_of_another_shape_in_a_receipt_are_not_honoured(tmp_path: Path) ->
     tree.write_whole(place.receipt, json.dumps(told).encode())
 
     with pytest.raises(errors.GatesIncomplete, match="damaged"):
-        gates.require(project, a_revision())
+        receipt.require(project, a_revision())
 
 
 def change(ship: Path) -> None:
@@ -164,7 +166,7 @@ def test_a_tree_that_changed_after_the_gates_refuses_the_release(
     tamper(leave_passed(project).ship)
 
     with pytest.raises(errors.TreeChanged, match="not what the gates left"):
-        gates.require(project, a_revision())
+        receipt.require(project, a_revision())
 
 
 def test_a_gate_sees_the_pinned_node_first_and_only_what_the_config_names(
@@ -174,7 +176,7 @@ def test_a_gate_sees_the_pinned_node_first_and_only_what_the_config_names(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret-of-somebody")
     monkeypatch.setenv("NODE_OPTIONS", "--require /tmp/x.js")
 
-    told = gates.environment(a_project(tmp_path), a_revision(), Path("/nox/bin"), tmp_path / "home")
+    told = runner.environment(a_project(tmp_path), a_revision(), Path("/nox/bin"), tmp_path / "home")
 
     assert told["PATH"].startswith("/nox/bin:")
     assert told["HOME"] == str(tmp_path / "home")
@@ -187,10 +189,10 @@ def test_a_gate_sees_the_pinned_node_first_and_only_what_the_config_names(
 def test_why_the_gates_failed_in_another_process_is_raised_here(tmp_path: Path) -> None:
     project = a_project(tmp_path)
     failure = {"error": "TreeChanged", "message": "dist/link: a link", "hint": "drop it"}
-    tree.write_whole(gates.room(project, a_revision()).failure, json.dumps(failure).encode())
+    tree.write_whole(Room.of(project, a_revision()).failure, json.dumps(failure).encode())
 
     with pytest.raises(errors.TreeChanged, match="^dist/link: a link$") as raised:
-        gates.raise_failure(project, a_revision())
+        Room.of(project, a_revision()).raise_failure()
 
     assert raised.value.hint == "drop it"
 
@@ -199,6 +201,6 @@ def test_why_the_gates_failed_in_another_process_is_raised_here(tmp_path: Path) 
 def test_gates_that_left_no_word_raise_nothing(tmp_path: Path, data: bytes | None) -> None:
     project = a_project(tmp_path)
     if data is not None:
-        tree.write_whole(gates.room(project, a_revision()).failure, data)
+        tree.write_whole(Room.of(project, a_revision()).failure, data)
 
-    gates.raise_failure(project, a_revision())
+    Room.of(project, a_revision()).raise_failure()

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from selfdeploy import config, errors, gates, manifest, process, source, tree
-from selfdeploy.gates import graph
+from selfdeploy import config, errors, manifest, process, source, tree
+from selfdeploy.gates import graph, runner
+from selfdeploy.gates.room import Room
 from selfdeploy.vega import live
 
 LAST = "build-web-host"
@@ -139,11 +140,11 @@ def build(project: config.Project, checkout: Path, tell: Callable[[str], None]) 
     ]
     argv += ["--source", str(revision.checkout)]
     chosen = graph.select(project.gates.all, [LAST])
-    place = gates.room(project, revision)
+    place = Room.of(project, revision)
     place.failure.unlink(missing_ok=True)
 
     def told(line: str) -> None:
-        if line.startswith(gates.TELLS):
+        if line.startswith(runner.TELLS):
             tell(line.strip())
 
     log = project.work / "vega-build.log"
@@ -152,7 +153,7 @@ def build(project: config.Project, checkout: Path, tell: Callable[[str], None]) 
         env = {**os.environ, source.OBJECTS: live.quoted(objects)}
         code = process.follow(argv, timeout=limit, cwd=project.root, env=env, log=file, tell=told)
     if code:
-        gates.raise_failure(project, revision)
+        place.raise_failure()
         tail = log.read_text(encoding="utf-8", errors="replace")[-2000:]
         raise errors.GateFailed(f"the build ended with exit code {code}; log: {log}", tail)
     if not (place.export / live.SERVER).is_file():

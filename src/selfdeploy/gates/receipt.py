@@ -1,0 +1,92 @@
+"""The receipt that the required gates leave: what passed, on which revision, and the tree that it is about."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from selfdeploy import config, errors, source, tree
+from selfdeploy.gates import graph
+from selfdeploy.gates.room import Room
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipt:
+    """These gates passed on this revision, and the tree they left hashes to this; worth nothing without the tree."""
+
+    key: str
+    tree: str
+    gates: Mapping[str, Mapping[str, object]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatedTree:
+    """The files that passed the gates and go into the image, below `ship`."""
+
+    revision: source.Revision
+    ship: Path
+    digest: str
+    receipt: Receipt
+
+    @property
+    def root(self) -> Path:
+        """The folder whose content goes to the image's `/`: `ship` is `opt/sf` in it."""
+        return self.ship.parents[1]
+
+
+def key(project: config.Project, revision: source.Revision) -> str:
+    """Return what a receipt is good for: this revision, these gate definitions, this Node, these files shipped."""
+    gates = {name: gate.model_dump(mode="json") for name, gate in project.gates.all.items()}
+    parts = [revision.commit, revision.tree, project.gates.node, gates, project.image.include]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def find(project: config.Project, revision: source.Revision) -> GatedTree | errors.SelfdeployError:
+    """Return the gated tree of REVISION when all required gates passed on it, or the error that says why not."""
+    place = Room.of(project, revision)
+    try:
+        data = json.loads(place.receipt.read_bytes())
+        receipt = Receipt(key=data["key"], tree=data["tree"], gates=data["gates"])
+        if receipt.key != key(project, revision):
+            return _incomplete("the receipt is of another revision, other gates or another Node")
+        unproven = [name for name, gate in project.gates.all.items() if not _is_proven(place, name, gate, receipt)]
+    except FileNotFoundError:
+        return _incomplete(f"the gates have not passed on {revision.commit}")
+    except (ValueError, TypeError, KeyError, AttributeError, OSError, RecursionError):
+        return _incomplete(f"{place.receipt}: damaged")
+    if unproven:
+        return _incomplete(f"not passed on {revision.commit}, or its log is not the receipt's: {', '.join(unproven)}")
+    if not place.ship.is_dir() or tree.digest(place.ship) != receipt.tree:
+        return errors.TreeChanged(f"{place.ship}: not what the gates left", "run them again: inv gates")
+    return GatedTree(revision=revision, ship=place.ship, digest=receipt.tree, receipt=receipt)
+
+
+def _incomplete(why: str) -> errors.GatesIncomplete:
+    return errors.GatesIncomplete(f"gates: {why}", "run them: inv gates")
+
+
+def _is_proven(place: Room, name: str, gate: config.Gate, receipt: Receipt) -> bool:
+    told = receipt.gates.get(name, {})
+    if told.get("passed") is not True:
+        return False
+    output = place.log(name).read_text(encoding="utf-8", errors="replace")
+    return told.get("log") == digest(output) and not graph.complaint(gate, 0, output)
+
+
+def digest(output: str) -> str:
+    """Return the sha256 of a gate's OUTPUT, as the receipt names it."""
+    return "sha256:" + hashlib.sha256(output.encode()).hexdigest()
+
+
+def require(project: config.Project, revision: source.Revision) -> GatedTree:
+    """Return the gated tree of REVISION.
+
+    Raises:
+        errors.GatesIncomplete: a required gate is missing, was skipped, or ran on another revision.
+        errors.TreeChanged: the tree is no longer what they left.
+    """
+    found = find(project, revision)
+    if isinstance(found, errors.SelfdeployError):
+        raise found
+    return found

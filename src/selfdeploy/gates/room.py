@@ -1,0 +1,54 @@
+"""Where the gates of one revision run, and what they leave there."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from selfdeploy import config, errors, source
+
+
+@dataclass(frozen=True, kw_only=True)
+class Room:
+    """Where the gates of one revision run: the export, what ships of it, the logs and the receipt."""
+
+    folder: Path
+
+    @classmethod
+    def of(cls, project: config.Project, revision: source.Revision) -> Self:
+        """Return where the gates of REVISION run."""
+        return cls(folder=project.work / "trees" / ("live" if revision.live else revision.commit))
+
+    @property
+    def export(self) -> Path:
+        """The exported revision that the gates build in."""
+        return self.folder / "sf"
+
+    @property
+    def ship(self) -> Path:
+        """What goes into the image, at its place below the image's root: a folder is packed with its own time."""
+        return self.folder / "image" / "opt" / "sf"
+
+    @property
+    def receipt(self) -> Path:
+        """The receipt's file."""
+        return self.folder / "receipt.json"
+
+    @property
+    def failure(self) -> Path:
+        """Why the gates did not pass, for the process that had them run."""
+        return self.folder / "failure.json"
+
+    def log(self, gate: str) -> Path:
+        """The log of one gate."""
+        return self.folder / "logs" / f"{gate}.log"
+
+    def raise_failure(self) -> None:
+        """Raise what made the gates fail in another process; return when it left no word."""
+        try:
+            data = json.loads(self.failure.read_bytes())
+            kind, message, hint = (str(data[name]) for name in ("error", "message", "hint"))
+        except (FileNotFoundError, ValueError, TypeError, KeyError, RecursionError):
+            return
+        kinds = {known.__name__: known for known in errors.SelfdeployError.__subclasses__()}
+        raise kinds.get(kind, errors.GateFailed)(message or "the gates did not pass", hint)
