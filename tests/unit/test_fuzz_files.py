@@ -274,7 +274,7 @@ def test_a_receipt_is_honoured_or_not_and_why_it_failed_is_told(
     project = a_project(tmp_path_factory.getbasetemp())
     revision = source.Revision(checkout=Path("/"), commit="a" * 40, tree="b" * 40, path=".", repository="r", epoch=1)
     place = Room.of(project, revision)
-    in_file(place.receipt.name, receipt, place.receipt.parent)
+    in_file(place.receipt.name, received, place.receipt.parent)
 
     assert isinstance(receipt.find(project, revision), errors.SelfdeployError)
     for told in (failure, dump({"error": kind, "message": text, "hint": text})):
