@@ -145,6 +145,11 @@ def question(manifest: Manifest, settings: config.Probes) -> str:
     return json.dumps([4000, settings.timeout * 1000, dict(manifest.probes), settings.rpc])
 
 
+def token_question(settings: config.Probes) -> str:
+    """Return the argument of `SCRIPT` that asks only for what needs the server's token by SETTINGS."""
+    return json.dumps([4000, settings.timeout * 1000, {}, settings.rpc])
+
+
 def read_answers(data: bytes) -> dict[str, Answer]:
     """Return the answers that `SCRIPT` printed; each counts as none where it printed something else."""
     try:

@@ -114,6 +114,7 @@ def rights(project: config.Project, name: str) -> str:
         "routes": [environment.name, f"{environment.name}-probes"],
         "made_claims": made,
         "service_port": f"{environment.name}:http",
+        "enters": project.probes.needs_token,
     }
     files = ("service-account", "role", "role-binding")
     return "".join(f"---\n{_fill(project, f'templates/kubernetes/rights/{file}.yml.j2', values)}" for file in files)

@@ -1,9 +1,10 @@
 import pytest
 
-from selfdeploy.environments.kubernetes import asking
+from selfdeploy.environments.kubernetes import asking, inside
 from selfdeploy.witness import Answer
 
 GONE = Answer(status=503, body="error trying to reach service: dial tcp: connect: connection refused")
+GOOD = Answer(status=200, body="{}")
 UNREACHED = '{"kind":"Status","message":"error trying to reach service: dial tcp 10.0.0.1:4000: '
 
 
@@ -60,3 +61,11 @@ def test_who_was_told_to_end_may_answer_when_it_does_or_is_led_to(
     answer: Answer | None, *, is_led_to: bool, expected: bool
 ) -> None:
     assert asking.may_answer(answer, is_led_to=is_led_to) == expected
+
+
+def test_what_is_asked_inside_a_pod_adds_to_what_the_api_server_passed_on_and_changes_none_of_it() -> None:
+    passed_on = {"sf-1": {"version": GOOD}, "service/sf": {"version": GOOD}}
+
+    merged = inside.merge(passed_on, {"sf-1": {"rpc": GOOD, "version": GONE}, "sf-2": {"rpc": GOOD}})
+
+    assert merged == {"sf-1": {"version": GOOD, "rpc": GOOD}, "service/sf": {"version": GOOD}}

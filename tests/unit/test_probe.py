@@ -139,6 +139,10 @@ def test_what_is_asked_inside_are_the_manifest_s_probes() -> None:
     assert paths == {"healthz": "/api/healthz", "ready": "/api/ready", "version": "/api/version"}
 
 
+def test_only_what_needs_the_token_is_asked_inside_where_the_rest_comes_another_way() -> None:
+    assert json.loads(probe.token_question(config.Probes(timeout=1.5, rpc=True))) == [4000, 1500, {}, True]
+
+
 def test_answers_are_read_by_name() -> None:
     answers = probe.read_answers(b'{"ready": {"status": 200, "body": "x"}, "rpc": {"status": 0, "body": "E"}}')
 

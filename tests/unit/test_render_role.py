@@ -65,3 +65,15 @@ def test_a_claim_that_is_there_already_is_nobody_s_to_change() -> None:
 
     assert not [told for told in allowed(storage=claims) if told[1] == "persistentvolumeclaims"]
     assert ("patch", "persistentvolumeclaims", ("sf-home", "sf-workspace")) in list(allowed())
+
+
+def test_a_probe_with_the_server_s_token_adds_the_rights_of_kubectl_exec_and_nothing_else_does() -> None:
+    project = a_project(probes={"rpc": True}, environments={"test": a_namespace()})
+    role = next(one for one in yaml.safe_load_all(render.rights(project, "test")) if one["kind"] == "Role")
+
+    kubernetes_validate.validate(role, "1.34", strict=True)
+    assert role["rules"][-2:] == [
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]},
+        {"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["create"]},
+    ]
+    assert role["rules"][:-2] == rights()["Role", "sf-deploy"]["rules"]

@@ -107,6 +107,11 @@ class Probes(Value):
     deadline: Seconds = pydantic.Field(60.0, description="Seconds until an environment that has not settled fails.")
     rpc: bool = pydantic.Field(default=False, description="Also call `ping` on the RPC endpoint, from inside.")
 
+    @property
+    def needs_token(self) -> bool:
+        """True if a probe sends the server's own token, so that it can only be asked from inside."""
+        return self.rpc
+
 
 Environment = Annotated[Compose | Kubernetes, pydantic.Field(discriminator="kind")]
 """One place the release is rolled out to."""

@@ -7,10 +7,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 
-from selfdeploy import config, errors, render
+from selfdeploy import config, errors, probe, render
 from selfdeploy.environments import Lock as Held
 from selfdeploy.environments import record
-from selfdeploy.environments.kubernetes import asking, kubeconfig, lease, objects, rolling
+from selfdeploy.environments.kubernetes import asking, inside, kubeconfig, lease, objects, rolling
 from selfdeploy.environments.kubernetes.api import Api, Object
 from selfdeploy.environments.kubernetes.kubectl import Kubectl
 from selfdeploy.environments.kubernetes.record import Ledger
@@ -82,15 +82,11 @@ class Kubernetes:
 
     def refuse_unfit(self) -> None:
         """Raise what would keep a release from ending here: the way in, the namespace, rights, a paused Deployment."""
-        if self.project.probes.rpc:
-            raise errors.ConfigInvalid(
-                "deploy.toml: probes.rpc: it asks with the server's own token, which never leaves a pod of "
-                f"environments.{self.name}",
-                "leave it out where an environment is of kind kubernetes",
-            )
         lease.rehearse(self.api, self._lease)
         name = self.settings.name
         rolling.rehearse(self.api, rolling.queries(name, self._selector, name))
+        if self.project.probes.needs_token:
+            inside.rehearse(self.api.kubectl)
         deployment = self._deployment()
         if deployment and deployment["spec"].get("paused"):
             raise rolling.paused(self.name, deployment)
@@ -235,14 +231,17 @@ class Kubernetes:
         return self.api.insist(lambda: self._ask(manifest), self.project.probes.deadline)
 
     def _ask(self, manifest: Manifest) -> Round:
-        url, timeout = self.settings.public_url, self.project.probes.timeout
-        with ThreadPoolExecutor(2) as beside:
+        url, timeout, probes = self.settings.public_url, self.project.probes.timeout, self.project.probes
+        with ThreadPoolExecutor(3) as beside:
             wanted = beside.submit(self._deployment)
             pods = self._pods()
             before = asking.replicas(wanted.result(), pods)
             last_words = beside.submit(asking.ask_leaving, self.api, pods, manifest.probes["healthz"])
             names = [replica.name for replica in before if replica.state == "running"]
+            question = probe.token_question(probes)
+            token = beside.submit(inside.ask, self.api.kubectl, names if probes.needs_token else (), question, timeout)
             answers = asking.ask(self.api, names, self.settings.name, url, manifest.probes, timeout)
+            answers = inside.merge(answers, token.result())
             told = last_words.result()
             wanted, slices = beside.submit(self._deployment), beside.submit(self._slices)
             pods = self._pods()

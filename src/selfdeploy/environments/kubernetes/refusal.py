@@ -81,13 +81,23 @@ def _explain_way(name: str, code: int, message: str) -> errors.SelfdeployError:
 def _explain_forbidden(name: str, namespace: str, message: str) -> errors.SelfdeployError:
     if "because it is being terminated" in message:
         return _missing(name, namespace, "is being deleted")
-    if found := RBAC.search(message):
-        user, verb, resource = found.groups()
-        return errors.ClusterForbidden(
-            f"{name}: {user} may not {verb} {resource} in namespace {namespace}",
-            f"inv kubernetes.role -e {name} renders the Role that allows it",
-        )
+    if error := forbidden(name, namespace, message):
+        return error
     return errors.ObjectRefused(f"{name}: admission refuses it: {message}", "mend the namespace's policy or quota")
+
+
+def forbidden(name: str, namespace: str, message: str) -> errors.ClusterForbidden | None:
+    """Return the error for MESSAGE, the API server's or kubectl's, where RBAC says no in it; None where it does not."""
+    found = RBAC.search(message)
+    return denied_right(name, namespace, f"{found[2]} {found[3]}", found[1]) if found else None
+
+
+def denied_right(name: str, namespace: str, right: str, user: str = "the credential") -> errors.ClusterForbidden:
+    """Return the error for a RIGHT, verb and resource, that USER does not have in NAMESPACE."""
+    return errors.ClusterForbidden(
+        f"{name}: {user} may not {right} in namespace {namespace}",
+        f"inv kubernetes.role -e {name} renders the Role that allows it",
+    )
 
 
 def _denied(name: str, why: str) -> errors.ClusterDenied:

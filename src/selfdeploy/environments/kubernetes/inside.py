@@ -1,0 +1,64 @@
+"""Ask a server with its own token, from inside its pod: by `kubectl exec`, which needs a right of its own."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from selfdeploy import errors, probe, process
+from selfdeploy.environments.kubernetes import refusal
+from selfdeploy.environments.kubernetes.kubectl import Kubectl
+from selfdeploy.witness import RPC, Answer
+
+CONTAINER = "server"
+"""The container of a pod that the server runs in."""
+
+STARTING = 10.0
+"""Seconds that kubectl and node may take beside the server's own answer."""
+
+RIGHTS = (("get", "pods", ""), ("create", "pods", "exec"))
+"""Verb, resource and subresource of each right that `kubectl exec` needs (Kubernetes, Authorization overview)."""
+
+
+def ask(kubectl: Kubectl, pods: Sequence[str], question: str, timeout: float) -> dict[str, dict[str, Answer]]:
+    """Return what each of PODS answers to QUESTION, the argument of `probe.SCRIPT`, within TIMEOUT seconds an answer.
+
+    Raises:
+        errors.ClusterForbidden: the credential may not run a command in a pod.
+    """
+    with ThreadPoolExecutor(len(pods) + 1) as pool:
+        answers = pool.map(lambda pod: _ask(kubectl, pod, question, timeout), pods)
+        return dict(zip(pods, answers, strict=True))
+
+
+def _ask(kubectl: Kubectl, pod: str, question: str, timeout: float) -> dict[str, Answer]:
+    argv = kubectl.argv("exec", pod, f"--container={CONTAINER}", "--", "node", "-e", probe.SCRIPT, question)
+    try:
+        outcome = process.run(argv, timeout=timeout + STARTING, check=False)
+    except errors.CommandTimedOut:
+        return {RPC: Answer(status=0, body="kubectl exec did not end in time")}
+    if outcome.code == 0:
+        return probe.read_answers(outcome.stdout[: 8 * probe.LIMIT])
+    if error := refusal.forbidden(kubectl.name, kubectl.namespace, outcome.complaint):
+        raise error
+    return {RPC: Answer(status=0, body=f"kubectl exec: {outcome.complaint}")}
+
+
+def merge(
+    answers: Mapping[str, Mapping[str, Answer]], more: Mapping[str, Mapping[str, Answer]]
+) -> dict[str, dict[str, Answer]]:
+    """Return ANSWERS with MORE of the same pods added; what the API server itself passed on stands."""
+    return {way: {**more.get(way, {}), **of_way} for way, of_way in answers.items()}
+
+
+def rehearse(kubectl: Kubectl) -> None:
+    """Check that the credential may run a command in a pod of the namespace.
+
+    Raises:
+        errors.ClusterForbidden: it may not.
+    """
+    for verb, resource, sub in RIGHTS:
+        argv = kubectl.argv("auth", "can-i", verb, resource, *([f"--subresource={sub}"] if sub else []))
+        outcome = process.run([*argv, f"--request-timeout={STARTING:g}s"], timeout=2 * STARTING, check=False)
+        # Only `no` is a word on rights; the release itself meets whatever else is wrong.
+        if outcome.code and outcome.text.partition(" ")[0] == "no":
+            right = f"{verb} {resource}/{sub}" if sub else f"{verb} {resource}"
+            raise refusal.denied_right(kubectl.name, kubectl.namespace, right)
