@@ -77,6 +77,17 @@ def test_a_folder_of_a_repository_is_told_from_its_neighbours(checkout: Checkout
     assert live.read(inner).changed == ("file",)
 
 
+def test_a_git_hook_s_variables_name_no_other_repository(
+    checkout: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Checkout.create(tmp_path / "other")
+    monkeypatch.setenv("GIT_DIR", str(other.folder / ".git"))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(other.folder / ".git" / "index"))
+    (checkout.folder / "new").touch()
+
+    assert live.read(checkout.folder).changed == ("new",)
+
+
 def test_a_linked_work_tree_works(checkout: Checkout, tmp_path: Path) -> None:
     checkout.git("worktree", "add", "--quiet", str(tmp_path / "linked"))
     (tmp_path / "linked" / "new").touch()

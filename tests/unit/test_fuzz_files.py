@@ -21,7 +21,7 @@ from selfdeploy.environments.kubernetes import claim, kubeconfig, objects
 from selfdeploy.gates import graph, receipt
 from selfdeploy.gates.room import Room
 from selfdeploy.overlay import Overlay
-from selfdeploy.vega import dist, live, settings, translate
+from selfdeploy.vega import live, settings, swap, translate
 
 pytestmark = pytest.mark.usefixtures("never_hangs")
 
@@ -187,8 +187,8 @@ def read_settings(folder: Path, told: bytes) -> None:
 
 
 def read_half_swap(folder: Path, told: bytes) -> None:
-    in_file(f".selfdeploy/vega/{dist.HALF}", told, folder)
-    dist.recover(folder)
+    in_file(f".selfdeploy/vega/{swap.HALF}", told, folder)
+    swap.recover(folder)
 
 
 def read_ignored(folder: Path, told: bytes) -> None:
@@ -237,7 +237,7 @@ STAMP = {"revision": "a" * 40, "tree": "b" * 40, "changed": ["a"], "builtAt": "t
 FILES: dict[str, tuple[object, Callable[[Path, bytes], object]]] = {
     "a live manifest": (LIVE, read_live_manifest),
     "the stamp of a build": (STAMP, read_stamp),
-    "a swap that was cut off": (["dist"], read_half_swap),
+    "a swap that was cut off": ({"names": ["dist", "a/b"], "stale": ["c/d"]}, read_half_swap),
     "what git is to ignore": (["dist/"], read_ignored),
     "a secret": ("s", read_secret),
     "a kubeconfig": ({"contexts": []}, read_kubeconfig),

@@ -1,119 +1,29 @@
-"""The build of the live checkout: in a copy, by the gates' own definition, and then swapped in by rename."""
+"""The build of the live checkout: in a copy, by the gates' own definition, ready to be swapped in by rename."""
 
-import contextlib
 import datetime
 import errno
 import json
 import os
 import shutil
-import stat
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 from selfdeploy import config, errors, manifest, process, source, tree
 from selfdeploy.gates import graph, runner
 from selfdeploy.gates.room import Room
-from selfdeploy.vega import live
+from selfdeploy.vega import links, live, output, places, swap
 
 LAST = "build-web-host"
 """The gate whose result the server is; it and what it needs is the build."""
 
-FOLDERS = ("dist", "node_modules")
-"""What of a checkout is swapped."""
-
-HALF = "swapping.json"
-"""Which folders are being swapped; there only while they are."""
-
-DONE = "swapped.json"
-"""The same file once they are: an undo gives it its first name back, so that one that is killed is gone on with."""
-
-INSTALLED = Path("node_modules/.package-lock.json")
-"""What npm says it installed (npm's documentation of package-lock.json, "Hidden Lockfiles")."""
+SHOWN = 5
+"""How many paths a note names."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Swap:
-    """Folders of a checkout, each with a new one ready beside it on the same file system."""
-
-    checkout: Path
-    names: tuple[str, ...]
-
-    def apply(self) -> None:
-        """Put the new ones in by rename, and keep the previous ones aside."""
-        aside = room(self.checkout)
-        with explained():
-            shutil.rmtree(aside / "previous", ignore_errors=True)
-            (aside / DONE).unlink(missing_ok=True)
-            (aside / "previous").mkdir()
-            tree.write_whole(aside / HALF, json.dumps(self.names).encode())
-            for name in self.names:
-                if (self.checkout / name).exists():
-                    (self.checkout / name).rename(aside / "previous" / name)
-                (aside / "next" / name).rename(self.checkout / name)
-            (aside / HALF).rename(aside / DONE)
-
-    def undo(self) -> None:
-        """Put the previous ones back, however far `apply` came; the new ones stay aside, to be looked at.
-
-        Files are only renamed: a disk that is full is no reason not to.
-        """
-        aside = room(self.checkout)
-        if os.path.lexists(aside / DONE) and not os.path.lexists(aside / HALF):
-            (aside / DONE).rename(aside / HALF)
-        for name in self.names:
-            previous, now, after = aside / "previous" / name, self.checkout / name, aside / "next" / name
-            if now.exists() and not after.exists():
-                now.rename(after)
-            if previous.exists() and not now.exists():
-                previous.rename(now)
-        (aside / HALF).unlink(missing_ok=True)
-        shutil.rmtree(aside / "failed", ignore_errors=True)
-        with contextlib.suppress(OSError):
-            (aside / "next").rename(aside / "failed")
-
-
-@contextlib.contextmanager
-def explained() -> Iterator[None]:
-    """Turn what the file system refuses inside into errors of ours."""
-    try:
-        yield
-    except OSError as exc:
-        full = os.strerror(errno.ENOSPC) in str(exc)  # copytree gathers its errors as text
-        kind = errors.DiskFull if full else errors.CommandFailed
-        raise kind(f"the build was not put into place: {str(exc)[:500]}", "mend it, then again") from exc
-
-
-def room(checkout: Path) -> Path:
-    """Return the folder of CHECKOUT where builds wait and stand aside; git does not see it."""
-    return checkout / ".selfdeploy" / "vega"
-
-
-def recover(checkout: Path) -> None:
-    """Undo a swap that was killed half way; nothing when there was none.
-
-    Raises:
-        errors.MountRefused: a link leads out of CHECKOUT where its builds wait.
-    """
-    aside = room(checkout)
-    if aside.resolve() != aside:
-        raise errors.MountRefused(f"{aside}: leads to {aside.resolve()}", "remove the link")
-    if os.path.lexists(aside / HALF):
-        with explained():
-            Swap(checkout=checkout, names=_begun(aside / HALF)).undo()
-
-
-def _begun(half: Path) -> tuple[str, ...]:
-    """Return which folders HALF names; the server can write it, so all of them where it says nothing of use."""
-    try:
-        told = json.loads(half.read_bytes()) if stat.S_ISREG(half.lstat().st_mode) else None
-    except (OSError, ValueError, RecursionError):
-        told = None
-    return tuple(name for name in FOLDERS if name in told) if isinstance(told, list) else FOLDERS
-
-
-def build(project: config.Project, checkout: Path, tell: Callable[[str], None]) -> tuple[Swap, live.Live, live.Stamp]:
+def build(
+    project: config.Project, checkout: Path, tell: Callable[[str], None]
+) -> tuple[swap.Swap, live.Live, live.Stamp]:
     """Build CHECKOUT as it is now in a copy, with the pinned Node, and return what is ready to be swapped in.
 
     TELL is given a line of progress for each gate.
@@ -162,28 +72,55 @@ def build(project: config.Project, checkout: Path, tell: Callable[[str], None]) 
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     built = live.stamp(made, now, passed)
     tree.write_whole(place.export / live.STAMP, built.model_dump_json(indent=2).encode())
-    return _stage(place.export, checkout), made, built
+    return _stage(made, place.export, objects, tell), made, built
 
 
-def _stage(export: Path, checkout: Path) -> Swap:
-    aside = room(checkout)
-    names = ["dist"]
-    if (export / "node_modules").is_dir() and _installed(export) != _installed(checkout):
-        names.append("node_modules")
-    with explained():
+def _stage(made: live.Live, export: Path, objects: Path, tell: Callable[[str], None]) -> swap.Swap:
+    """Have what the build in EXPORT wrote ready beside the checkout, on its file system.
+
+    Raises:
+        errors.BuildStale: git does not ignore the server that was built.
+        errors.MountRefused: something of the person's is in its way.
+    """
+    checkout = made.revision.checkout
+    aside = swap.room(checkout)
+    found = output.read(made, export, objects)
+    if live.SERVER.as_posix() not in found.made:
+        raise errors.BuildStale(f"{checkout}: git does not ignore {live.SERVER}", "add dist/ to its .gitignore")
+    _note(tell, "not swapped in, for git does not ignore it", found.unignored)
+    chosen = places.choose(found, export, checkout)
+    _note(tell, "yours stays", chosen.kept)
+    with swap.explained():
         shutil.rmtree(aside / "next", ignore_errors=True)
+        swap.discard_previous(checkout)
         aside.mkdir(parents=True, exist_ok=True)
         tree.hide(aside.parent)
-        for name in names:
-            shutil.copytree(export / name, aside / "next" / name, symlinks=True)
+        for name in chosen.replaced:
+            links.make_relative(export / name, export)
+            _move(export / name, aside / "next" / name)
+        record = json.dumps(sorted(found.made - {*chosen.kept})).encode()
+        tree.write_whole(aside / "next" / swap.RECORD, record)
     if os.geteuid() == 0:  # what is in a checkout is its owner's, also when root built it
         owner = checkout.stat()
         process.run(["chown", "--recursive", f"{owner.st_uid}:{owner.st_gid}", str(aside.parent)], timeout=120)
-    return Swap(checkout=checkout, names=tuple(names))
+    return swap.Swap(checkout=checkout, names=(*chosen.replaced, swap.RECORD), stale=chosen.stale)
 
 
-def _installed(root: Path) -> bytes | None:
+def _note(tell: Callable[[str], None], what: str, names: tuple[str, ...]) -> None:
+    if names:
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        tell(f"{what}: {', '.join(names[:SHOWN])}{more}")
+
+
+def _move(path: Path, to: Path) -> None:
+    """Move PATH to TO; by a copy where that is another file system."""
+    to.parent.mkdir(parents=True, exist_ok=True)
     try:
-        return (root / INSTALLED).read_bytes()
-    except OSError:
-        return None
+        path.rename(to)
+    except OSError as exc:
+        if exc.errno != errno.EXDEV:
+            raise
+        if path.is_dir() and not path.is_symlink():
+            shutil.copytree(path, to, symlinks=True)
+        else:
+            shutil.copy2(path, to, follow_symlinks=False)

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -66,12 +67,23 @@ class Manifest(manifest.Manifest):
         return super().version | ({"dirty": True} if self.source.dirty else {})
 
 
-def _git(checkout: Path, *argv: str, **variables: str) -> process.Outcome:
-    # A snapshot takes what is there: no hook, no daemon, no advice; the repository gets no object, the index no change.
-    env = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C", **variables}
+def git(
+    checkout: Path,
+    *argv: str,
+    variables: Mapping[str, str] | None = None,
+    stdin: bytes | None = None,
+    check: bool = True,
+) -> process.Outcome:
+    """Run git in CHECKOUT with VARIABLES, such that it changes nothing there: no hook, no daemon, no advice.
+
+    Raises:
+        errors.SourceUnusable: it failed, and CHECK is set.
+    """
+    theirs = {name: value for name, value in os.environ.items() if name not in source.LOCAL}  # a hook's
+    env = {**theirs, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C", **(variables or {})}
     calm = ("-c", "core.fsmonitor=false", "-c", "core.safecrlf=false", "-c", "advice.addEmbeddedRepo=false")
     try:
-        return process.run(["git", "-C", str(checkout), *calm, *argv], timeout=300, env=env)
+        return process.run(["git", "-C", str(checkout), *calm, *argv], timeout=300, env=env, stdin=stdin, check=check)
     except errors.CommandFailed as exc:
         raise errors.SourceUnusable(f"{checkout}: {exc.hint or exc.message}", "mend the checkout, then again") from exc
 
@@ -91,7 +103,7 @@ def read(checkout: Path, repository: str = "", objects: Path | None = None) -> L
     with tree.temporary() as scratch:
         index, kept = Path(scratch, "index"), objects or Path(scratch, "objects")
         kept.mkdir(parents=True, exist_ok=True)
-        asked = _git(checkout, "rev-parse", "--git-path", "index", "--git-path", "objects").stdout
+        asked = git(checkout, "rev-parse", "--git-path", "index", "--git-path", "objects").stdout
         paths = os.fsdecode(asked).removesuffix("\n").split("\n")
         if len(paths) != 2:  # noqa: PLR2004 -- as many as were asked for
             raise errors.SourceUnusable(f"{checkout}: git does not tell where its index is", "git rev-parse --git-dir")
@@ -103,12 +115,12 @@ def read(checkout: Path, repository: str = "", objects: Path | None = None) -> L
             "GIT_OBJECT_DIRECTORY": str(kept),
             "GIT_ALTERNATE_OBJECT_DIRECTORIES": quoted(known),
         }
-        _git(checkout, "add", "--all", "--", ".", **variables)
+        git(checkout, "add", "--all", "--", ".", variables=variables)
         prefix = () if head.path == "." else (f"--prefix={head.path}/",)
-        written = _git(checkout, "write-tree", *prefix, **variables).text
+        written = git(checkout, "write-tree", *prefix, variables=variables).text
         if not source.COMMIT.fullmatch(written):
             raise errors.SourceUnusable(f"{checkout}: git tells no tree of it", "git fsck")
-        names = _git(checkout, "diff-tree", "-r", "-z", "--name-only", head.tree, written, **variables).stdout
+        names = git(checkout, "diff-tree", "-r", "-z", "--name-only", head.tree, written, variables=variables).stdout
     changed = tuple(sorted(name.decode(errors="replace") for name in names.split(b"\0") if name))
     return Live(revision=dataclasses.replace(head, tree=written, live=True), changed=changed)
 

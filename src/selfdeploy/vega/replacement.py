@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from selfdeploy import errors, probe, tree
-from selfdeploy.vega import aside, dist, live, report, settings
+from selfdeploy.vega import aside, live, report, settings
 from selfdeploy.vega.engine import Engine
+from selfdeploy.vega.swap import Swap
 
 LINES = 40
 """How many lines of a server's log are shown when it did not come up."""
@@ -40,7 +41,7 @@ class Replacement:
     engine: Engine
     old: Wanted | Kept | None
     new: Wanted
-    swap: dist.Swap | None
+    swap: Swap | None
     left: settings.Settings | None = None
 
     def make(self) -> None:
@@ -82,7 +83,7 @@ class Replacement:
         # Compose would take the container that is set aside for the one to be replaced, and remove it.
         self.engine.start(wanted.rendered, f"{self.engine.name}-anew" if isinstance(self.old, Kept) else "")
 
-    def _put_back(self, why: BaseException, swap: dist.Swap | None) -> errors.SelfdeployError:
+    def _put_back(self, why: BaseException, swap: Swap | None) -> errors.SelfdeployError:
         message, log = str(why) or "interrupted", ""
         with contextlib.suppress(errors.SelfdeployError):
             log = self.engine.logs(400)
@@ -104,7 +105,7 @@ class Replacement:
         runs = report.revision(self.old.manifest) if self.old.manifest else ""
         return errors.PutBack(f"{told}\nvega runs {runs} again, proven", "mend it, then again")
 
-    def _steps(self, swap: dist.Swap | None) -> list[Callable[[], None]]:
+    def _steps(self, swap: Swap | None) -> list[Callable[[], None]]:
         """Return what has to be done, each step whatever came of those before it, until what ran runs again."""
         old, left, undo = self.old, self.left, [swap.undo] if swap else []
         if isinstance(old, Kept):

@@ -15,6 +15,7 @@ from selfdeploy.vega import aside, bind, dist, image, live, lock, mounts, replac
 from selfdeploy.vega.container import HOLDING, Server
 from selfdeploy.vega.engine import Engine
 from selfdeploy.vega.gap import Gap
+from selfdeploy.vega.swap import Swap, recover
 
 
 @dataclass(frozen=True)
@@ -143,9 +144,9 @@ class Vega:
         before = self.engine.found()
         left = None if before else self.engine.remembered()
         refuse_taken_port(chosen, before)
-        dist.recover(chosen.source.path)
+        recover(chosen.source.path)
         tree.hide(self.project.work)
-        swap: dist.Swap | None = None
+        swap: Swap | None = None
         if build:
             self._refuse_neighbours(chosen)
             with self.console.stage("build"):

@@ -1,0 +1,132 @@
+"""What a build wrote: the paths of its copy that no revision has and that git ignores in the checkout."""
+
+import json
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from selfdeploy import errors
+from selfdeploy.vega import live, swap
+
+PACKAGES = "node_modules"
+"""npm owns such a folder and empties it itself (`npm ci`): it is one entry, replaced as a whole."""
+
+OURS = (".git", ".selfdeploy")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """Paths relative to the checkout's folder; a `node_modules` or an empty folder is one entry, like a file.
+
+    MADE were written by the build and are ignored by git; KNOWN are left from an earlier build; UNIGNORED were written
+    by the build, but git does not ignore them, so they stay out; TRACKED belong to git.
+    """
+
+    made: frozenset[str]
+    known: frozenset[str]
+    unignored: tuple[str, ...]
+    tracked: frozenset[str]
+
+
+def read(made: live.Live, export: Path, objects: Path) -> Output:
+    """Return what the build of MADE in EXPORT wrote; OBJECTS is the folder with the snapshot's git objects.
+
+    Raises:
+        errors.SourceUnusable: git cannot say which paths it tracks or ignores.
+    """
+    checkout, variables = made.revision.checkout, {"GIT_ALTERNATE_OBJECT_DIRECTORIES": live.quoted(objects)}
+    argv = ("ls-tree", "-r", "-z", "--name-only", "--full-tree", made.revision.tree)
+    tracked = frozenset(_paths(live.git(checkout, *argv, variables=variables).stdout))
+    tracked |= frozenset(_paths(live.git(checkout, "ls-files", "-z", "--cached").stdout))
+    written, unignored = _written(checkout, export, tracked)
+    known = frozenset(_known(checkout)) - written
+    wanted = [name for name in known if name not in tracked and os.path.lexists(checkout / name)]
+    return Output(made=written, known=_ignored(checkout, wanted), unignored=unignored, tracked=tracked)
+
+
+def entries(root: Path, name: str) -> Iterator[str]:
+    """Yield the entries at and below NAME of ROOT: files, links, empty folders, and `node_modules` as a whole."""
+    try:
+        mode = (root / name).lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISDIR(mode) or name.rpartition("/")[2] == PACKAGES:
+        yield name
+        return
+    with os.scandir(root / name) as listing:
+        inner = sorted(entry.name for entry in listing)
+    if not inner:
+        yield name
+    for child in inner:
+        yield from entries(root, f"{name}/{child}")
+
+
+def folders(names: Iterable[str]) -> frozenset[str]:
+    """Return the folders above NAMES."""
+    above: set[str] = set()
+    for name in names:
+        parent = name.rpartition("/")[0]
+        while parent and parent not in above:
+            above.add(parent)
+            parent = parent.rpartition("/")[0]
+    return frozenset(above)
+
+
+def _written(checkout: Path, export: Path, tracked: frozenset[str]) -> tuple[frozenset[str], tuple[str, ...]]:
+    """Return the ignored entries of EXPORT beside the TRACKED paths, and the paths that are not ignored.
+
+    A folder without tracked files is asked for as a whole: git looks at nothing below one that it ignores.
+    """
+    made: set[str] = set()
+    unignored: list[str] = []
+    above, level = folders(tracked), [""]
+    while level:
+        asked: dict[str, bool] = {}
+        deeper: list[str] = []
+        for folder in level:
+            with os.scandir(export / folder) as listing:
+                for entry in listing:
+                    name = f"{folder}/{entry.name}" if folder else entry.name
+                    if name in tracked or name in OURS:
+                        continue
+                    # Git refuses to look behind a link; where the checkout has one, the link itself is asked for.
+                    is_folder = entry.is_dir(follow_symlinks=False) and not (checkout / name).is_symlink()
+                    if is_folder and name in above:
+                        deeper.append(name)
+                    else:
+                        asked[name] = is_folder
+        ignored = _ignored(checkout, [f"{name}/" if is_folder else name for name, is_folder in asked.items()])
+        for name, is_folder in asked.items():
+            if name in ignored:
+                made.update(entries(export, name))
+            elif is_folder:
+                deeper.append(name)
+            else:
+                unignored.append(name)
+        level = deeper
+    return frozenset(made), tuple(sorted(unignored))
+
+
+def _ignored(checkout: Path, names: list[str]) -> frozenset[str]:
+    """Return those of NAMES that CHECKOUT's git ignores; a slash at the end of a name makes it a folder's."""
+    if not names:
+        return frozenset()
+    data = b"".join(os.fsencode(name) + b"\0" for name in names)
+    outcome = live.git(checkout, "check-ignore", "--no-index", "--stdin", "-z", stdin=data, check=False)
+    if outcome.code not in (0, 1):  # 1: none of them
+        raise errors.SourceUnusable(f"{checkout}: git check-ignore: {outcome.complaint}", "git fsck")
+    return frozenset(name.rstrip("/") for name in _paths(outcome.stdout))
+
+
+def _paths(listing: bytes) -> list[str]:
+    return [os.fsdecode(name) for name in listing.split(b"\0") if name]
+
+
+def _known(checkout: Path) -> Iterable[str]:
+    """Return what the build in CHECKOUT consists of, by its record, or as versions without a record left it."""
+    try:
+        return swap.inside(checkout, json.loads((checkout / swap.RECORD).read_bytes()))
+    except (OSError, ValueError, RecursionError):
+        return entries(checkout, "dist") if live.read_stamp(checkout) else ()
