@@ -78,8 +78,16 @@ class NotReproducible(SelfdeployError, exit_code=23):
     """One gated tree, built twice, made two images."""
 
 
+class PushRefused(SelfdeployError, exit_code=28):
+    """The registry does not take a push: no such repository, a tag that must stay as it is, too large, read-only."""
+
+
+class PushLost(SelfdeployError, exit_code=29):
+    """The registry confirmed a push, and does not give back what was pushed."""
+
+
 class RegistryUnreachable(SelfdeployError, exit_code=30):
-    """The registry does not answer."""
+    """The registry does not answer, or its rate limit did not end within the deadline."""
 
 
 class RegistryDenied(SelfdeployError, exit_code=31):

@@ -1,12 +1,13 @@
 """The OCI distribution API: resolve by digest, read labels, attach and find release records."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, TypeVar
 
 from selfdeploy import errors
-from selfdeploy.registry import artifact
+from selfdeploy.registry import artifact, refusal
 from selfdeploy.registry.artifact import Child, Descriptor, Image, Record, Reference, sha256
 from selfdeploy.registry.connections import Answer, authorities, authority
 from selfdeploy.registry.tokens import Login
@@ -30,7 +31,12 @@ LIMIT = 8 << 20
 """Bytes of the largest document: manifests, configs, records."""
 LAYER_PATIENCE = 900.0
 """Seconds for a layer."""
-DAMAGED = "the registry or what is before it is damaged: push again, or see its log"
+COURTESY = 5.0
+"""Seconds for a request whose failure changes nothing."""
+WRITTEN = frozenset({HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.ACCEPTED})
+"""Answers of registries to a push that they took; the specification has 201."""
+PAUSES = 0.2, 0.8
+"""Seconds before a push is read back again: storage behind a registry may show it a moment later."""
 
 
 class Registry:
@@ -70,7 +76,10 @@ class Registry:
             raise errors.RegistryDenied(
                 f"{exc.message}: it lets us in, and does not let us push", f"let that login push to {self.reference}"
             ) from exc
-        with contextlib.suppress(errors.RegistryDenied), self._transport.exchange("DELETE", location):
+        with (
+            contextlib.suppress(errors.SelfdeployError),  # an upload that is left open ends by itself
+            self._transport.exchange("DELETE", location, seconds=COURTESY),
+        ):
             pass
 
     def manifest(self, name: str) -> tuple[Descriptor, bytes] | None:
@@ -86,7 +95,7 @@ class Registry:
         if name.startswith("sha256:"):
             self._check(name, sha256(found), name)
         if kind not in {*artifact.INDEX, *artifact.SINGLE}:
-            raise errors.RegistryInvalid(f"{self._named(name)}: no image's media type: {kind[:80]!a}", DAMAGED)
+            raise errors.RegistryInvalid(f"{self._named(name)}: no image's media type: {kind[:80]!a}", refusal.DAMAGED)
         return Descriptor(media_type=kind, digest=sha256(found), size=len(found)), found
 
     def image(self, name: str) -> Image | None:
@@ -136,7 +145,8 @@ class Registry:
                 absent.append(entry.digest)
                 continue
             single = self._parsed(artifact.Single, *child)
-            absent += [part.digest for part in (single.config, *single.layers) if not self._has_blob(part.digest)]
+            parts = (single.config, *single.layers)
+            absent += [part.digest for part in parts if not self.gives(part.digest, part.size)]
         return absent
 
     def labels(self, image: Image) -> Mapping[str, Mapping[str, str]]:
@@ -165,25 +175,69 @@ class Registry:
     def stream(self, digest: str) -> Iterator[Iterator[bytes]]:
         """Give the chunks of the blob DIGEST, which are neither verified nor bounded."""
         with self._transport.exchange("GET", self._path(f"blobs/{digest}"), seconds=LAYER_PATIENCE) as answer:
-            self._expect(answer, HTTPStatus.OK, digest)
+            self._expect_found(answer, digest)
             yield answer.chunks
 
     def put_blob(self, data: bytes) -> None:
-        """Store DATA."""
+        """Store DATA, unless the registry gives it already, and read it back.
+
+        Raises:
+            errors.PushRefused: the registry does not take it.
+            errors.PushLost: the registry confirmed it, and does not give it back.
+        """
         digest = sha256(data)
-        if self._has_blob(digest):
+        if self.gives(digest, len(data)):
             return
         url = self._begin_upload()
         url += ("&" if "?" in url else "?") + f"digest={digest}"
         kind = {"Content-Type": "application/octet-stream"}
         with self._transport.exchange("PUT", url, headers=kind, data=data) as answer:
-            self._expect(answer, HTTPStatus.CREATED, digest)
+            if answer.status not in WRITTEN:
+                raise refusal.upload(str(self.reference), answer, f"{len(data)} bytes")
+        if not _soon(lambda: self.gives(digest, len(data))):
+            raise refusal.lost(self._named(digest))
 
     def put_manifest(self, data: bytes, media_type: str, name: str) -> None:
-        """Store DATA as the manifest under the tag or digest NAME."""
+        """Store DATA as the manifest under the tag or digest NAME, and read it back.
+
+        A registry that lets no tag be overwritten is fine where the tag has DATA already.
+
+        Raises:
+            errors.PushRefused: the registry does not take it, or the tag may not be overwritten there.
+            errors.PushLost: the registry confirmed it, and does not give it back.
+        """
         kind = {"Content-Type": media_type}
         with self._transport.exchange("PUT", self._path(f"manifests/{name}"), headers=kind, data=data) as answer:
-            self._expect(answer, HTTPStatus.CREATED, name)
+            if answer.status not in WRITTEN:
+                held = self._holds(name) if answer.status in refusal.IMMUTABLE else ""
+                if held == sha256(data):
+                    return
+                raise refusal.manifest(str(self.reference), answer, name, exists=held != "")
+        if not _soon(lambda: self._holds(name) == sha256(data)):
+            raise refusal.lost(self._named(name))
+
+    def _holds(self, name: str) -> str:
+        """Return the digest under NAME; empty if there is none, or none that can be read."""
+        try:
+            found = self.manifest(name)
+        except errors.RegistryInvalid:
+            return "?"
+        return found[0].digest if found else ""
+
+    def gives(self, digest: str, size: int) -> bool:
+        """Return whether the registry gives the last byte of a blob of SIZE bytes.
+
+        A HEAD is no proof: some registries answer it from a cache that outlives the blob.
+
+        Raises:
+            errors.RegistryUnreachable: it does not answer, or not in time.
+            errors.RegistryInvalid: it answers neither that it has the blob nor that it has not.
+        """
+        found = self._gives(digest, size)
+        if found is None:
+            time.sleep(PAUSES[0])
+            found = self._gives(digest, size)
+        return bool(found)
 
     def find_record(self, tag: str) -> Record | None:
         """Return the release record under TAG, every digest verified; None where there is none.
@@ -206,9 +260,23 @@ class Registry:
         self.put_manifest(data, artifact.SINGLE[0], f"record-{sha256(data).removeprefix('sha256:')}")
         self.put_manifest(data, artifact.SINGLE[0], tag)
 
-    def _has_blob(self, digest: str) -> bool:
-        with self._transport.exchange("HEAD", self._path(f"blobs/{digest}")) as answer:
-            return answer.status == HTTPStatus.OK
+    def _gives(self, digest: str, size: int) -> bool | None:
+        """Return what `gives` does; None if the registry announces the byte and breaks off."""
+        last = max(size - 1, 0)
+        asked = {"Range": f"bytes={last}-{last}"}
+        with self._transport.exchange("GET", self._path(f"blobs/{digest}"), headers=asked) as answer:
+            match answer.status:
+                case HTTPStatus.NOT_FOUND:
+                    return False
+                case HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+                    return size == 0
+                case HTTPStatus.OK | HTTPStatus.PARTIAL_CONTENT:
+                    with contextlib.suppress(errors.RegistryUnreachable):
+                        return next(answer.chunks, b"") != b"" or size == 0
+                case _:
+                    raise refusal.read(self._named(digest), answer, self.reference.host)
+        self.ping()  # or else the connection is at fault, not the blob
+        return None
 
     def _entries(self, top: Descriptor, data: bytes) -> list[artifact.Listed]:
         if top.media_type in artifact.SINGLE:
@@ -219,7 +287,9 @@ class Registry:
         document = artifact.parse(kind, data, self._named(top.digest))
         if document.media_type not in {"", top.media_type}:
             told = document.media_type[:80]
-            raise errors.RegistryInvalid(f"{self._named(top.digest)}: {top.media_type}, and it says {told!a}", DAMAGED)
+            raise errors.RegistryInvalid(
+                f"{self._named(top.digest)}: {top.media_type}, and it says {told!a}", refusal.DAMAGED
+            )
         return document
 
     def _platform(self, single: artifact.Single) -> artifact.Platform:
@@ -227,7 +297,8 @@ class Registry:
 
     def _begin_upload(self) -> str:
         with self._transport.exchange("POST", self._path("blobs/uploads/")) as answer:
-            self._expect(answer, HTTPStatus.ACCEPTED, "upload")
+            if answer.status != HTTPStatus.ACCEPTED:
+                raise refusal.upload(str(self.reference), answer, "a blob")
             return self._transport.target(answer.url, answer.headers.get("Location", NOWHERE))
 
     def _path(self, rest: str) -> str:
@@ -236,20 +307,27 @@ class Registry:
     def _named(self, name: str) -> str:
         return f"{self.reference}{'@' if name.startswith('sha256:') else ':'}{name}"
 
-    def _expect(self, answer: Answer, status: HTTPStatus, name: str) -> None:
-        if answer.status != status:
+    def _expect_found(self, answer: Answer, name: str) -> None:
+        if answer.status != HTTPStatus.OK:
             # The body is left out: whoever answers may write there what we sent, and that is the password.
-            raise errors.RegistryInvalid(
-                f"{self._named(name)}: expected HTTP {status}, actual {answer.status}", DAMAGED
-            )
+            raise refusal.read(self._named(name), answer, self.reference.host)
 
     def _whole(self, answer: Answer, name: str) -> bytes:
-        self._expect(answer, HTTPStatus.OK, name)
+        self._expect_found(answer, name)
         return whole(answer.chunks, LIMIT, self._named(name))
 
     def _check(self, expected: object, actual: object, name: str) -> None:
         if actual != expected:
-            raise errors.RegistryInvalid(f"{self._named(name)}: expected {expected}, actual {actual}", DAMAGED)
+            raise errors.RegistryInvalid(f"{self._named(name)}: expected {expected}, actual {actual}", refusal.DAMAGED)
+
+
+def _soon(holds: Callable[[], bool]) -> bool:
+    """Return whether HOLDS does, now or after one of `PAUSES`."""
+    for pause in PAUSES:
+        if holds():
+            return True
+        time.sleep(pause)
+    return holds()
 
 
 def is_plain(host: str, *, insecure: bool = False) -> bool:

@@ -7,6 +7,7 @@ import re
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,6 +95,7 @@ class Answer:
     headers: Mapping[str, str]
     url: str
     chunks: Iterator[bytes] = field(repr=False)
+    close: Callable[[], None] = field(default=lambda: None, repr=False)
 
 
 class Connections:
@@ -105,7 +107,7 @@ class Connections:
     def __init__(self, context: ssl.SSLContext | None, seconds: float, *, direct: bool) -> None:
         self._spent = threading.Event()
         self._sockets: list[socket.socket] = []
-        self._seconds = seconds
+        self.seconds, self._ends = seconds, 0.0
         self._timer = threading.Timer(seconds, self._cut)
         self._timer.daemon = True
         self._stack = contextlib.ExitStack()
@@ -114,8 +116,14 @@ class Connections:
         self._direct = direct
 
     def __enter__(self) -> Self:
+        self._ends = time.monotonic() + self.seconds
         self._timer.start()
         return self
+
+    @property
+    def left(self) -> float:
+        """Seconds until the deadline."""
+        return self._ends - time.monotonic()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -137,7 +145,11 @@ class Connections:
             response = self._adapter.send(request.prepare(), stream=True, timeout=SILENCE, proxies=proxies)
         self._stack.callback(response.close)
         return Answer(
-            status=response.status_code, headers=response.headers, url=url, chunks=self._chunks(response, url)
+            status=response.status_code,
+            headers=response.headers,
+            url=url,
+            chunks=self._chunks(response, url),
+            close=response.close,
         )
 
     def _chunks(self, response: requests.Response, url: str) -> Iterator[bytes]:
@@ -174,7 +186,7 @@ class Connections:
                 ) from None
             what = f"does not answer ({type(exc).__name__})"
             if self._spent.is_set():
-                what = f"has not answered to the end after {self._seconds:g} s"
+                what = f"has not answered to the end after {self.seconds:g} s"
             elif isinstance(exc, requests.exceptions.SSLError):
                 what = "does not speak TLS"
             elif isinstance(exc, requests.exceptions.ChunkedEncodingError):

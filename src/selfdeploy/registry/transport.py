@@ -1,15 +1,16 @@
-"""HTTP to one registry: bounded redirects, logins where one is demanded, and credentials that go nowhere else."""
+"""HTTP to one registry: bounded redirects, rate limits waited out, and logins that are shown to the registry alone."""
 
 import contextlib
 import ipaddress
+import itertools
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from urllib.parse import urljoin, urlsplit
 
 from selfdeploy import errors
-from selfdeploy.registry import connections, tokens
+from selfdeploy.registry import backoff, connections, refusal, tokens
 from selfdeploy.registry.connections import Answer, Connections
 
 REDIRECT = frozenset({301, 302, 303, 307, 308})
@@ -59,6 +60,8 @@ class Transport:
     ) -> Iterator[Answer]:
         """Send a request to PATH (or URL) of the registry and give its answer, whatever its status below 500.
 
+        An answer that puts the request off (429) is waited out, as long as SECONDS allow.
+
         Raises:
             errors.RegistryUnreachable: no answer, an answer that broke off, none within SECONDS, or 5xx.
             errors.RegistryUntrusted: a certificate nobody vouches for, or a redirect that must not be followed.
@@ -67,17 +70,32 @@ class Transport:
         """
         limit = self.patience if seconds is None else seconds
         with Connections(self._trust, limit, direct=is_loopback(self.host)) as wire:
-            answer = self._followed(wire, method, path, headers or {}, data)
-            for pause in PAUSES if method in READING else ():
-                if answer.status < HTTPStatus.INTERNAL_SERVER_ERROR:
-                    break
-                time.sleep(pause)
-                answer = self._followed(wire, method, path, headers or {}, data)
+            pauses = PAUSES if method in READING else ()
+            answer = _steady(lambda: self._followed(wire, method, path, headers or {}, data), pauses)
             if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-                raise errors.RegistryUnreachable(
-                    f"{self.host}: the registry answers {answer.status} to {method}", "see its log"
-                )
+                raise refusal.trouble(self.host, method, answer.status)
             yield answer
+
+    def _send(
+        self, wire: Connections, method: str, url: str, headers: Mapping[str, str], data: bytes | None = None
+    ) -> Answer:
+        """Send one request, again after each answer that puts it off, and return the first other answer.
+
+        Raises:
+            errors.RegistryUnreachable: the rate limit lasts longer than the deadline.
+        """
+        for attempt in itertools.count():
+            answer = wire.send(method, url, headers, data)
+            if not backoff.is_put_off(answer.status, answer.headers):
+                break
+            pause = backoff.seconds(answer.headers, attempt)
+            if pause >= wire.left:
+                if answer.status != HTTPStatus.TOO_MANY_REQUESTS:
+                    break
+                raise refusal.limited(_named(url), method, backoff.retry_after(answer.headers), wire.seconds)
+            answer.close()  # or else every repetition keeps its socket until the end
+            time.sleep(pause)
+        return answer
 
     def _followed(
         self, wire: Connections, method: str, path: str, headers: Mapping[str, str], data: bytes | None
@@ -115,12 +133,17 @@ class Transport:
         self, wire: Connections, method: str, url: str, headers: Mapping[str, str], data: bytes | None
     ) -> Answer:
         if _origin(url) != _origin(f"{self.scheme}://{self.host}"):
-            answer = wire.send(method, url, headers, data)
+            answer = self._send(wire, method, url, headers, data)
+            if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+                raise errors.RegistryDenied(
+                    f"{self.host}: {_named(url)}, where it leads to, refuses {method} ({answer.status})",
+                    "the address that the registry signs for its storage is not accepted: see its log, and its clock",
+                )
         else:
-            answer = wire.send(method, url, {**headers, **self.login.header}, data)
+            answer = self._send(wire, method, url, {**headers, **self.login.header}, data)
             challenge = answer.headers.get("WWW-Authenticate", "")
             if answer.status == HTTPStatus.UNAUTHORIZED and self._log_in(wire, challenge):
-                answer = wire.send(method, url, {**headers, **self.login.header}, data)
+                answer = self._send(wire, method, url, {**headers, **self.login.header}, data)
         if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
             raise self.login.refused(f"{method} ({answer.status})")
         return answer
@@ -129,9 +152,23 @@ class Transport:
         wanted = self.login.answer(challenge, self.scheme)
         if isinstance(wanted, bool):
             return wanted
-        answer = wire.send(wanted.method, wanted.url, wanted.headers, wanted.data)
+        answer = _steady(lambda: self._send(wire, wanted.method, wanted.url, wanted.headers, wanted.data), PAUSES)
+        if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise refusal.trouble(_named(wanted.url), f"{wanted.method} of a token", answer.status)
         self.login.take(answer.status, whole(answer.chunks, tokens.LIMIT, f"{self.host}: the token"))
         return True
+
+
+def _steady(send: Callable[[], Answer], pauses: Sequence[float]) -> Answer:
+    """Return the first answer of SEND that is no 5xx, or the last one after PAUSES (seconds)."""
+    answer = send()
+    for pause in pauses:
+        if answer.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            break
+        answer.close()
+        time.sleep(pause)
+        answer = send()
+    return answer
 
 
 def whole(chunks: Iterator[bytes], limit: int, where: str) -> bytes:
@@ -151,3 +188,8 @@ def whole(chunks: Iterator[bytes], limit: int, where: str) -> bytes:
 def _origin(url: str) -> tuple[str, str, int | None]:
     parts = urlsplit(url)
     return parts.scheme, parts.hostname or "", parts.port or PORTS.get(parts.scheme)
+
+
+def _named(url: str) -> str:
+    """Return the host of URL with its port, without a login."""
+    return urlsplit(url).netloc.rpartition("@")[2]
