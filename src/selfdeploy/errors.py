@@ -242,6 +242,10 @@ class ReplicaHeldUp(SelfdeployError, exit_code=78):
     """A replica is kept from starting (no image, room, volume, quota or setting for it), or does not go when told."""
 
 
+class ContractBroken(SelfdeployError, exit_code=90):
+    """SF does not keep a clause of the contract."""
+
+
 class Interrupted(SelfdeployError, exit_code=130):
     """Ctrl-C, or the job was cancelled."""
 

@@ -15,6 +15,17 @@ def init(show: Console) -> None:
     layout.refuse_others(files)
 
 
+def contract(show: Console, source: str = "", url: str = "", revision: str = "", manifest: str = "") -> None:
+    """Check, clause by clause, that SF keeps its side of the contract: a checkout, or the server at URL."""
+    from selfdeploy.contract import check
+
+    check.refuse_unused(url, revision=revision, manifest=manifest)
+    project = check.load(source)
+    findings = check.url_clauses(show, project, url, revision, manifest) if url else []
+    findings += check.source_clauses(show, project) if source or not url else []
+    check.conclude(show, findings)
+
+
 def registry_up(show: Console) -> None:
     """Start the local registry, unless it answers."""
     from selfdeploy import release
@@ -40,3 +51,7 @@ def kubernetes_role(show: Console, environment: str) -> None:
 
     project = deploy_toml.load()
     show.result(render.rights(project, environment).removesuffix("\n"))
+
+
+FUNCTIONS = (base, contract, init)
+"""Those of them that have no group of their own."""

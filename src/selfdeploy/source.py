@@ -52,14 +52,16 @@ class Revision:
     """Whether `tree` is the checkout's files as they are, and not the commit's."""
 
 
-def _git(folder: Path, *argv: str, index: Path | None = None, check: bool = True) -> process.Outcome:
+def _git(
+    folder: Path, *argv: str, index: Path | None = None, stdin: bytes | None = None, check: bool = True
+) -> process.Outcome:
     # A hook's variables name the repository it runs in, which need not be this one.
     env = {name: value for name, value in os.environ.items() if name not in LOCAL}
     env |= {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
     env |= {"GIT_ALTERNATE_OBJECT_DIRECTORIES": os.environ[OBJECTS]} if OBJECTS in os.environ else {}
     if index:
         env["GIT_INDEX_FILE"] = str(index)
-    outcome = process.run(["git", "-C", str(folder), *argv], timeout=120, env=env, check=False)
+    outcome = process.run(["git", "-C", str(folder), *argv], timeout=120, env=env, stdin=stdin, check=False)
     if check and outcome.code:
         why = outcome.complaint or f"git {argv[0]}: exit code {outcome.code}"
         raise errors.SourceUnusable(f"{folder}: {why}", "name SF's git checkout: --source")
@@ -172,3 +174,8 @@ def compare_revisions(checkout: Path, wanted: str, running: str) -> Literal["old
     # No path from one to the other means nothing where history ends early.
     whole = _git(checkout, "rev-parse", "--is-shallow-repository", check=False).text == "false"
     return "newer" if code == 1 and whole else "unknown"
+
+
+def ask(revision: Revision, *argv: str, stdin: bytes | None = None) -> process.Outcome:
+    """Return how the git command ARGV ended in the checkout of REVISION, whatever its exit code; STDIN is its input."""
+    return _git(revision.checkout, *argv, stdin=stdin, check=False)

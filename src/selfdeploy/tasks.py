@@ -20,6 +20,7 @@ HELP = {
     "fresh": "Whatever is on record, run the gates anew, or take what they left here.",
     "image": "An image that somebody else built: REPOSITORY@sha256:...",
     "json": "Print events and the result as JSON lines.",
+    "manifest": "The release manifest that the server at URL was started with.",
     "output": "The folder; it holds nothing else, and is made when it is not there.",
     "port": "The port that the server is published on.",
     "older": "Take a revision that is older than the one that runs.",
@@ -30,6 +31,7 @@ HELP = {
     "twice": "Build it once more, without a cache, and compare the digests.",
     "tail": "How many lines.",
     "wait": "Wait for who holds the environment, so many seconds; an hour when none are given.",
+    "url": "The address of a running server, as in http://127.0.0.1:4000.",
     "workspace": "The repository at /workspace; SF's checkout when left out.",
     "workspaces": "The folder of repositories to switch to; the parent of SF's checkout when left out.",
     "to": "release: the environment to stop after; rollback: a release, digest or revision that it has proven.",
@@ -80,7 +82,13 @@ def command(function: Callable[..., None]) -> Any:  # noqa: ANN401 -- invoke's T
 
 
 namespace = Collection()
-for _function in (*release_tasks.FUNCTIONS, *upkeep_tasks.FUNCTIONS, setup_tasks.base, setup_tasks.init):
+for _function in (
+    *release_tasks.FUNCTIONS,
+    *upkeep_tasks.FUNCTIONS,
+    setup_tasks.base,
+    setup_tasks.contract,
+    setup_tasks.init,
+):
     namespace.add_task(command(_function))
 _registry = Collection("registry")
 _registry.add_task(command(setup_tasks.registry_up), name="up")

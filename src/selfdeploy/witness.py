@@ -74,7 +74,7 @@ def compare_staying(manifest: Manifest, seen: Round, *, rpc: bool = False) -> li
         wrong += [f"{way}: {line}" for line in _compare_probes(manifest, answers)]
         wrong += [f"{way}: {line}" for line in _compare_version(manifest, answers.get("version"), instances)]
         if rpc and way in replicas:
-            wrong += [f"{way}: {line}" for line in _compare_rpc(answers.get(RPC))]
+            wrong += [f"{way}: {line}" for line in compare_rpc(answers.get(RPC))]
     return wrong
 
 
@@ -93,7 +93,7 @@ def contradicts(manifest: Manifest, seen: Round) -> bool:
 def describe(manifest: Manifest, answers: Mapping[str, Answer]) -> str:
     """Return in a few words what ANSWERS say: the revision, and each probe's status."""
     version = answers.get("version")
-    told = _read_object(version) if version and version.status == OK else None
+    told = read_object(version) if version and version.status == OK else None
     revision = str((told or {}).get("revision", "no revision"))[:40]
     states = [f"{name} {answers[name].status or 'nothing'}" for name in sorted(manifest.probes) if name in answers]
     return ", ".join([revision, *states])
@@ -102,7 +102,7 @@ def describe(manifest: Manifest, answers: Mapping[str, Answer]) -> str:
 def started(answers: Mapping[str, Answer]) -> datetime.datetime | None:
     """Return since when the process that gave ANSWERS runs, as it says itself; None where it says nothing of use."""
     version = answers.get("version")
-    told = _read_object(version) if version and version.status == OK else None
+    told = read_object(version) if version and version.status == OK else None
     try:
         at = datetime.datetime.fromisoformat(str((told or {}).get("startedAt")))
     except ValueError:
@@ -115,15 +115,17 @@ def _compare_probes(manifest: Manifest, answers: Mapping[str, Answer]) -> list[s
     for name, path in sorted(manifest.probes.items()):
         answer = answers.get(name, Answer(status=0, body="not asked"))
         if answer.status != OK:
-            wrong.append(f"{path}: expected HTTP 200, actual {_told(answer)}")
+            wrong.append(f"{path}: expected HTTP 200, actual {describe_answer(answer)}")
     return wrong
 
 
-def _told(answer: Answer) -> str:
+def describe_answer(answer: Answer) -> str:
+    """Return the status of ANSWER in words, or why there is none."""
     return f"HTTP {answer.status}" if answer.status else f"no answer ({answer.body[:200]})"
 
 
-def _read_object(answer: Answer) -> dict[str, Any] | None:
+def read_object(answer: Answer) -> dict[str, Any] | None:
+    """Return the JSON object that ANSWER holds; None if it holds something else."""
     try:
         told = json.loads(answer.body)
     except (ValueError, RecursionError):
@@ -135,7 +137,7 @@ def _compare_version(manifest: Manifest, answer: Answer | None, instances: set[s
     if answer is None or answer.status != OK:
         return []
     path = manifest.probes["version"]
-    told = _read_object(answer)
+    told = read_object(answer)
     if told is None:
         return [f"{path}: expected a JSON object, actual {answer.body[:80]!r}"]
     wrong = [
@@ -150,10 +152,11 @@ def _compare_version(manifest: Manifest, answer: Answer | None, instances: set[s
     return wrong
 
 
-def _compare_rpc(answer: Answer | None) -> list[str]:
+def compare_rpc(answer: Answer | None) -> list[str]:
+    """Return why ANSWER is no result of the RPC call; nothing if it is one."""
     if answer is None or answer.status != OK:
-        return [f"rpc: expected HTTP 200, actual {_told(answer or Answer(status=0, body='not asked'))}"]
-    told = _read_object(answer)
+        return [f"rpc: expected HTTP 200, actual {describe_answer(answer or Answer(status=0, body='not asked'))}"]
+    told = read_object(answer)
     if told is None or told.get("jsonrpc") != "2.0" or "result" not in told:
         return [f"rpc: expected a JSON-RPC result, actual {answer.body[:80]!r}"]
     return []

@@ -1,0 +1,59 @@
+"""`inv contract`: which checks are wanted, and how what they find ends the command."""
+
+from pathlib import Path
+
+from selfdeploy import config, deploy_toml, errors, source
+from selfdeploy.console import Console
+from selfdeploy.contract import server, tracked
+from selfdeploy.contract import source as checkout
+from selfdeploy.contract.clauses import PAGE, STATES, Finding
+
+
+def refuse_unused(url: str, **flags: str) -> None:
+    """Raise `errors.ConfigInvalid` if one of FLAGS, which compare a running server, is given without URL."""
+    if given := [name for name, value in flags.items() if value and not url]:
+        raise errors.ConfigInvalid(f"--{given[0]}: nothing to compare it with", "pass --url as well")
+
+
+def load(source_path: str) -> config.Project:
+    """Return the project of this folder with SOURCE_PATH as SF's checkout; the defaults if there is no deploy.toml."""
+    try:
+        deploy_toml.find(Path.cwd())
+    except errors.ConfigInvalid:
+        project = config.Project(root=Path.cwd())
+        path = str(config.place(source_path or ".", "--source").absolute())
+        return project.model_copy(update={"source": project.source.model_copy(update={"path": path})})
+    return deploy_toml.load(source=source_path or None)
+
+
+def source_clauses(show: Console, project: config.Project) -> list[Finding]:
+    """Return what SF's checkout shows of each clause of the source."""
+    revision = source.read(project.source_path(), project.source.repository)
+    show.note(f"source {revision.commit} of {revision.checkout}")
+    try:
+        source.refuse_dirty(revision)
+    except errors.CheckoutDirty:
+        show.note("uncommitted changes are not part of the check: git status lists them")
+    return checkout.check(tracked.read(revision), project)
+
+
+def url_clauses(show: Console, project: config.Project, url: str, revision: str, manifest: str) -> list[Finding]:
+    """Return what the server at URL shows of each clause of the probes."""
+    show.note(f"asking {url.rpartition('@')[2]}")
+    return server.check(url, project, revision=revision, file=manifest)
+
+
+def conclude(show: Console, findings: list[Finding]) -> None:
+    """Show FINDINGS, a line a clause.
+
+    Raises:
+        errors.ContractBroken: a clause is broken.
+    """
+    states = [finding.state for finding in findings]
+    counts = {state.replace(" ", "_"): states.count(state) for state in STATES}
+    summary = ", ".join(f"{states.count(state)} {state}" for state in STATES)
+    text = "\n".join([*(finding.text for finding in findings), summary])
+    show.result(text, {"clauses": [finding.data for finding in findings], **counts})
+    broken = [f"{finding.clause.number} {finding.clause.name}" for finding in findings if finding.state == "broken"]
+    if broken:
+        raise errors.ContractBroken(f"the contract: broken: {', '.join(broken)}", f"{PAGE} says what each clause asks")

@@ -1,0 +1,164 @@
+"""A revision as git holds it: its entries, and the contents that the clauses of the source are about."""
+
+import dataclasses
+import json
+import posixpath
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from selfdeploy import errors, source
+
+SMALL = 1024
+"""Bytes that a pointer of Git LFS stays below (git-lfs, docs/spec.md)."""
+
+LINK, GITLINK = "120000", "160000"
+"""Modes of entries in a tree of git (gitdatamodel)."""
+
+PACKAGES = ("package.json", "package-lock.json", "npm-shrinkwrap.json")
+CONFIGURATIONS = tuple(f"next.config.{suffix}" for suffix in ("js", "mjs", "cjs", "ts", "mts"))
+READ = (*PACKAGES, *(f"web/{name}" for name in (*PACKAGES, *CONFIGURATIONS)), ".gitmodules")
+"""The files whose contents are always read."""
+
+CODE = ("*.js", "*.mjs", "*.cjs", "*.jsx", "*.ts", "*.mts", "*.cts", "*.tsx", "*.json", "*.sh")
+"""What a build is written in."""
+
+VARIABLES = ("SF_BUILD_REVISION", "SF_RELEASE_MANIFEST")
+"""The variables that the build and the server have to read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One entry of a tree: its mode, the object's id, and the bytes of a file."""
+
+    mode: str
+    id: str
+    size: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tracked:
+    """What git tracks of one revision: its ENTRIES by path, and the CONTENTS of some.
+
+    PATHS are those of all files and folders, IGNORED those of link targets that a build may make, MENTIONS the files of
+    code that name a variable.
+    """
+
+    entries: Mapping[str, Entry]
+    contents: Mapping[str, bytes]
+    paths: frozenset[str]
+    ignored: frozenset[str] = frozenset()
+    mentions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def links(self) -> dict[str, str]:
+        """The links, with the text of each."""
+        links = (path for path, entry in self.entries.items() if entry.mode == LINK)
+        return {path: self.contents.get(path, b"").decode("utf-8", "surrogateescape") for path in links}
+
+    @property
+    def gitlinks(self) -> list[str]:
+        """The entries that name a commit of another repository."""
+        return [path for path, entry in self.entries.items() if entry.mode == GITLINK]
+
+    def has(self, path: str) -> bool:
+        """Say whether PATH is a file or a folder of the revision, or lies below a link."""
+        above = folders([path]) & self.paths
+        return path in self.paths or any(self.entries[one].mode == LINK for one in above if one in self.entries)
+
+    def object(self, path: str) -> dict[str, Any] | None:
+        """Return the JSON object in the file PATH; None if it is missing or holds something else."""
+        try:
+            value = json.loads(self.contents[path])
+        except (KeyError, ValueError, RecursionError):
+            return None
+        return value if isinstance(value, dict) else None
+
+
+def folders(paths: Iterable[str]) -> set[str]:
+    """Return every folder that PATHS lie in; the top is the empty path."""
+    found = {""}
+    for path in paths:
+        folder = posixpath.dirname(path)
+        while folder not in found:
+            found.add(folder)
+            folder = posixpath.dirname(folder)
+    return found
+
+
+def target(path: str, text: str) -> str:
+    """Return the path that the link PATH with TEXT leads to; it starts with `/` or `..` where it leaves the package."""
+    return text if text.startswith("/") else posixpath.normpath(posixpath.join(posixpath.dirname(path), text))
+
+
+def parse_listing(listing: bytes) -> dict[str, Entry]:
+    """Return the entries of LISTING, which is `git ls-tree -r -l -z`'s."""
+    entries = {}
+    for line in filter(None, listing.split(b"\0")):
+        facts, _, path = line.partition(b"\t")
+        mode, _, digest, size = facts.decode().split()
+        name = path.decode("utf-8", "surrogateescape")
+        entries[name] = Entry(mode=mode, id=digest, size=int(size) if size.isdecimal() else 0)
+    return entries
+
+
+def parse_objects(stream: bytes) -> dict[str, bytes]:
+    """Return the objects of STREAM, which is `git cat-file --batch`'s, by id."""
+    objects, at = {}, 0
+    while (end := stream.find(b"\n", at)) > 0:
+        words = stream[at:end].decode(errors="replace").split()
+        at = end + 1
+        if len(words) == 3 and words[2].isdecimal():  # noqa: PLR2004 -- ID TYPE SIZE; else `ID missing`
+            objects[words[0]] = stream[at : at + int(words[2])]
+            at += int(words[2]) + 1
+    return objects
+
+
+def read(revision: source.Revision) -> Tracked:
+    """Return what git tracks of REVISION; nothing of the work tree is read.
+
+    Raises:
+        errors.SourceUnusable: git cannot list or read it.
+    """
+    entries = parse_listing(_git(revision, "ls-tree", "-r", "-l", "-z", "--full-tree", revision.tree))
+    named = {*READ, *(path for path in entries if posixpath.basename(path) == "package.json")}
+    wanted = [
+        path
+        for path, entry in entries.items()
+        if entry.mode == LINK or (entry.mode != GITLINK and (entry.size < SMALL or path in named))
+    ]
+    ids = "".join(f"{entries[path].id}\n" for path in wanted).encode()
+    objects = parse_objects(_git(revision, "cat-file", "--batch", stdin=ids)) if ids else {}
+    tracked = Tracked(
+        entries=entries,
+        contents={path: objects.get(entries[path].id, b"") for path in wanted},
+        paths=frozenset({*entries, *folders(entries)}),
+        mentions={name: _mentions(revision, name) for name in VARIABLES},
+    )
+    targets = {target(path, text) for path, text in tracked.links.items()}
+    missing = sorted(one for one in targets if one.partition("/")[0] not in {"", "..", "."} and not tracked.has(one))
+    return dataclasses.replace(tracked, ignored=_ignored(revision, missing))
+
+
+def _git(revision: source.Revision, *argv: str, stdin: bytes | None = None) -> bytes:
+    outcome = source.ask(revision, *argv, stdin=stdin)
+    if outcome.code:
+        why = outcome.complaint or f"exit code {outcome.code}"
+        raise errors.SourceUnusable(f"{revision.checkout}: git {argv[0]}: {why}", "git fsck finds what is damaged")
+    return outcome.stdout
+
+
+def _mentions(revision: source.Revision, name: str) -> tuple[str, ...]:
+    """Return the files of code of REVISION that name the variable NAME."""
+    argv = ("grep", "-l", "-z", "--fixed-strings", "-e", name, revision.commit, "--", *CODE)
+    found = source.ask(revision, *argv).stdout.split(b"\0")
+    return tuple(path.partition(b":")[2].decode(errors="replace") for path in found if path)
+
+
+def _ignored(revision: source.Revision, paths: list[str]) -> frozenset[str]:
+    """Return those of PATHS that git ignores: a build makes them."""
+    if not paths:
+        return frozenset()
+    given = "\0".join(paths).encode("utf-8", "surrogateescape")
+    told = source.ask(revision, "check-ignore", "--no-index", "-z", "--stdin", stdin=given)
+    return frozenset(path.decode("utf-8", "surrogateescape") for path in told.stdout.split(b"\0") if path)
