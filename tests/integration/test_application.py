@@ -28,7 +28,9 @@ def built(application: Site, ship: Path, tmp_path_factory: pytest.TempPathFactor
     need(MISSING)
     copy = tmp_path_factory.mktemp("built") / "ship"
     shutil.copytree(ship, copy, symlinks=True)
-    return Built(revision=application.revision, ship=copy, node=application.folder / ".nox" / "gates" / "node" / "node")
+    return Built(
+        revision=application.revision, ship=copy, node=application.folder / ".nox" / "gates" / "programs" / "node"
+    )
 
 
 @pytest.fixture

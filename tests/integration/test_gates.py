@@ -145,3 +145,40 @@ def test_a_full_disk_is_found_out_before_the_first_gate(site: Site, full_disk: P
     assert refused.returncode == 42
     assert "MiB free" in refused.stderr
     assert "gates ..." not in refused.stderr
+
+
+def test_tools_of_both_registries_are_on_a_gate_s_path_at_their_versions(site: Site) -> None:
+    tools = '[gates]\ntools = {cowsay = "6.1", "npm:semver" = "7.7.2"}\nvariables = {GREETING = "moo"}\n'
+    command = "cowsay -t $GREETING; semver --help"
+    site.configure(top=f"{tools}[gates.override.show]\ncommand = {json.dumps(['sh', '-ec', command])}\n")
+
+    done = site.nox("show")
+    again = site.nox("show")
+    seen = logs(site, "some")["show"]
+
+    assert done.returncode == 0, done.stderr
+    assert "gates: installing node 24.19.0, cowsay 6.1, npm:semver 7.7.2" in done.stderr
+    assert "installing" not in again.stderr
+    assert "| moo |" in seen
+    assert "SemVer 7.7.2" in seen
+
+
+@pytest.mark.parametrize(
+    ("tools", "code", "why"),
+    [
+        ('{selfdeploy-has-no-such-tool = "1.0"}', 13, "not installed: selfdeploy-has-no-such-tool 1.0"),
+        ('{cowsay = "99.1"}', 13, "not installed: cowsay 99.1"),
+        ('{"npm:semver" = "99.0.0"}', 13, "No matching version found for semver@99.0.0"),
+        ('{idna = "3.10"}', 13, "gates.tools.idna: the package has no program"),
+        ('{"npm:npm" = "11.6.0"}', 10, "gates.tools.npm:npm: its program npm is there already"),
+    ],
+)
+def test_a_tool_that_cannot_be_had_ends_the_gates_before_the_first(site: Site, tools: str, code: int, why: str) -> None:
+    site.configure(top=f"[gates]\ntools = {tools}\n")
+
+    refused = site.inv("gates", "--fresh")
+
+    assert refused.returncode == code
+    assert why in refused.stderr
+    assert "deploy.toml: gates" in refused.stderr
+    assert "Traceback" not in refused.stderr

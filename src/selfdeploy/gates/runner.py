@@ -24,12 +24,13 @@ KEPT = 3
 """How many gated trees are kept."""
 
 
-def environment(project: config.Project, revision: source.Revision, node: Path, home: Path) -> dict[str, str]:
-    """Return the whole environment of a gate: the pinned Node first on PATH, and only what the config names."""
-    headers = (node / "node").resolve().parent.parent
+def environment(project: config.Project, revision: source.Revision, programs: Path, home: Path) -> dict[str, str]:
+    """Return the whole environment of a gate: PROGRAMS first on PATH, and only variables that the config names."""
+    headers = (programs / "node").resolve().parent.parent
     return {
-        **process.environment(project.gates.environment),
-        "PATH": f"{node}:/usr/local/bin:/usr/bin:/bin",
+        **process.environment(project.gates.inherited),
+        **project.gates.variables,
+        "PATH": f"{programs}:/usr/local/bin:/usr/bin:/bin",
         "HOME": str(home),
         "CI": "true",
         "SF_BUILD_REVISION": revision.commit,
@@ -45,7 +46,7 @@ def environment(project: config.Project, revision: source.Revision, node: Path, 
 def run(
     project: config.Project,
     revision: source.Revision,
-    node: Path,
+    programs: Path,
     *,
     names: Sequence[str] = (),
     jobs: int | None = None,
@@ -53,7 +54,7 @@ def run(
 ) -> None:
     """Run the gates NAMES and what they need in a fresh export of REVISION; leave the receipt when all have passed.
 
-    NODE is the folder with the real `node` and `npm`. The log of each gate is kept.
+    PROGRAMS is the folder with `node`, `npm` and further tools. The log of each gate is kept.
 
     Raises:
         errors.GateFailed: one did not pass in time, or ran fewer tests than it has to; its log's end is the hint.
@@ -68,22 +69,18 @@ def run(
         if waited and whole and not fresh and isinstance(receipt.find(project, revision), receipt.GatedTree):
             return
         shutil.rmtree(place.folder, ignore_errors=True)
-        try:
-            source.export(revision, place.export)
-            place.log("any").parent.mkdir(parents=True)
-            home = place.folder / "home"
-            home.mkdir()
-            endings = _run_all(place, chosen, environment(project, revision, node, home), jobs or project.gates.jobs)
-            if whole:
-                tree.stage(place.export, place.ship, include=project.image.include, epoch=revision.epoch)
-                key = receipt.key(project, revision)
-                passed = {"key": key, "tree": tree.digest(place.ship), "gates": endings}
-                tree.write_whole(place.receipt, json.dumps(passed, indent=2, sort_keys=True).encode())
-                shutil.rmtree(place.export)
-        except errors.SelfdeployError as exc:
-            failure = {"error": type(exc).__name__, "message": exc.message, "hint": exc.hint}
-            tree.write_whole(place.failure, json.dumps(failure).encode())
-            raise
+        source.export(revision, place.export)
+        place.log("any").parent.mkdir(parents=True)
+        home = place.folder / "home"
+        home.mkdir()
+        env = environment(project, revision, programs, home)
+        endings = _run_all(place, chosen, env, jobs or project.gates.jobs)
+        if whole:
+            tree.stage(place.export, place.ship, include=project.image.include, epoch=revision.epoch)
+            key = receipt.key(project, revision)
+            passed = {"key": key, "tree": tree.digest(place.ship), "gates": endings}
+            tree.write_whole(place.receipt, json.dumps(passed, indent=2, sort_keys=True).encode())
+            shutil.rmtree(place.export)
     _prune(place.folder)
 
 
