@@ -11,11 +11,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import cluster, side, window
+from benchmarks import cluster, side, size, window
 from benchmarks.report import Report
 from lab.children import LabError
 from lab.site import Site
 from selfdeploy import process
+
+BEFORE = "7ca082c"
+"""The last revision that packed a tree as one layer."""
 
 
 def say(text: str) -> None:
@@ -98,7 +101,11 @@ def main() -> int:
     parser.add_argument("--pairs", type=int, default=3, help="how many releases of each side; 3")
     parser.add_argument("--starts", type=int, default=15, help="how many starts of each command; 15")
     parser.add_argument("--rollouts", type=int, default=3, help="how many rollouts of each way in a cluster; 3")
-    parser.add_argument("--only", choices=("release", "cluster"), help="one of the two comparisons; both when left out")
+    parser.add_argument(
+        "--only", choices=("release", "cluster", "size"), help="one comparison; release and cluster when left out"
+    )
+    parser.add_argument("--against", default=BEFORE, help=f"the revision that --only size compares with; {BEFORE}")
+    parser.add_argument("--scale", type=float, default=1.0, help="size of its application, of the real one's; 1")
     given = parser.parse_args()
     if min(given.pairs, given.starts, given.rollouts) < 1:
         parser.error("at least one of each")
@@ -108,11 +115,15 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="selfdeploy-bench-") as scratch:
             print(machine(), flush=True)
             missed = []
-            if given.only != "cluster":
+            if given.only == "size":
+                sizes = size.compare(Path(scratch), given.against, given.pairs, given.scale, say)
+                print(f"\n{sizes}", flush=True)
+                missed += sizes.missed
+            if given.only in {None, "release"}:
                 report = compare(Path(scratch), given.pairs, given.starts)
                 print(f"\n{report}", flush=True)
                 missed += report.missed
-            if given.only != "release":
+            if given.only in {None, "cluster"}:
                 with cluster.prepared(Path(scratch), say) as field:
                     rollouts = cluster.compare(field, given.rollouts, say)
                 print(f"\n{rollouts}", flush=True)

@@ -1,13 +1,12 @@
 """From a gated tree to its image in the registry: on which base, by which builder, and once more to compare."""
 
 import datetime
-import os
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from selfdeploy import base, builders, config, errors, inspection, registry, shipped, source, tree
+from selfdeploy.builders import context, packing
 from selfdeploy.gates import receipt
 from selfdeploy.registry import difference
 
@@ -35,10 +34,10 @@ class Images:
         made_by = builders.recipe(self.project) or made_on
         return inspection.tag(labels, self._dockerfile.read_bytes(), made_by, self.revision.epoch)
 
-    def builder(self, base_image: str = "") -> builders.Builder:
-        """Return what builds the image of a gated tree, on BASE_IMAGE."""
+    def builder(self, base_image: str = "", dockerfile: Path | None = None) -> builders.Builder:
+        """Return the builder of a gated tree's image, on BASE_IMAGE; DOCKERFILE in place of the project's."""
         arguments = {"BASE": base_image} if base_image else {}
-        return builders.choose(self.project, self._dockerfile, arguments, self.revision)
+        return builders.choose(self.project, dockerfile or self._dockerfile, arguments, self.revision)
 
     def refuse_unfit_base(self) -> None:
         """Raise what `base.refuse_unfit` does of the base image that deploy.toml names; a digest is tried once."""
@@ -67,7 +66,7 @@ class Images:
     def push(self, gated: receipt.GatedTree, *, again: bool = False) -> registry.Image:
         """Return the image of GATED as the registry has it; built AGAIN, under another tag and without a cache.
 
-        It is built from a folder of a name that no other image's has (`builders.context` says why).
+        The folders that are copied into it have names that only their content has (`builders.context` says why).
 
         Raises:
             errors.TreeChanged: what is there is not what the gates left.
@@ -76,26 +75,33 @@ class Images:
         tag = self.tag(gated)
         tree.hide(self.project.work)
         with tree.scratch(self.project.work, "pack") as scratch:
-            root = scratch / tag
-            shutil.copytree(gated.root, root, symlinks=True, copy_function=os.link)
-            return self._push(gated, root, f"again-{tag}" if again else tag, cached=not again)
+            return self._push(gated, scratch, f"again-{tag}" if again else tag, cached=not again)
 
-    def _push(self, gated: receipt.GatedTree, root: Path, tag: str, *, cached: bool) -> registry.Image:
-        ship, reference = root / gated.ship.relative_to(gated.root), f"{self.project.image.repository}:{tag}"
-        if tree.digest(ship) != gated.digest:
-            raise errors.TreeChanged(f"{ship}: not what the gates left", "run them again: inv gates --fresh")
-        tree.level(root, self.revision.epoch)
+    def _push(self, gated: receipt.GatedTree, scratch: Path, tag: str, *, cached: bool) -> registry.Image:
+        reference = f"{self.project.image.repository}:{tag}"
         base_image = self.base() if builders.wants_base(self.project) else ""
-        builder = self.builder(base_image)
+        builder, dockerfile = self.builder(base_image), self._dockerfile
+        layered = not builder.own_files and context.takes_layers(dockerfile)
+        # BuildKit keeps a context by the name of its folder: the next build sends what this one did not.
+        folder = scratch / (context.name(self.project.image.repository, self.project.work) if cached else scratch.name)
+        packed = packing.pack(
+            gated.ship, gated.root, folder, self.revision.epoch, whole="" if layered else self.tag(gated)
+        )
+        if packed.digest != gated.digest:
+            raise errors.TreeChanged(f"{gated.ship}: not what the gates left", "run them again: inv gates --fresh")
+        if layered:
+            dockerfile = context.write_layered(dockerfile, packed.folders, scratch)
+            builder = self.builder(base_image, dockerfile)
         created = datetime.datetime.fromtimestamp(self.revision.epoch, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        labels = inspection.labels(self.revision, ship, gated.digest) | {inspection.CREATED: created}
+        labels = inspection.labels(self.revision, gated.ship, gated.digest) | {inspection.CREATED: created}
         if base_image:
             labels[inspection.BASE] = base_image
         if builder.own_files or self._dockerfile.read_bytes() != shipped.own(DOCKERFILE).read_bytes():
             del labels[inspection.TREE]  # an image that has it is not read file by file
+        root = packed.context if layered else packed.context / packed.folders[0]
         told = builder.push(root, reference, labels, self.revision.epoch, cached=cached)
-        if tree.digest(ship) != gated.digest:
-            raise errors.TreeChanged(f"{ship}: changed while it was packed", "run it again: inv gates --fresh")
+        if not packed.is_unchanged():
+            raise errors.TreeChanged(f"{gated.ship}: changed while it was packed", "run it again: inv gates --fresh")
         found = self.store.image(tag)
         if found is None:
             raise errors.BuildFailed(f"{reference}: pushed, and not there", "see the registry's log")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from selfdeploy import errors, registry, render, source, tree
+from selfdeploy.builders import layering
 from selfdeploy.registry import layers
 
 OCI = "org.opencontainers.image"
@@ -32,8 +33,8 @@ def labels(revision: source.Revision, ship: Path, digest: str) -> dict[str, str]
 
 
 def tag(expected: Mapping[str, str], dockerfile: bytes, base: str, epoch: int) -> str:
-    """Return the tag that names all an image is made from: labels (and so the tree), DOCKERFILE, BASE and EPOCH."""
-    parts = [sorted(expected.items()), hashlib.sha256(dockerfile).hexdigest(), base, epoch]
+    """Return the tag of the image that is made from all this: labels (and so the tree), DOCKERFILE, BASE and EPOCH."""
+    parts = [sorted(expected.items()), hashlib.sha256(dockerfile).hexdigest(), base, epoch, layering.VERSION]
     return f"image-{hashlib.sha256(json.dumps(parts).encode()).hexdigest()}"
 
 

@@ -16,6 +16,9 @@ from typing import Any, Literal
 
 from selfdeploy import errors
 
+BLOCK = 1 << 20
+"""Bytes that are read of a file at once."""
+
 
 def _lives(process: str) -> bool:
     return Path("/proc", process).exists()
@@ -83,15 +86,33 @@ def hide(folder: Path) -> None:
         write_whole(folder / ".gitignore", b"*\n")
 
 
+def walk(root: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Yield every path below ROOT, relative to it, with its entry; sorted component by component, links not followed.
+
+    Memory: the listings of the folders from ROOT to the path, no more.
+    """
+    start = len(os.fspath(root)) + 1
+    open_folders = [_listing(os.fspath(root))]
+    while open_folders:
+        entry = next(open_folders[-1], None)
+        if entry is None:
+            open_folders.pop()
+            continue
+        yield entry.path[start:], entry
+        if entry.is_dir(follow_symlinks=False):
+            open_folders.append(_listing(entry.path))
+
+
+def _listing(folder: str) -> Iterator[os.DirEntry[str]]:
+    with os.scandir(folder) as listed:
+        return iter(sorted(listed, key=lambda entry: entry.name))
+
+
 def _walk(root: Path) -> Iterator[Path]:
-    for folder, folders, files in os.walk(root):
-        folders.sort()
-        here = Path(folder)
-        yield from (here / name for name in sorted(files))
-        yield from (here / name for name in folders)
+    return (Path(entry.path) for _, entry in walk(root))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
     """What stands at one path: its kind, and the sha256 of its bytes (in hex) or the target of the link."""
 
@@ -101,29 +122,44 @@ class Entry:
 
 def entries(root: Path) -> dict[str, Entry]:
     """Return what stands at every path below ROOT, sorted component by component."""
-    return {path.relative_to(root).as_posix(): _entry(path) for path in sorted(_walk(root))}
+    return {name: read(entry) for name, entry in walk(root)}
 
 
-def _entry(path: Path) -> Entry:
-    mode = path.lstat().st_mode
+def read(entry: os.DirEntry[str]) -> Entry:
+    """Return what stands at ENTRY."""
+    mode = entry.stat(follow_symlinks=False).st_mode
     if stat.S_ISLNK(mode):
-        return Entry(kind="link", content=str(path.readlink()))
+        return Entry(kind="link", content=os.readlink(entry.path))  # noqa: PTH115 -- a Path takes longer than the call
     if stat.S_ISDIR(mode):
         return Entry(kind="folder")
     if not stat.S_ISREG(mode):  # to read a pipe would wait for who writes it
         return Entry(kind="special")
-    with path.open("rb") as file:
-        content = hashlib.file_digest(file, "sha256").hexdigest()
-    return Entry(kind="program" if mode & stat.S_IXUSR else "file", content=content)
+    return Entry(kind="program" if mode & stat.S_IXUSR else "file", content=_hash(entry))
+
+
+def _hash(entry: os.DirEntry[str]) -> str:
+    total, size = hashlib.sha256(), entry.stat(follow_symlinks=False).st_size
+    descriptor = os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        while data := os.read(descriptor, min(size + 1, BLOCK)):
+            total.update(data)
+    finally:
+        os.close(descriptor)
+    return total.hexdigest()
+
+
+def line(name: str, entry: Entry) -> bytes:
+    """Return what the hash of a tree is taken over for ENTRY at NAME."""
+    link = entry.kind == "link"
+    content = hashlib.sha256(os.fsencode(entry.content)).hexdigest() if link else entry.content
+    return os.fsencode(f"{name}\0{entry.kind}\0{content}\n")
 
 
 def digest(root: Path) -> str:
     """Return the sha256 over every path below ROOT with its kind, executable bit and content."""
     total = hashlib.sha256()
-    for name, entry in entries(root).items():
-        link = entry.kind == "link"
-        content = hashlib.sha256(os.fsencode(entry.content)).hexdigest() if link else entry.content
-        total.update(os.fsencode(f"{name}\0{entry.kind}\0{content}\n"))
+    for name, entry in walk(root):
+        total.update(line(name, read(entry)))
     return f"sha256:{total.hexdigest()}"
 
 
@@ -191,9 +227,18 @@ def level(root: Path, epoch: int) -> None:
 
     How it came to where it is (another umask, a copy) then makes no difference.
     """
-    for path in (*_walk(root), root):
-        if not path.is_symlink():
-            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & stat.S_IXUSR else 0o644)
+    for _, entry in walk(root):
+        settle(entry.path, entry.stat(follow_symlinks=False), epoch)
+    settle(os.fspath(root), root.stat(), epoch)
+
+
+def settle(path: str, found: os.stat_result, epoch: int) -> None:
+    """Give PATH, whose state is FOUND, the time EPOCH and its mode in an image; touch only what differs."""
+    if not stat.S_ISLNK(found.st_mode):
+        wanted = 0o755 if stat.S_ISDIR(found.st_mode) or found.st_mode & stat.S_IXUSR else 0o644
+        if stat.S_IMODE(found.st_mode) != wanted:
+            os.chmod(path, wanted)  # noqa: PTH101 -- a Path takes longer than the call
+    if found.st_mtime_ns != epoch * 10**9:
         os.utime(path, (epoch, epoch), follow_symlinks=False)
 
 

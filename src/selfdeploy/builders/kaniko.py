@@ -115,7 +115,7 @@ def _encode(text: str) -> str:
 
 
 def pack(to: IO[bytes], root: Path, files: Mapping[str, bytes], epoch: int) -> None:
-    """Write to TO, as a gzipped tar, FILES by name and ROOT's content below `root`, all of it root's own of EPOCH."""
+    """Write to TO, as a gzipped tar, FILES of EPOCH by name and ROOT's content below `root`, all owned by root."""
     with (
         gzip.GzipFile(fileobj=to, mode="wb", compresslevel=1, mtime=0) as zipped,
         tarfile.open(fileobj=zipped, mode="w|", format=tarfile.PAX_FORMAT) as tar,
@@ -127,13 +127,13 @@ def pack(to: IO[bytes], root: Path, files: Mapping[str, bytes], epoch: int) -> N
         for folder, folders, names in os.walk(root):
             folders.sort()
             for name in (".", *sorted(names), *(name for name in folders if Path(folder, name).is_symlink())):
-                _add(tar, Path(folder, name), root, epoch)
+                _add(tar, Path(folder, name), root)
 
 
-def _add(tar: tarfile.TarFile, path: Path, root: Path, epoch: int) -> None:
+def _add(tar: tarfile.TarFile, path: Path, root: Path) -> None:
     told = path.lstat()
     info = tarfile.TarInfo(f"root/{path.relative_to(root).as_posix()}")
-    info.mode, info.mtime = stat.S_IMODE(told.st_mode), epoch
+    info.mode, info.mtime = stat.S_IMODE(told.st_mode), int(told.st_mtime)
     if stat.S_ISLNK(told.st_mode):
         info.type, info.linkname = tarfile.SYMTYPE, str(path.readlink())
         tar.addfile(info)

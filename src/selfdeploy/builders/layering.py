@@ -1,0 +1,61 @@
+"""The layers of an image: which file goes into which, and the instructions that make them; pure."""
+
+import re
+from collections.abc import Sequence
+
+PACKAGES = "packages"
+"""The packages in the top node_modules: they change when package-lock.json does."""
+
+INNER = "inner-packages"
+"""The packages in every other node_modules: the web host's, and those of workspaces."""
+
+APPLICATION = "application"
+"""All other files: they change with each commit, and have its time."""
+
+LAYERS = (PACKAGES, INNER, APPLICATION)
+"""Their order in the image. A builder reuses a layer only on top of the same layers, so the steady ones come first."""
+
+PACKED = 499_162_500
+"""The time of the files in packages: 26 October 1985, as in every archive that npm packs.
+
+The commit's own time would make another layer of equal packages for each commit.
+"""
+
+VERSION = 1
+"""Version of these rules: other rules make another image of an equal tree."""
+
+HIDDEN_LOCK = ".package-lock.json"
+"""npm's notes in node_modules. They hold the application's own version, so they belong to the application."""
+
+_ARGUMENT = re.compile(r"^ARG[ \t]+TREE\b.*\n?", re.MULTILINE)
+_COPY = re.compile(
+    r"^(COPY(?:[ \t]+--(?!from|parents)\S+)*[ \t]+)(?:\$\{TREE\}|\$TREE)([ \t]+/[ \t]*\r?)$", re.MULTILINE
+)
+_USE = re.compile(r"\$\{?TREE\b")
+
+
+def layer(name: str, *, folder: bool = False) -> str:
+    """Return the layer of the file or FOLDER at NAME, relative to the package."""
+    parts = name.split("/")
+    if "node_modules" not in parts or (not folder and parts[-2:] == ["node_modules", HIDDEN_LOCK]):
+        return APPLICATION
+    return PACKAGES if parts[0] == "node_modules" else INNER
+
+
+def takes_tree(dockerfile: str) -> bool:
+    """Return whether DOCKERFILE has the argument TREE, the name of a folder in the context."""
+    return _ARGUMENT.search(dockerfile) is not None
+
+
+def takes_layers(dockerfile: str) -> bool:
+    """Return whether DOCKERFILE can copy layers: its only use of TREE is one copy to `/`."""
+    return takes_tree(dockerfile) and len(_COPY.findall(dockerfile)) == len(_USE.findall(dockerfile)) == 1
+
+
+def expand(dockerfile: str, folders: Sequence[str]) -> str:
+    """Return DOCKERFILE with its copy of TREE repeated for each of FOLDERS, in order.
+
+    Builders remember a copy by its instruction: the name of the folder is part of it.
+    """
+    without = _ARGUMENT.sub("", dockerfile)
+    return _COPY.sub(lambda found: "\n".join(f"{found[1]}{folder}{found[2]}" for folder in folders), without)
