@@ -41,7 +41,8 @@ class Builder(Protocol):
         """Return the digest of the image of ROOT, built and pushed to TO, a repository and tag.
 
         Args:
-            root: the folder whose content goes to the image's `/`; alone in its folder, and named as nothing else is.
+            root: the folder whose content goes to the image's `/`, alone in its own and named by its content; or the
+                folder that the builder's Dockerfile copies such folders from.
             to: the repository and tag.
             labels: the image's labels.
             epoch: the time of all that is made, in seconds since 1970.
