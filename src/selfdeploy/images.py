@@ -74,7 +74,7 @@ class Images:
         """
         tag = self.tag(gated)
         tree.hide(self.project.work)
-        with tree.scratch(self.project.work, "pack") as scratch:
+        with tree.scratch(self.project.work, "pack", linger=True) as scratch:
             return self._push(gated, scratch, f"again-{tag}" if again else tag, cached=not again)
 
     def _push(self, gated: receipt.GatedTree, scratch: Path, tag: str, *, cached: bool) -> registry.Image:

@@ -1,5 +1,6 @@
 """Folders of files as values: what ships of an export, what it hashes to, and files that are whole or absent."""
 
+import atexit
 import contextlib
 import glob
 import hashlib
@@ -25,11 +26,20 @@ def _lives(process: str) -> bool:
 
 
 @contextlib.contextmanager
-def scratch(parent: Path, name: str) -> Iterator[Path]:
-    """Give a new folder below PARENT for the block, called NAME and more; those of killed processes go as well."""
+def scratch(parent: Path, name: str, *, linger: bool = False) -> Iterator[Path]:
+    """Give a new folder below PARENT for the block, called NAME and more; those of killed processes go as well.
+
+    It is deleted with the block, or where it may LINGER at the end of this process: the result does not wait for it.
+    """
     sweep(parent)
-    with tempfile.TemporaryDirectory(dir=parent, prefix=f"{name}-{os.getpid()}-") as folder:
-        yield Path(folder)
+    folder = Path(tempfile.mkdtemp(dir=parent, prefix=f"{name}-{os.getpid()}-"))
+    try:
+        yield folder
+    finally:
+        if linger:
+            atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        else:
+            shutil.rmtree(folder)
 
 
 def sweep(parent: Path, name: str = "[a-z]+") -> None:

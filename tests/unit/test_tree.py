@@ -1,4 +1,6 @@
+import atexit
 import errno
+import functools
 import json
 import os
 import tempfile
@@ -211,6 +213,22 @@ def test_what_a_process_that_was_killed_left_half_written_goes_with_the_next_wri
     tree.write_whole(tmp_path / "file", b"whole")
 
     assert {found.name for found in tmp_path.iterdir()} == {alive, "file", *others}
+
+
+def test_a_folder_that_may_linger_is_deleted_when_the_process_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_exit: list[Callable[[], None]] = []
+    monkeypatch.setattr(
+        atexit, "register", lambda call, *given, **named: at_exit.append(functools.partial(call, *given, **named))
+    )
+
+    with tree.scratch(tmp_path, "pack", linger=True) as made:
+        (made / "file").touch()
+    assert (made / "file").exists()
+    at_exit[0]()
+
+    assert not made.exists()
 
 
 def test_the_scratch_of_a_process_that_was_killed_goes_with_the_next_one(tmp_path: Path) -> None:
