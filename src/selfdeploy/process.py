@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, NoReturn
 
-from selfdeploy import errors
+from selfdeploy import errors, surroundings
 
 PIPE = subprocess.PIPE
 STDOUT = subprocess.STDOUT
@@ -73,10 +73,20 @@ def start(
     stdout: int | IO[bytes] = subprocess.PIPE,
     stderr: int | IO[bytes] = subprocess.PIPE,
 ) -> Child:
-    """Start ARGV under a deadline of TIMEOUT seconds and return it; the caller ends it with `end`."""
+    """Start ARGV under a deadline of TIMEOUT seconds and return it; the caller ends it with `end`.
+
+    It has the surroundings of its program, where CWD and ENV, its whole environment, are left out.
+    """
+    policy = surroundings.program(argv)
     try:
         return subprocess.Popen(
-            [*guard(timeout), *argv], cwd=cwd, env=env, stdin=stdin, stdout=stdout, stderr=stderr, close_fds=True
+            [*guard(timeout), *argv],
+            cwd=cwd or surroundings.folder(policy),
+            env=surroundings.read(policy) if env is None else env,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            close_fds=True,
         )
     except FileNotFoundError as exc:
         raise errors.ToolMissing(f"{exc.filename}: not found", "run ./bootstrap --check") from exc
@@ -163,7 +173,7 @@ def run(
         argv: the command; never a shell string.
         timeout: seconds until the whole process group is ended.
         cwd: the folder it runs in.
-        env: its whole environment; this process's own when left out.
+        env: its whole environment; what `surroundings` gives its program when left out.
         stdin: what it reads; nothing when left out.
         log: a file that receives both of its outputs instead of the outcome.
         check: raise when it fails.
@@ -235,7 +245,7 @@ def follow(
 def become(argv: Sequence[str]) -> NoReturn:
     """Become ARGV, with this process's terminal: for what a person talks to until they end it."""
     try:
-        os.execvp(argv[0], list(argv))  # noqa: S606 -- no shell is what is wanted
+        os.execvpe(argv[0], list(argv), surroundings.read(surroundings.program(argv)))  # noqa: S606 -- no shell is what is wanted
     except FileNotFoundError as exc:
         raise errors.ToolMissing(f"{argv[0]}: not found", "run ./bootstrap --check") from exc
 

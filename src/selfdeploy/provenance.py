@@ -3,6 +3,7 @@
 import getpass
 import json
 import os
+import re
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -11,9 +12,13 @@ from typing import Any
 from selfdeploy import errors
 
 
+PAGE = re.compile(r"https?://[^/?#\s]+(?:/[^?#\s]*)?/[^/?#\s]+/[^/?#\s]+/actions/runs/[0-9]+")
+"""The address of a run's page: the service, the owner, the repository, the run."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One run of a CI service."""
+    """One run of a CI service; its `url` is empty where the service's variables name no page."""
 
     authority: str
     id: str
@@ -46,8 +51,9 @@ def read_run(environment: Mapping[str, str] = os.environ) -> Run | None:
         if number:
             server, repository = (environment.get(f"{prefix}_{part}", "") for part in ("SERVER_URL", "REPOSITORY"))
             # A run's page is found by its number in the repository, where the service tells it.
-            page = environment.get(f"{prefix}_RUN_NUMBER", number) if authority == "forgejo" else number
-            return Run(authority=authority, id=number, url=f"{server}/{repository}/actions/runs/{page}")
+            page = environment.get(f"{prefix}_RUN_NUMBER") if authority == "forgejo" else None
+            url = f"{server.rstrip('/')}/{repository}/actions/runs/{page or number}"
+            return Run(authority=authority, id=number, url=url if PAGE.fullmatch(url) else "")
     return None
 
 

@@ -3,10 +3,10 @@
 import os
 import re
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
 
-from selfdeploy import errors, process, tree
+from selfdeploy import errors, git, process, tree
 
 ADDRESS = re.compile(
     r"""(?x)
@@ -20,20 +20,8 @@ ADDRESS = re.compile(
 COMMIT = re.compile("[0-9a-f]{40}")
 """What git calls a commit, a tree or a file in full."""
 
-LOCAL = (
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    "GIT_COMMON_DIR",
-    "GIT_DIR",
-    "GIT_INDEX_FILE",
-    "GIT_NAMESPACE",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_PREFIX",
-    "GIT_WORK_TREE",
-)
-"""The variables by which git tells its children which repository they are in (`git rev-parse --local-env-vars`)."""
-
-OBJECTS = "SELFDEPLOY_OBJECTS"
-"""The variable that names further folders of git objects, as `GIT_ALTERNATE_OBJECT_DIRECTORIES` does."""
+COMMITTER = re.compile(rb"^committer .*> ([0-9]{1,12}) [+-][0-9]+$", re.MULTILINE)
+"""The header of a commit that has its time, in seconds since 1970 (git-commit-tree, DATE FORMATS)."""
 
 LFS = b"version https://git-lfs.github.com/spec/v1"
 
@@ -52,16 +40,8 @@ class Revision:
     """Whether `tree` is the checkout's files as they are, and not the commit's."""
 
 
-def _git(
-    folder: Path, *argv: str, index: Path | None = None, stdin: bytes | None = None, check: bool = True
-) -> process.Outcome:
-    # A hook's variables name the repository it runs in, which need not be this one.
-    env = {name: value for name, value in os.environ.items() if name not in LOCAL}
-    env |= {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
-    env |= {"GIT_ALTERNATE_OBJECT_DIRECTORIES": os.environ[OBJECTS]} if OBJECTS in os.environ else {}
-    if index:
-        env["GIT_INDEX_FILE"] = str(index)
-    outcome = process.run(["git", "-C", str(folder), *argv], timeout=120, env=env, stdin=stdin, check=False)
+def _git(folder: Path, *argv: str, check: bool = True, **given: Any) -> process.Outcome:  # noqa: ANN401 -- git.run's
+    outcome = git.run(folder, *argv, **given)
     if check and outcome.code:
         why = outcome.complaint or f"git {argv[0]}: exit code {outcome.code}"
         raise errors.SourceUnusable(f"{folder}: {why}", "name SF's git checkout: --source")
@@ -79,10 +59,10 @@ def read(checkout: Path, repository: str = "") -> Revision:
     commit = _git(checkout, "rev-parse", "--verify", "HEAD^{commit}").text
     prefix = _git(checkout, "rev-parse", "--show-prefix").text.rstrip("/")
     tree = _git(checkout, "rev-parse", f"HEAD:{prefix}" if prefix else "HEAD^{tree}").text
-    told = _git(checkout, "show", "-s", "--format=%ct", "HEAD").text
-    if not re.fullmatch("[0-9]{1,12}", told) or not all(COMMIT.fullmatch(one) for one in (commit, tree)):
+    found = COMMITTER.search(_git(checkout, "cat-file", "commit", commit).stdout.partition(b"\n\n")[0])
+    if not found or not all(COMMIT.fullmatch(name) for name in (commit, tree)):
         raise errors.SourceUnusable(f"{checkout}: git tells no commit of it", "git fsck; a commit is 40 digits here")
-    epoch = int(told)
+    epoch = int(found[1])
     return Revision(
         checkout=checkout,
         commit=commit,
@@ -131,22 +111,46 @@ def export(revision: Revision, to: Path) -> None:
     Raises:
         errors.SourceUnusable: the folder holds a submodule or an LFS pointer, which an export cannot carry.
     """
-    listed = _git(revision.checkout, "ls-tree", "-r", "-z", revision.tree).stdout.split(b"\0")
+    listed = _git(revision.checkout, "ls-tree", "-r", "-z", "--full-tree", revision.tree).stdout.split(b"\0")
     for entry in filter(None, listed):
         mode, name = entry.partition(b" ")[0], entry.partition(b"\t")[2].decode(errors="replace")
         if mode == b"160000":
             raise errors.SourceUnusable(f"{revision.path}/{name}: a submodule", "vendor its files or drop it")
     to.mkdir(parents=True, exist_ok=True)
     with tree.scratch(to.parent, "index") as scratch:
-        index = scratch / "index"
-        top = Path(_git(revision.checkout, "rev-parse", "--show-toplevel").text)
-        _git(top, "read-tree", revision.tree, index=index)
-        _git(top, "checkout-index", "--all", "--force", f"--prefix={to}/", index=index)
+        _check_out(revision, scratch).rename(to)
     for file in to.rglob("*"):
         if file.is_file() and not file.is_symlink() and file.stat().st_size < 1024:  # noqa: PLR2004 -- LFS: "under 1024"
             with file.open("rb") as opened:
                 if opened.read(len(LFS)) == LFS:
                     raise errors.SourceUnusable(f"{file.relative_to(to)}: an LFS pointer", "commit the file itself")
+
+
+def _check_out(revision: Revision, scratch: Path) -> Path:
+    """Return the folder below SCRATCH that has the files of REVISION, as a checkout with git's own settings has them.
+
+    The attributes in the folders above it count too, and nothing of the person's work tree does.
+    """
+    top = scratch / "top"
+    top.mkdir()
+    repository = os.fsdecode(_git(revision.checkout, "rev-parse", "--absolute-git-dir").stdout.removesuffix(b"\n"))
+    place = (f"--git-dir={repository}", f"--work-tree={top}")
+    variables = {"GIT_INDEX_FILE": str(scratch / "index"), "GIT_ATTR_NOSYSTEM": "1"}
+
+    def ask(*argv: str) -> bytes:
+        return _git(top, *place, *argv, settings=git.PLAIN, variables=variables).stdout
+
+    inside = () if revision.path == "." else PurePosixPath(revision.path).parts
+    for depth in range(len(inside)):
+        name = "/".join((*inside[:depth], ".gitattributes"))
+        listed = ask("ls-tree", "-z", "--full-tree", revision.commit, name)
+        if entry := re.match(rb"(100[0-7]{3}) blob ([0-9a-f]{40})\t", listed):  # git reads none through a link
+            ask("update-index", "--add", "--cacheinfo", f"{entry[1].decode()},{entry[2].decode()},{name}")
+    ask("read-tree", *([f"--prefix={'/'.join(inside)}/"] if inside else []), revision.tree)
+    ask("checkout-index", "--all", "--force")
+    made = top.joinpath(*inside)
+    made.mkdir(parents=True, exist_ok=True)  # of an empty tree, git makes nothing
+    return made
 
 
 def resolve(checkout: Path, name: str) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lab.checkout import Checkout
-from selfdeploy import errors, source
+from selfdeploy import errors, git, source
 from selfdeploy.vega import live
 
 
@@ -56,7 +56,7 @@ def test_the_copy_to_build_in_is_the_files_as_they_were(
     made = live.read(checkout.folder, objects=tmp_path / "objects")
     checkout.edit("two", "three")
 
-    monkeypatch.setenv(source.OBJECTS, live.quoted(tmp_path / "objects"))
+    monkeypatch.setenv(git.OBJECTS, live.quoted(tmp_path / "objects"))
     source.export(made.revision, tmp_path / "copy")
 
     assert 'WORD = "two"' in (tmp_path / "copy" / "server.cjs").read_text()

@@ -1,13 +1,12 @@
 """A builder of one's own: a command line with named places in it, and a file where it leaves the digest."""
 
 import json
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from selfdeploy import errors, tree
+from selfdeploy import errors, surroundings, tree
 from selfdeploy.builders import docker, record
 from selfdeploy.config.image import PLACE
 from selfdeploy.registry import credentials
@@ -22,7 +21,7 @@ def fill(argv: Sequence[str], values: Mapping[str, str]) -> list[str]:
 class Command:
     """Builds with ARGV, and with WITHOUT_CACHE behind it where none may be used, in FOLDER, under TIMEOUT seconds.
 
-    It inherits our environment; tools that take the containers project's word for it find Docker's logins there.
+    It inherits the caller's environment. Tools that follow the containers project find Docker's logins there.
     """
 
     argv: Sequence[str]
@@ -71,4 +70,4 @@ class Command:
     def _environment(self) -> dict[str, str]:
         """Return our environment, with Docker's logins where skopeo and its kin look for them."""
         logins = {"REGISTRY_AUTH_FILE": str(credentials.path())} if credentials.path().exists() else {}
-        return {**logins, **os.environ}
+        return {**logins, **surroundings.read("command")}

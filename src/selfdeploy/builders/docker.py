@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from selfdeploy import errors, process
+from selfdeploy import errors, process, surroundings
 from selfdeploy.builders import context, record
 from selfdeploy.environments import engine
 
@@ -79,5 +79,6 @@ def run_node(base: str) -> str:
     left = ["--filter", f"label={TRIAL}", "--filter", f"until={LEFT}"]
     process.run(["docker", "container", "prune", "--force", *left], timeout=60, check=False)
     argv = ["docker", "run", "--rm", f"--label={TRIAL}", "--network", "none", "--read-only", "--cap-drop", "ALL"]
-    argv += ["--security-opt", "no-new-privileges", "--entrypoint", "tini", base, "--", "node", "--version"]
+    argv += ["--security-opt", "no-new-privileges", *surroundings.inside(), "--entrypoint", "tini", base]
+    argv += ["--", "node", "--version"]
     return process.run(argv, timeout=600).text

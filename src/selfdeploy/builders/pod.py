@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from selfdeploy import config, errors, process
+from selfdeploy import config, errors, process, surroundings
 from selfdeploy.builders import record
 from selfdeploy.environments.kubernetes import shape
 
@@ -37,7 +37,7 @@ class Pod:
         for verb, resource in (("create", "pods"), ("create", "pods/attach"), ("get", "pods/log"), ("delete", "pods")):
             argv = self._argv("auth", "can-i", "--quiet", verb, resource)
             try:
-                outcome = process.run(argv, timeout=30, check=False)
+                outcome = process.run(argv, timeout=30, env=surroundings.read("kubectl"), check=False)
             except (errors.ToolMissing, errors.CommandTimedOut) as exc:
                 raise errors.BuilderUnready(f"kaniko: {exc.message}", exc.hint) from exc
             if outcome.code:
@@ -61,7 +61,7 @@ class Pod:
             # What it is fed and what it says go over one connection; its end is asked of the cluster.
             attach = self._argv("attach", name, "--stdin", "--quiet", "--pod-running-timeout=30s")
             try:
-                process.feed(attach, give, timeout=self.timeout)
+                process.feed(attach, give, timeout=self.timeout, env=surroundings.read("kubectl"))
             except errors.CommandTimedOut as exc:
                 raise errors.CommandTimedOut(
                     f"{what}: {exc.message}", f"{self._said(name)}\nimage.timeout in deploy.toml gives it more time"
@@ -143,7 +143,8 @@ class Pod:
         return outcome
 
     def _kubectl(self, *argv: str, stdin: str | None = None) -> process.Outcome:
-        return process.run(self._argv(*argv), timeout=60, stdin=stdin, check=False)
+        env = surroundings.read("kubectl")
+        return process.run(self._argv(*argv), timeout=60, env=env, stdin=stdin, check=False)
 
     def _argv(self, *argv: str) -> list[str]:
         place = self.place

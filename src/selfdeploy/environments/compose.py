@@ -1,7 +1,6 @@
 """An environment on a Docker engine, run by Compose: one replica, replaced by each release."""
 
 import contextlib
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +8,7 @@ from functools import cached_property
 
 from python_on_whales.exceptions import DockerException
 
-from selfdeploy import config, errors, probe, process, render, tree
+from selfdeploy import config, errors, probe, process, render, surroundings, tree
 from selfdeploy.environments import Lock as Held
 from selfdeploy.environments import containers, engine, fitness, images, lock, record, secrets, volumes
 from selfdeploy.environments.containers import Container
@@ -123,7 +122,8 @@ class Compose:
         before = self._replicas(found)
         answers: dict[str, dict[str, Answer]] = {}
         for replica in before:
-            argv = ["exec", replica.name, "node", "-e", probe.SCRIPT, probe.question(manifest, settings)]
+            argv = ["exec", *surroundings.inside(), replica.name, "node", "-e"]
+            argv += [probe.SCRIPT, probe.question(manifest, settings)]
             try:
                 told = self.engine.run(*argv, timeout=settings.timeout + 5, check=False).stdout
             except errors.CommandTimedOut:
@@ -169,7 +169,7 @@ class Compose:
     def read(self, lock: Held | None = None) -> record.Record:
         """Return the environment's record; through LOCK where it is held."""
         if lock:
-            argv = ("exec", lock.container, "cat", "/record/record.json")
+            argv = ("exec", *surroundings.inside(), lock.container, "cat", "/record/record.json")
             told = volumes.insist(lambda: self.engine.run(*argv, check=False))
             self._refuse_lost(told)
         else:
@@ -193,7 +193,8 @@ class Compose:
         """Make VALUE the environment's record; a reader sees it whole or not at all."""
         lock.check()
         data = value.model_dump_json().encode()
-        argv = ["exec", "--interactive", lock.container, "node", *volumes.script("/record/record.json", data)]
+        argv = ["exec", "--interactive", *surroundings.inside(), lock.container, "node"]
+        argv += volumes.script("/record/record.json", data)
         told = volumes.insist(lambda: self.engine.run(*argv, stdin=data, check=False))
         self._refuse_lost(told)
         if told.code or told.stdout != data:
@@ -211,9 +212,11 @@ class Compose:
         with contextlib.suppress(OSError):  # for people to read; Compose does not
             tree.hide(self.project.work)
             tree.write_whole(self.project.work / "rendered" / self.name / "compose.yml", rendered.encode())
-        prefix = ["compose", "--project-name", self.compose_project, "--file", "-"]
+        # It reads no file but this one: neither `.env` nor what COMPOSE_FILE names.
+        prefix = ["compose", "--project-directory", str(self.project.root), "--env-file", "/dev/null"]
+        prefix += ["--project-name", self.compose_project, "--file", "-"]
         # Compose takes the values of secrets from its own environment: no file and no argv has them.
-        env = {**os.environ, **secrets.read_for(self.project, self.name, rendered)}
+        env = {**surroundings.read("docker compose"), **secrets.read_for(self.project, self.name, rendered)}
         limit = timeout + self.settings.grace
         return self.engine.run(*prefix, *argv, timeout=limit, stdin=rendered.encode(), env=env, check=False)
 
@@ -283,7 +286,8 @@ class Compose:
     def down(self, lock: Held) -> None:
         """Stop and remove the replica and its network; volumes and the record stay."""
         lock.check()
-        client = self.engine.client(120 + self.settings.grace, compose_project_name=self.compose_project)
+        limit, project = 120 + self.settings.grace, self.compose_project
+        client = self.engine.client(limit, like="docker compose", compose_project_name=project)
         try:
             client.compose.down(remove_orphans=True, quiet=True)
         except DockerException as exc:

@@ -6,7 +6,7 @@ import ipaddress
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,7 +15,7 @@ import pydantic
 import python_on_whales
 from pydantic.alias_generators import to_pascal
 
-from selfdeploy import errors, process, registry
+from selfdeploy import errors, process, registry, surroundings
 
 SILENT = ("Cannot connect to the Docker daemon", "error during connect", "failed to connect", "context deadline")
 """What the docker command says when the engine does not answer."""
@@ -139,13 +139,12 @@ class Engine:
         self,
         seconds: float,
         *,
-        without: Sequence[str] = (),
+        like: str = "docker",
         **settings: Any,  # noqa: ANN401 -- passed on
     ) -> python_on_whales.DockerClient:
-        """Return a python-on-whales client whose every call ends within SECONDS, and has no variable of WITHOUT."""
+        """Return a python-on-whales client whose every call ends within SECONDS, in the surroundings of LIKE."""
         where = {"context": self.context} if self.context else {"host": self.host or None}
-        unset = ["env", *(f"--unset={name}" for name in without)] if without else []
-        call = [*process.guard(seconds), *unset, "docker"]
+        call = [*process.guard(seconds), *surroundings.prefix(like), "docker"]
         return python_on_whales.DockerClient(client_call=call, **where, **settings)
 
     def unreachable(self, why: str) -> errors.EngineUnreachable:

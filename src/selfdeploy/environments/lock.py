@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from selfdeploy import errors, process
+from selfdeploy import errors, process, surroundings
 from selfdeploy.environments import containers
 from selfdeploy.environments.containers import Container
 from selfdeploy.environments.engine import Engine
@@ -145,7 +145,7 @@ def hold(engine: Engine, name: str, image: str, record: str, holder: Holder) -> 
     argv += ["--label", f"{LABEL}.who={holder.who}", "--label", f"{LABEL}.run={holder.run}"]
     since, token = datetime.datetime.now(datetime.UTC), secrets.token_hex(8)
     argv += ["--label", f"{LABEL}.since={since:%Y-%m-%dT%H:%M:%SZ}", "--label", f"{LABEL}.token={token}"]
-    argv += ["--volume", f"{record}:/record"]
+    argv += ["--volume", f"{record}:/record", *surroundings.inside()]
     heart, replaced = _take(engine, name, [*argv, "--entrypoint", "node", image, "-e", HOLD, f"{PATIENCE:g}"])
     heart.start()
     try:

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable
 
-from selfdeploy import errors, process, render
+from selfdeploy import errors, process, render, surroundings
 from selfdeploy.environments.engine import Engine
 
 WRITE = """
@@ -34,7 +34,8 @@ def write(engine: Engine, image: str, owner: str, volume: str, name: str, data: 
 
     OWNER is whose volume it is, as `sweep` is told.
     """
-    argv = ["run", "--interactive", "--rm", *CONFINED, f"--label={PASSING}={owner}", "--user", "0:0"]
+    argv = ["run", "--interactive", "--rm", *CONFINED, *surroundings.inside(), f"--label={PASSING}={owner}"]
+    argv += ["--user", "0:0"]
     argv += ["--volume", f"{volume}:/v", "--entrypoint", "node", image, *script(f"/v/{name}", data)]
     told = insist(lambda: engine.run(*argv, stdin=data, check=False))
     if told.code:
@@ -47,8 +48,8 @@ def read(engine: Engine, image: str, owner: str, volume: str, name: str) -> proc
 
     OWNER is whose volume it is, as `sweep` is told.
     """
-    argv = ["run", "--rm", *CONFINED, f"--label={PASSING}={owner}", "--volume", f"{volume}:/v:ro"]
-    argv += ["--entrypoint", "cat", image, f"/v/{name}"]
+    argv = ["run", "--rm", *CONFINED, *surroundings.inside(), f"--label={PASSING}={owner}"]
+    argv += ["--volume", f"{volume}:/v:ro", "--entrypoint", "cat", image, f"/v/{name}"]
     return insist(lambda: engine.run(*argv, timeout=300, check=False))
 
 

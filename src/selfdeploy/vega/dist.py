@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from selfdeploy import config, errors, manifest, process, source, tree
+from selfdeploy import config, errors, git, manifest, process, surroundings, tree
 from selfdeploy.gates import graph, runner
 from selfdeploy.gates.room import Room
 from selfdeploy.vega import links, live, output, places, swap
@@ -60,7 +60,7 @@ def build(
     log = project.work / "vega-build.log"
     with log.open("wb") as file:
         limit = sum(gate.timeout for gate in chosen.values()) + 600
-        env = {**os.environ, source.OBJECTS: live.quoted(objects)}
+        env = {**surroundings.read("nox"), git.OBJECTS: live.quoted(objects)}
         code = process.follow(argv, timeout=limit, cwd=project.root, env=env, log=file, tell=told)
     if code:
         place.raise_failure()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from python_on_whales.exceptions import DockerException
 
-from selfdeploy import config, errors, probe, process, render, shipped, tree
+from selfdeploy import config, errors, probe, process, render, shipped, surroundings, tree
 from selfdeploy.environments import containers, engine, volumes
 from selfdeploy.environments.containers import Container
 from selfdeploy.vega import live, mounts, translate
@@ -74,6 +74,7 @@ class Engine(engine.Engine):
         kept = ((settings.workspace, "/workspace"), (settings.state, f"{mounts.HOME}/.sf"))
         bound += [translate.mount("bind", folder.value, at, read_only=False) for folder, at in kept]
         argv = ["run", "--interactive", "--rm", "--network", "none", "--read-only", "--cap-drop", "ALL"]
+        argv += surroundings.inside()
         argv += ["--volume", f"{volume}:{mounts.MANIFEST}", *(word for told in bound for word in ("--mount", told))]
         argv += ["--entrypoint", "sh", image, "-c"]
         seen = '{ test -e "/opt/sf/$0" || test -L "/opt/sf/$0"; }'
@@ -103,8 +104,8 @@ class Engine(engine.Engine):
         volume = f"{self.name}-{server.release.removeprefix('sha256:')[:24]}"
         if self.inspect("volume", volume) is None:  # to mount it would make it
             raise errors.ManifestInvalid(f"{volume}: no such volume", "inv vega.up writes it anew")
-        argv = ["run", "--rm", "--network", "none", "--read-only", "--cap-drop", "ALL", "--entrypoint", "cat"]
-        argv += ["--volume", f"{volume}:{mounts.MANIFEST}:ro", server.image, FILE]
+        argv = ["run", "--rm", "--network", "none", "--read-only", "--cap-drop", "ALL", *surroundings.inside()]
+        argv += ["--entrypoint", "cat", "--volume", f"{volume}:{mounts.MANIFEST}:ro", server.image, FILE]
         return live.parse(volumes.insist(lambda: self.run(*argv)).stdout, volume)
 
     def render(self, settings: Settings, made: live.Manifest | None, image: Image) -> str:
@@ -159,7 +160,7 @@ class Engine(engine.Engine):
             raise self._not_started("\n".join((exc.stderr or "").strip().splitlines()[-12:])) from exc
 
     def _compose(self, rendered: str, *argv: str, timeout: float = 60) -> process.Outcome:
-        prefix = ("compose", "--project-directory", str(self.project.root), "--file", "-")
+        prefix = ("compose", "--project-directory", str(self.project.root), "--env-file", "/dev/null", "--file", "-")
         return self.run(*prefix, *argv, timeout=timeout, stdin=rendered.encode(), check=False)
 
     def _not_started(self, said: str) -> errors.SelfdeployError:
@@ -236,7 +237,8 @@ class Engine(engine.Engine):
         before = self._replicas()
         answers: dict[str, dict[str, Answer]] = {}
         for replica in before:
-            argv = ["exec", self.name, "node", "-e", probe.SCRIPT, probe.question(made, settings)]
+            argv = ["exec", *surroundings.inside(), self.name, "node", "-e"]
+            argv += [probe.SCRIPT, probe.question(made, settings)]
             with contextlib.suppress(errors.CommandTimedOut):
                 told = self.run(*argv, timeout=settings.timeout * 3 + 2, check=False).stdout
                 answers[replica.name] = probe.read_answers(told[: 4 * probe.LIMIT])

@@ -77,8 +77,8 @@ def build(engine: Engine, rendered: str, timeout: float, tell: Callable[[str], N
 
 
 def _build_without_buildx(engine: Engine, wanted: translate.Build, timeout: float) -> None:
-    # The variable asks for buildx; and what is not told to be quiet is printed among our own results.
-    engine.client(timeout, without=("DOCKER_BUILDKIT",)).legacy_build(
+    # What is not told to be quiet is printed among our own results.
+    engine.client(timeout).legacy_build(
         wanted.context,
         file=wanted.file,
         build_args=wanted.args,

@@ -12,6 +12,7 @@ from typing import Literal
 import pydantic
 
 from selfdeploy import errors, manifest, process, source, tree
+from selfdeploy import git as plumbing
 
 SERVER = Path("dist/web/standalone/server.js")
 STAMP = Path("dist/web/standalone/.selfdeploy-build.json")
@@ -79,13 +80,12 @@ def git(
     Raises:
         errors.SourceUnusable: it failed, and CHECK is set.
     """
-    theirs = {name: value for name, value in os.environ.items() if name not in source.LOCAL}  # a hook's
-    env = {**theirs, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C", **(variables or {})}
-    calm = ("-c", "core.fsmonitor=false", "-c", "core.safecrlf=false", "-c", "advice.addEmbeddedRepo=false")
-    try:
-        return process.run(["git", "-C", str(checkout), *calm, *argv], timeout=300, env=env, stdin=stdin, check=check)
-    except errors.CommandFailed as exc:
-        raise errors.SourceUnusable(f"{checkout}: {exc.hint or exc.message}", "mend the checkout, then again") from exc
+    calm = ("core.safecrlf=false", "advice.addEmbeddedRepo=false")
+    outcome = plumbing.run(checkout, *argv, settings=calm, variables=variables, stdin=stdin, timeout=300)
+    if check and outcome.code:
+        why = outcome.complaint or f"git {argv[0]}: exit code {outcome.code}"
+        raise errors.SourceUnusable(f"{checkout}: {why}", "fix the checkout and run the command again")
+    return outcome
 
 
 def quoted(folder: Path) -> str:

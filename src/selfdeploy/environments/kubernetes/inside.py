@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from selfdeploy import errors, probe, process
+from selfdeploy import errors, probe, process, surroundings
 from selfdeploy.environments.kubernetes import refusal
 from selfdeploy.environments.kubernetes.kubectl import Kubectl
 from selfdeploy.witness import RPC, Answer
@@ -30,9 +30,10 @@ def ask(kubectl: Kubectl, pods: Sequence[str], question: str, timeout: float) ->
 
 
 def _ask(kubectl: Kubectl, pod: str, question: str, timeout: float) -> dict[str, Answer]:
-    argv = kubectl.argv("exec", pod, f"--container={CONTAINER}", "--", "node", "-e", probe.SCRIPT, question)
+    calm = ["env", *(f"{name}=" for name in surroundings.INSIDE)]
+    argv = kubectl.argv("exec", pod, f"--container={CONTAINER}", "--", *calm, "node", "-e", probe.SCRIPT, question)
     try:
-        outcome = process.run(argv, timeout=timeout + STARTING, check=False)
+        outcome = process.run(argv, timeout=timeout + STARTING, env=surroundings.read("kubectl"), check=False)
     except errors.CommandTimedOut:
         return {RPC: Answer(status=0, body="kubectl exec did not end in time")}
     if outcome.code == 0:
@@ -57,7 +58,8 @@ def rehearse(kubectl: Kubectl) -> None:
     """
     for verb, resource, sub in RIGHTS:
         argv = kubectl.argv("auth", "can-i", verb, resource, *([f"--subresource={sub}"] if sub else []))
-        outcome = process.run([*argv, f"--request-timeout={STARTING:g}s"], timeout=2 * STARTING, check=False)
+        argv += [f"--request-timeout={STARTING:g}s"]
+        outcome = process.run(argv, timeout=2 * STARTING, env=surroundings.read("kubectl"), check=False)
         # Only `no` is a word on rights; the release itself meets whatever else is wrong.
         if outcome.code and outcome.text.partition(" ")[0] == "no":
             right = f"{verb} {resource}/{sub}" if sub else f"{verb} {resource}"

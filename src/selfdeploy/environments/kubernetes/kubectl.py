@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from selfdeploy import errors, process, tree
+from selfdeploy import errors, process, surroundings, tree
 
 STARTING = 20.0
 """Seconds that kubectl has to come up."""
@@ -67,7 +67,8 @@ class Kubectl:
 
     def follow(self, *argv: str) -> None:
         """Run the kubectl command line ARGV with its outputs as ours, until it ends or is interrupted."""
-        child = process.start(self.argv(*argv), timeout=LIFETIME, stdout=sys.stdout.buffer, stderr=sys.stdout.buffer)
+        env, ours = surroundings.read("kubectl"), sys.stdout.buffer
+        child = process.start(self.argv(*argv), timeout=LIFETIME, env=env, stdout=ours, stderr=ours)
         try:
             child.wait()
         finally:
@@ -77,7 +78,8 @@ class Kubectl:
         api, log = Path(folder.name, "api"), Path(folder.name, "log")
         argv = self.argv("proxy", f"--unix-socket={api}", f"--accept-paths={self.accepted}")
         with log.open("wb") as said:
-            child = _STARTER.submit(process.start, argv, timeout=LIFETIME, stderr=said).result()
+            env = surroundings.read("kubectl")
+            child = _STARTER.submit(process.start, argv, timeout=LIFETIME, env=env, stderr=said).result()
         ends = time.monotonic() + STARTING
         while child.stdout and child.poll() is None and time.monotonic() < ends:
             # It says where it serves once it does.
