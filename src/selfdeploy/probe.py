@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import requests
 from urllib3.exceptions import HTTPError
 
-from selfdeploy import config, errors
+from selfdeploy import config, errors, net
 from selfdeploy.manifest import Manifest
 from selfdeploy.witness import Answer, Round, compare_staying, contradicts
 
@@ -22,19 +22,29 @@ ENDED = ("exited", "dead", "restarting")
 """The states of a replica that will not answer any more, or not for long."""
 
 
+DIRECT = {"http": "", "https": ""}
+"""What requests takes for no proxy, whatever the environment has."""
+
+
 def _open(session: requests.Session, url: str, timeout: float) -> requests.Response:
-    # A server that is named by its address is asked itself: no proxy stands for it.
-    with contextlib.suppress(ValueError):
-        ipaddress.ip_address(urlsplit(url).hostname or "")
-        session.trust_env = False
+    # A server that is named by its address, or is on this machine, is asked itself. A public name is asked by the proxy
+    # that the person has for it: without that it may be out of reach.
     return session.get(
         url,
         timeout=timeout,
         allow_redirects=False,
         stream=True,
         headers={"Cache-Control": "no-cache"},
+        proxies=DIRECT if _is_direct(urlsplit(url).hostname or "") else None,
         auth=lambda request: request,  # nothing from a netrc file
     )
+
+
+def _is_direct(host: str) -> bool:
+    with contextlib.suppress(ValueError):
+        ipaddress.ip_address(host)
+        return True
+    return net.is_own(host)
 
 
 def get(url: str, timeout: float) -> Answer:

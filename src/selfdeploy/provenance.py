@@ -11,7 +11,6 @@ from typing import Any
 
 from selfdeploy import errors
 
-
 PAGE = re.compile(r"https?://[^/?#\s]+(?:/[^?#\s]*)?/[^/?#\s]+/[^/?#\s]+/actions/runs/[0-9]+")
 """The address of a run's page: the service, the owner, the repository, the run."""
 

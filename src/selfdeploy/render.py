@@ -14,9 +14,10 @@ from selfdeploy.manifest import PROBES, Manifest
 LABEL = "dev.selfdeploy"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 HEALTHCHECK = (
-    'fetch("http://127.0.0.1:4000/api/healthz",{redirect:"manual"})'
-    ".then(r=>process.exit(r.status===200?0:1),()=>process.exit(1))"
+    'require("http").get({host:"127.0.0.1",port:4000,path:"/api/healthz",agent:false},'
+    'r=>process.exit(r.statusCode===200?0:1)).on("error",()=>process.exit(1))'
 )
+"""Asks the server with an agent of its own: node's common one would ask a proxy that the server's variables name."""
 
 
 def manifest_name(release: str, prefix: str = "sf") -> str:

@@ -1,8 +1,6 @@
 """The Docker engine of an environment, through the docker command: this machine's or another's."""
 
-import contextlib
 import functools
-import ipaddress
 import json
 import os
 import sys
@@ -15,10 +13,13 @@ import pydantic
 import python_on_whales
 from pydantic.alias_generators import to_pascal
 
-from selfdeploy import errors, process, registry, surroundings
+from selfdeploy import errors, net, process, registry, surroundings
 
 SILENT = ("Cannot connect to the Docker daemon", "error during connect", "failed to connect", "context deadline")
 """What the docker command says when the engine does not answer."""
+
+LOCAL = ("fd", "npipe", "unix")
+"""The schemes of addresses that only this machine has."""
 
 ANSWERS = "Error response from daemon"
 """What it says when the engine does."""
@@ -49,17 +50,14 @@ class Engine:
     @property
     def is_remote(self) -> bool:
         """Whether the engine is on another host, which has none of our files and another loopback."""
+        host = self.host if "://" in self.host else f"tcp://{self.host}"  # as docker reads it
         try:
-            address = urlsplit(self.host)
+            address = urlsplit(host)
+            name = address.hostname or ""
         except ValueError:  # docker says what is wrong with it
             return False
-        if address.scheme in ("", "unix", "npipe"):
-            return False
-        if address.hostname == "localhost":
-            return False
-        with contextlib.suppress(ValueError):
-            return not ipaddress.ip_address(address.hostname or "").is_loopback
-        return True
+        # Without a name it is docker's default, which is this machine.
+        return bool(name) and address.scheme not in LOCAL and not net.is_here(name)
 
     def argv(self, *argv: str) -> list[str]:
         """Return the docker command line ARGV with the engine named in it."""

@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from selfdeploy import config, errors, registry
+from selfdeploy import config, errors, net, registry
 from selfdeploy.environments.engine import Engine
 
 ROOM = 2 << 30
@@ -25,7 +25,7 @@ def refuse_out_of_reach(engine: Engine, project: config.Project, url: str) -> No
             "it cannot pull from there",
             "set image.repository to a registry that both reach",
         )
-    if registry.is_loopback(urlsplit(url).netloc):
+    if net.is_here(urlsplit(url).hostname or ""):
         raise errors.ConfigInvalid(
             f"{where}: {engine.host} is another host, and {url} is on loopback: it cannot be probed from here",
             "bind an address of that host, or set url to a way in",

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pydantic
 
-from selfdeploy import errors, process
+from selfdeploy import docker_config, errors, process, surroundings
 
 IDENTITY_TOKEN = "<token>"  # noqa: S105 -- the user name by which a helper says that its secret is an identity token
 NOT_FOUND = b"credentials not found"
 """How a helper begins to say that it knows nothing (docker-credential-helpers, `credentials` package)."""
 TIMEOUT = 20.0
+NOWHERE = Path("/nonexistent")
+"""The home of a person without one (Debian Policy Manual, 9.2.3)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +52,8 @@ class _Told(pydantic.BaseModel):
 
 def path() -> Path:
     """Return where Docker's config.json is, whether it is there or not."""
-    return Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker") / "config.json"
+    folder = docker_config.find(os.environ.get("DOCKER_CONFIG", ""), surroundings.home())
+    return (folder or NOWHERE) / docker_config.NAME
 
 
 def find(host: str, file: Path) -> Credentials | None:

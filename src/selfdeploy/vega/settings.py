@@ -11,7 +11,7 @@ from typing import Annotated
 
 import pydantic
 
-from selfdeploy import config, errors, flags
+from selfdeploy import config, errors, flags, surroundings
 
 DEFAULT = "default"
 
@@ -98,13 +98,19 @@ class Person:
 
 
 def person(environment: Mapping[str, str]) -> Person:
-    """Return who runs this process; the one who said `sudo` when it runs as root for them."""
-    uid, gid, home = os.getuid(), os.getgid(), Path.home()
+    """Return who runs this process; the one who said `sudo` when it runs as root for them.
+
+    Raises:
+        errors.ConfigInvalid: they have no home.
+    """
+    uid, gid, home = os.getuid(), os.getgid(), surroundings.home()
     told = [environment.get(name, "") for name in ("SUDO_UID", "SUDO_GID")]
     if uid == 0 and all(re.fullmatch("[0-9]{1,10}", one) and int(one) <= HIGHEST for one in told):
         uid, gid = map(int, told)
         with contextlib.suppress(KeyError):  # a number that nobody has a name for
             home = Path(pwd.getpwuid(uid).pw_dir)
+    if home is None:
+        raise errors.ConfigInvalid(f"HOME is not set, and user {uid} has no home", "set HOME to a folder of theirs")
     return Person(uid=uid, gid=gid, home=home)
 
 
