@@ -44,6 +44,40 @@ def test_a_forgejo_that_does_not_tell_the_number_is_named_by_the_id() -> None:
     assert run.url.endswith("/runs/900")
 
 
+@pytest.mark.parametrize(
+    "lacking",
+    [
+        {"GITHUB_SERVER_URL": ""},
+        {"GITHUB_REPOSITORY": ""},
+        {"GITHUB_SERVER_URL": "github.com"},
+        {"GITHUB_SERVER_URL": "https://"},
+        {"GITHUB_REPOSITORY": "sf"},
+        {"GITHUB_RUN_ID": "../../settings"},
+        {"GITHUB_RUN_ID": "9 00"},
+    ],
+)
+def test_half_of_a_run_s_variables_are_a_run_without_an_address(lacking: dict[str, str]) -> None:
+    run = provenance.read_run({**GITHUB, **lacking})
+
+    assert run is not None
+    assert (run.authority, run.url) == ("github", "")
+    assert provenance.read_holder({**GITHUB, **lacking}).run == ""
+
+
+def test_an_empty_run_number_counts_as_none() -> None:
+    run = provenance.read_run({**FORGEJO, "FORGEJO_RUN_NUMBER": "", "FORGEJO_SERVER_URL": "https://forgejo.lan/"})
+
+    assert run is not None
+    assert run.url == "https://forgejo.lan/o/sf/actions/runs/900"
+
+
+def test_a_forgejo_below_a_path_has_its_pages_there() -> None:
+    run = provenance.read_run({**FORGEJO, "FORGEJO_SERVER_URL": "https://lan/git"})
+
+    assert run is not None
+    assert run.url == "https://lan/git/o/sf/actions/runs/7"
+
+
 @pytest.mark.parametrize("environment", [{}, {"CI": "true"}, {"GITHUB_RUN_ID": ""}, {"GITHUB_SERVER_URL": "x"}])
 def test_what_no_ci_service_runs_is_part_of_no_run(environment: dict[str, str]) -> None:
     assert provenance.read_run(environment) is None

@@ -127,6 +127,15 @@ def test_the_person_is_who_said_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
         assert settings.person({"SUDO_UID": number, "SUDO_GID": "0"}).uid == 0
 
 
+def test_a_person_without_a_home_is_refused_and_told_how_to_have_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "home", lambda: (_ for _ in ()).throw(RuntimeError))
+
+    with pytest.raises(errors.ConfigInvalid, match="HOME is not set") as refused:
+        settings.person({})
+
+    assert "set HOME" in refused.value.hint
+
+
 def test_a_folder_that_was_swapped_for_a_link_or_is_gone_is_not_mounted_again(home: Path) -> None:
     values = chosen(home, settings.Flags(workspace="code/x"))
     settings.verify(values)
