@@ -14,7 +14,7 @@ CALM = ("color.ui=false", "core.fsmonitor=false", "core.hooksPath=/dev/null", "c
 
 PLAIN = (
     *("core.attributesFile=/dev/null", "core.autocrlf=false", "core.eol=lf", "core.safecrlf=false"),
-    *("core.sparseCheckout=false", "core.splitIndex=false", "core.symlinks=true", "core.untrackedCache=false"),
+    *("core.splitIndex=false", "core.symlinks=true", "core.untrackedCache=false"),
     "submodule.recurse=false",
 )
 """Settings of a checkout whose bytes are the revision's alone: its `.gitattributes` decide, and no settings."""

@@ -187,6 +187,8 @@ def read(name: str, environment: Mapping[str, str] | None = None) -> dict[str, s
     caller = os.environ if environment is None else environment
     policy = POLICIES.get(name, BARE)
     given = {key: value for key, value in caller.items() if policy.passes(key)} | dict(policy.fixed)
+    if home(caller) is None:  # some programs do nothing without one
+        given["HOME"] = str(_place() / "home")
     if policy.docker:
         given |= _docker(caller)
     if policy.detached:
@@ -243,9 +245,10 @@ def _docker(caller: Mapping[str, str]) -> dict[str, str]:
 def _temporary() -> tempfile.TemporaryDirectory[str]:
     made = tree.temporary()
     Path(made.name, "empty").mkdir(mode=0o500)
+    Path(made.name, "home").mkdir()
     return made
 
 
 def _place() -> Path:
-    """Return a folder for its owner alone that lasts as long as this process; `empty` in it stays so."""
+    """Return a folder for its owner alone that lasts as long as this process, with `empty` and `home` in it."""
     return Path(_temporary().name)

@@ -161,7 +161,7 @@ def test_a_checkout_that_only_the_call_s_own_setting_trusts_is_read(
 ) -> None:
     commit(checkout, {"a.txt": "a\n"})
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
-    monkeypatch.setitem(surroundings.POLICIES, "git", git_that_is_of_another())  # type: ignore[arg-type]
+    monkeypatch.setitem(surroundings.POLICIES, "git", git_that_is_of_another())
 
     with pytest.raises(errors.SourceUnusable, match="dubious ownership"):
         source.read(checkout)

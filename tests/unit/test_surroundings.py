@@ -326,3 +326,4 @@ def test_who_has_no_home_has_an_empty_config_and_not_the_folder_s(monkeypatch: p
 
     assert surroundings.home({}) is None
     assert list(Path(surroundings.read("docker", {})["DOCKER_CONFIG"]).iterdir()) == []
+    assert Path(surroundings.read("nox", {})["HOME"]).is_dir()
