@@ -35,12 +35,13 @@ def _open(session: requests.Session, url: str, timeout: float) -> requests.Respo
         allow_redirects=False,
         stream=True,
         headers={"Cache-Control": "no-cache"},
-        proxies=DIRECT if _is_direct(urlsplit(url).hostname or "") else None,
+        proxies=DIRECT if requests.utils.get_environ_proxies(url) and _is_direct(url) else None,
         auth=lambda request: request,  # nothing from a netrc file
     )
 
 
-def _is_direct(host: str) -> bool:
+def _is_direct(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
     with contextlib.suppress(ValueError):
         ipaddress.ip_address(host)
         return True
