@@ -93,7 +93,8 @@ def build(project: config.Project, kind: str, tag: str) -> None:
     """
     with _context(project, kind) as context:
         buildx = not process.run(_docker("buildx", "version"), timeout=20, check=False).code
-        builder = ["buildx", "build", "--load"] if buildx else ["build"]
+        own = engine.connect("base", "").builder
+        builder = ["buildx", "build", "--builder", own, "--load"] if buildx else ["build"]
         file = str(_dockerfile(project, kind))
         process.run(_docker(*builder, "--quiet", "-f", file, "-t", tag, str(context)), timeout=600)
 

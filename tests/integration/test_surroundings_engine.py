@@ -2,6 +2,7 @@
 
 import json
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import children, needed
+from lab import children, needed, vega
 from lab import registry as lab
 from lab.client import CI, log_in
 from lab.site import Site
@@ -59,6 +60,8 @@ def test_a_release_depends_on_no_folder_shell_or_docker_config(new_site: Callabl
     config = tmp_path / "docker"
     config.mkdir()
     (config / "config.json").write_text(json.dumps({"proxies": PROXIES, "auths": {}}))
+    far = ["docker", "buildx", "create", "--name", "far", "--driver", "remote", "--use", "tcp://127.0.0.1:1"]
+    children.run(["env", f"DOCKER_CONFIG={config}", *far])
 
     done = site.inv("release", **ODD_SHELL, DOCKER_CONFIG=str(config))
 
@@ -126,6 +129,46 @@ def test_a_login_beside_proxies_is_docker_s_still(
     assert (
         "PROXY" in process.run(run, timeout=60, env={"PATH": "/usr/bin:/bin", "DOCKER_CONFIG": str(file.parent)}).text
     )
+
+
+PLACE = """
+import os, signal
+from selfdeploy import surroundings
+print(surroundings.read("docker")["DOCKER_CONFIG"], flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_command_that_is_killed_leaves_no_login_and_the_next_one_no_folder(tmp_path: Path) -> None:
+    config = {"proxies": PROXIES, "auths": {"r.lan": {"auth": "bm90LWZvci1kaXNr"}}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    env = {"PATH": "/usr/bin:/bin", "DOCKER_CONFIG": str(tmp_path), "TMPDIR": str(tmp_path)}
+
+    killed = process.run([sys.executable, "-c", PLACE], timeout=60, env=env, check=False)
+    shadow = Path(killed.text)
+
+    assert shadow.is_relative_to(tmp_path)
+    assert (shadow / "config.json").is_symlink()
+    assert not (shadow / "config.json").exists()
+    assert not [file for file in shadow.parent.rglob("*") if file.is_file()]
+    process.run([sys.executable, "-c", PLACE], timeout=60, env=env, check=False)
+    assert not shadow.parent.exists()
+
+
+@pytest.mark.parametrize("lacking", [[], ["compose"], ["compose", "buildx"]], ids=["compose", "run", "legacy"])
+def test_the_shared_server_has_no_proxy_of_whoever_starts_it(
+    live: vega.Site, tmp_path: Path, lacking: list[str]
+) -> None:
+    config = tmp_path / "docker"
+    config.mkdir()
+    (config / "config.json").write_text(json.dumps({"proxies": PROXIES}))
+    (live.folder / ".env").write_text(f'API_TOKEN="{SECRET}\ntwo words\n')
+    vega.without(lacking, config)
+
+    said = live.good("vega.up", **ODD_SHELL, DOCKER_CONFIG=str(config))
+
+    assert SECRET not in said
+    assert "proxy" not in json.dumps(live.inspect()["Config"]["Env"]).lower()
 
 
 class _Proxy(BaseHTTPRequestHandler):

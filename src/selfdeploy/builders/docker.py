@@ -44,7 +44,9 @@ class Docker:
             errors.ConfigInvalid: TO is on our loopback, and the engine on another host.
         """
         engine.refuse_other_loopback(to)
-        argv = ["docker", "buildx", "build", "--load", "--provenance=false", "--progress=plain"]
+        own = engine.connect("image", "")
+        argv = ["docker", "buildx", "build", "--builder", own.builder, "--load", "--provenance=false"]
+        argv += ["--progress=plain"]
         argv += ["--file", str(self.dockerfile), "--tag", to, *([] if cached else ["--no-cache"])]
         folder, tree = context.of(root, self.dockerfile)
         for name, value in {**self.arguments, **tree, "SOURCE_DATE_EPOCH": str(epoch)}.items():

@@ -64,6 +64,14 @@ class Engine:
         host = ["--host", self.host] if self.host else []
         return ["docker", *(["--context", self.context] if self.context else host), *argv]
 
+    @property
+    def builder(self) -> str:
+        """The name by which buildx knows the engine's own builder: it alone has the engine's images.
+
+        Another may be the current one, by `docker buildx use`.
+        """
+        return self.context or "default"
+
     def run(
         self,
         *argv: str,

@@ -64,8 +64,7 @@ def build(engine: Engine, rendered: str, timeout: float, tell: Callable[[str], N
                 build_args=dict(wanted.args),
                 network=wanted.network,
                 tags=wanted.tag,
-                # The engine's own builder, named as the context is: it alone has the base image.
-                builder=engine.context or "default",
+                builder=engine.builder,
                 load=True,
                 progress=False,
                 provenance=False,
