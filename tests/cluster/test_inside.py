@@ -6,12 +6,15 @@ from lab import site as lab
 from lab.cluster.site import Site
 from selfdeploy import errors
 
+PROXIED = 'variables = {HTTP_PROXY = "http://127.0.0.1:1", NODE_USE_ENV_PROXY = "1", NODE_EXTRA_CA_CERTS = "/none"}'
+"""Variables of the server, under which what is run beside it would ask nobody."""
+
 
 def test_the_rpc_probe_is_part_of_the_proof_under_a_right_that_nothing_else_needs(
     new_site: Callable[..., Site],
 ) -> None:
     site = new_site()
-    site.configure(probes=f"{lab.BRISK}\nrpc = true")
+    site.configure(probes=f"{lab.BRISK}\nrpc = true", test=PROXIED)
 
     refused = site.inv("release", "--to", "test")
     site.admit()  # the Role anew, as it is rendered now
