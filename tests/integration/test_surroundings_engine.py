@@ -75,6 +75,16 @@ def test_a_release_depends_on_no_folder_shell_or_docker_config(new_site: Callabl
         lambda: site.inspect("test")["State"]["Health"]["Status"] == "healthy", f"healthy, not {health}", seconds=90
     )
 
+    file = site.folder / ".selfdeploy" / "rendered" / "prod" / "compose.yml"
+    by_hand = ["docker", "compose", "-p", f"{site.name}-p", "-f", str(file), "up", "-d", "--force-recreate"]
+    children.run(["env", f"DOCKER_CONFIG={config}", *by_hand], timeout=120)
+    assert "http_proxy" in variables(site, "prod")
+    plan = site.inv("plan")
+    rid = site.inv("release")
+    assert "what runs is not what deploy.toml describes" in plan.stdout
+    assert rid.returncode == 0, rid.stderr
+    assert "http_proxy" not in variables(site, "prod")
+
     before = site.ids()
     again = site.inv("release")  # from another machine, as it were
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from selfdeploy import docker_config, surroundings
+from selfdeploy.registry import credentials
 
 SOURCE = Path(__file__).parents[2] / "src" / "selfdeploy"
 
@@ -324,6 +325,9 @@ def test_go_reads_a_key_in_any_case(key: str, config: Path) -> None:
 def test_who_has_no_home_has_an_empty_config_and_not_the_folder_s(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "home", lambda: (_ for _ in ()).throw(RuntimeError))
 
+    monkeypatch.delenv("DOCKER_CONFIG", raising=False)
+
     assert surroundings.home({}) is None
+    assert credentials.find("r.lan", credentials.path()) is None
     assert list(Path(surroundings.read("docker", {})["DOCKER_CONFIG"]).iterdir()) == []
     assert Path(surroundings.read("nox", {})["HOME"]).is_dir()

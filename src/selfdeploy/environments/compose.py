@@ -10,7 +10,7 @@ from python_on_whales.exceptions import DockerException
 
 from selfdeploy import config, errors, probe, process, render, surroundings, tree
 from selfdeploy.environments import Lock as Held
-from selfdeploy.environments import containers, engine, fitness, images, lock, record, secrets, volumes
+from selfdeploy.environments import containers, engine, fitness, images, lock, proxies, record, secrets, volumes
 from selfdeploy.environments.containers import Container
 from selfdeploy.manifest import Manifest
 from selfdeploy.provenance import Holder
@@ -224,6 +224,9 @@ class Compose:
         """Say whether the container that runs is what Compose would make of RENDERED and the present secrets."""
         found = self.containers()
         if len(found) != 1:
+            return False
+        image = self.engine.inspect("image", found[0].image) or {}
+        if proxies.foreign(found[0].config.env or (), image, rendered):
             return False
         told = self._compose(rendered, "config", "--hash", "server", timeout=60)
         wanted = told.text.split()[-1:] if not told.code else []

@@ -21,6 +21,7 @@ class _Told(pydantic.BaseModel):
 
 
 class _Config(_Told):
+    env: list[str] | None = None
     hostname: str = ""
     image: str = ""
     labels: Mapping[str, str] | None = None
