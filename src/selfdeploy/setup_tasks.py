@@ -15,14 +15,17 @@ def init(show: Console) -> None:
     layout.refuse_others(files)
 
 
-def contract(show: Console, source: str = "", url: str = "", revision: str = "", manifest: str = "") -> None:
-    """Check, clause by clause, that SF keeps its side of the contract: a checkout, or the server at URL."""
+def contract(
+    show: Console, source: str = "", url: str = "", revision: str = "", manifest: str = "", start: bool = False
+) -> None:
+    """Check, clause by clause, that SF keeps its side of the contract: a checkout, the server at URL, a start."""
     from selfdeploy.contract import check
 
     check.refuse_unused(url, revision=revision, manifest=manifest)
     project = check.load(source)
     findings = check.url_clauses(show, project, url, revision, manifest) if url else []
-    findings += check.source_clauses(show, project) if source or not url else []
+    findings += check.start_clauses(show, project) if start else []
+    findings += check.source_clauses(show, project) if not start and (source or not url) else []
     check.conclude(show, findings)
 
 

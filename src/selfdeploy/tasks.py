@@ -29,6 +29,7 @@ HELP = {
     "revision": "The release of that revision instead of HEAD's.",
     "source": "SF's checkout; deploy.toml's source.path when left out.",
     "twice": "Build it once more, without a cache, and compare the digests.",
+    "start": "Start what the gates left to ship, as the image and vega do, and end it with SIGTERM.",
     "tail": "How many lines.",
     "wait": "Wait for who holds the environment, so many seconds; an hour when none are given.",
     "url": "The address of a running server, as in http://127.0.0.1:4000.",

@@ -30,8 +30,13 @@ ELSEWHERE = {
 HANDED_ON = {"process.py", "builders/record.py"}
 """The modules that start what they are given; who gives it is looked at."""
 
-GIVEN = {"builders/command.py": "command", "gates/runner.py": "the gates'"}
-"""The modules that start what deploy.toml names, in an environment that they make."""
+GIVEN = {
+    "builders/command.py": "command",
+    "contract/launch.py": "SF's server",
+    "contract/start.py": "node, as in SF's server",
+    "gates/runner.py": "the gates'",
+}
+"""The modules that start what deploy.toml or SF names, in an environment that they make."""
 
 
 def started() -> Iterator[tuple[str, str, ast.Call, ast.FunctionDef]]:

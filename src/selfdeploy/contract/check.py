@@ -1,12 +1,14 @@
 """`inv contract`: which checks are wanted, and how what they find ends the command."""
 
+import shutil
 from pathlib import Path
 
 from selfdeploy import config, deploy_toml, errors, source
 from selfdeploy.console import Console
-from selfdeploy.contract import server, tracked
+from selfdeploy.contract import server, start, tracked
 from selfdeploy.contract import source as checkout
 from selfdeploy.contract.clauses import PAGE, STATES, Finding
+from selfdeploy.gates import receipt
 
 
 def refuse_unused(url: str, **flags: str) -> None:
@@ -41,6 +43,33 @@ def url_clauses(show: Console, project: config.Project, url: str, revision: str,
     """Return what the server at URL shows of each clause of the probes."""
     show.note(f"asking {url.rpartition('@')[2]}")
     return server.check(url, project, revision=revision, file=manifest)
+
+
+def start_clauses(show: Console, project: config.Project) -> list[Finding]:
+    """Return what the staged tree of SF's HEAD shows of each clause of the probes and the process, once started.
+
+    Raises:
+        errors.GatesIncomplete, errors.TreeChanged: there is no staged tree of HEAD, or it is another by now.
+        errors.ToolMissing: there is no node to start it with.
+    """
+    revision = source.read(project.source_path(), project.source.repository)
+    gated = receipt.require(project, revision)
+    node = find_node(project)
+    show.note(f"starting {revision.commit} with {node}")
+    return start.check(node, gated.ship, revision.commit, project.work, project)
+
+
+def find_node(project: config.Project) -> Path:
+    """Return the node that the gates installed, else the one on PATH.
+
+    Raises:
+        errors.ToolMissing: there is neither.
+    """
+    installed = project.root / ".nox" / "gates" / "node" / "node"
+    found = str(installed) if installed.is_file() else shutil.which("node")
+    if not found:
+        raise errors.ToolMissing("node: not found", "run inv gates, which installs the pinned one")
+    return Path(found).absolute()
 
 
 def conclude(show: Console, findings: list[Finding]) -> None:

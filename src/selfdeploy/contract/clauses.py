@@ -46,7 +46,11 @@ CLAUSES = (
     Clause(number="P9", name="steady", title="every answer names the same build"),
     Clause(number="P10", name="rpc", title="/api/rpc answers `ping` to the server's token"),
     Clause(number="R1", name="start", title="the command of the image starts the server"),
-    Clause(number="R2", name="address", title="it listens on the host and the port of its command line, nowhere else"),
+    Clause(
+        number="R2",
+        name="address",
+        title="it listens on the host and the port of its command line, nowhere else but on loopback",
+    ),
     Clause(number="R3", name="direct", title="server.js alone listens on SF_WEB_HOST and SF_WEB_PORT"),
     Clause(number="R4", name="drain", title="a request under way is answered after SIGTERM"),
     Clause(number="R5", name="exit", title="SIGTERM ends it in time, with exit code 0 or 143"),

@@ -1,0 +1,161 @@
+"""A server of a staged tree, started as the image or vega starts it, in folders of its own."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from selfdeploy import errors, process, tree
+from selfdeploy.contract import processes
+
+HOST = "127.0.0.1"
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+LONGEST = 600.0
+"""Seconds after which a server ends that nobody has ended."""
+
+CONFINED = """
+set -e
+mount --rbind /tmp /tmp
+mount --bind "$2" "$2"
+mount --bind "$1" "$1"
+mount -o remount,bind,ro "$1"
+mount -o remount,bind,ro /
+shift 2
+exec "$@"
+"""
+"""Makes the root and the tree read-only in a mount namespace, but for one folder and /tmp, and becomes the rest."""
+
+NAMESPACES = ("unshare", "--user", "--map-root-user", "--mount", "--", "sh", "-c", CONFINED, "sh")
+
+
+@dataclass(kw_only=True)
+class Launch:
+    """One start: FOLDER holds home, workspace and the log; PORT is free; TREE is what ships."""
+
+    node: Path
+    tree: Path
+    folder: Path
+    confined: bool
+    port: int
+    mark: str
+    child: process.Child | None = None
+    family: frozenset[processes.Process] = frozenset()
+
+    @property
+    def url(self) -> str:
+        """The address that the server is told to listen on."""
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def token(self) -> str:
+        """The server's own token; empty if it has written none."""
+        with contextlib.suppress(OSError):
+            return (self.folder / "home" / ".sf" / "token").read_text(errors="replace").strip()
+        return ""
+
+    @property
+    def log(self) -> str:
+        """What the server has written to its outputs."""
+        return (self.folder / "log").read_text(errors="replace")
+
+    @property
+    def last_words(self) -> str:
+        """The end of the log, in one line."""
+        return " | ".join(line.strip() for line in self.log.splitlines()[-6:] if line.strip())[-400:] or "no output"
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment of the server: that of a container, with this launch's folders."""
+        return {
+            "PATH": f"{self.node.parent}:{PATH}",
+            "HOME": str(self.folder / "home"),
+            "HOSTNAME": socket.gethostname(),
+            "NODE_ENV": "production",
+            processes.MARK: self.mark,
+        }
+
+    def start(self, argv: Sequence[str], **variables: str) -> None:
+        """Start node with ARGV in the workspace, with VARIABLES in its environment as well."""
+        prefix = [*NAMESPACES, str(self.tree), str(self.folder)] if self.confined else []
+        with (self.folder / "log").open("wb") as log:
+            self.child = process.start(
+                [*prefix, str(self.node), *argv],
+                timeout=LONGEST,
+                cwd=self.folder / "workspace",
+                env=self.variables | variables,
+                stdout=log,
+                stderr=process.STDOUT,
+            )
+
+    def code(self) -> int | None:
+        """Return the exit code, 128 and the number for a signal; None while it runs."""
+        code = self.child.poll() if self.child else 0
+        return 128 - code if code is not None and code < 0 else code
+
+    def end(self, seconds: float) -> int | None:
+        """Wait SECONDS for the end, and return the exit code; None if it still runs."""
+        ends = time.monotonic() + seconds
+        while self.code() is None and time.monotonic() < ends:
+            time.sleep(0.02)
+        return self.code()
+
+    def terminate(self) -> None:
+        """Send SIGTERM to the server's first process alone, as an init does."""
+        self.family = processes.family(self.child.pid) if self.child else frozenset()
+        pid = processes.child(self.child.pid) if self.child else 0
+        with contextlib.suppress(ProcessLookupError):
+            if pid:
+                os.kill(pid, signal.SIGTERM)
+
+    def left(self, seconds: float) -> list[str]:
+        """Return the command lines of processes that still run after SECONDS, though the server has ended."""
+        ends = time.monotonic() + seconds
+        while (left := processes.alive(self.mark, self.family)) and time.monotonic() < ends:
+            time.sleep(0.05)
+        return sorted(one.command for one in left)
+
+
+@contextlib.contextmanager
+def prepare(node: Path, staged: Path, work: Path) -> Iterator[Launch]:
+    """Give a launch of STAGED with folders below WORK, which go with all its processes when the block ends.
+
+    Where no mount namespace can be had, the tree is a copy: the server must not change the original.
+    """
+    with tree.scratch(work, "contract") as folder:
+        for name in ("home", "workspace"):
+            (folder / name).mkdir()
+        confined = _can_confine(staged, folder)
+        launch = Launch(
+            node=node,
+            tree=staged if confined else Path(shutil.copytree(staged, folder / "sf", symlinks=True)),
+            folder=folder,
+            confined=confined,
+            port=_free_port(),
+            mark=uuid.uuid4().hex,
+        )
+        try:
+            yield launch
+        finally:
+            processes.kill(processes.alive(launch.mark, launch.family))
+            if launch.child:
+                process.end(launch.child)
+
+
+def _can_confine(staged: Path, folder: Path) -> bool:
+    try:
+        argv = [*NAMESPACES, str(staged), str(folder), "sh", "-c", '! touch "$0/probe" 2>/dev/null', str(staged)]
+        return process.run(argv, timeout=30, env={"PATH": PATH}, check=False).code == 0
+    except (errors.ToolMissing, errors.CommandTimedOut):
+        return False
+
+
+def _free_port() -> int:
+    with socket.socket() as asking:
+        asking.bind((HOST, 0))
+        return int(asking.getsockname()[1])

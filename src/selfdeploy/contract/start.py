@@ -1,0 +1,253 @@
+"""The clauses of the process: the staged tree, started as the image and as vega start it, asked, and ended."""
+
+import hashlib
+import ipaddress
+import json
+import os
+import re
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from selfdeploy import config, errors, manifest, probe, process
+from selfdeploy.contract import launch, pending, probes, processes, server
+from selfdeploy.contract.clauses import Finding, broken, listed, not_checked, ok
+from selfdeploy.contract.launch import HOST, Launch
+from selfdeploy.witness import RPC, Answer
+
+LOADER, SERVER = "dist/loader.js", "dist/web/standalone/server.js"
+STARTING = 120.0
+"""Seconds that a server has for its first answer."""
+
+ELSEWHERE = 3.0
+"""Seconds after which a server that listens elsewhere is no longer waited for."""
+
+HELD = 1.0
+"""Seconds that a request stays under way after SIGTERM."""
+
+ANSWERING, GOING = 10.0, 3.0
+"""Seconds for the answer to that request; and for the last processes, once the server has ended."""
+
+MEDIA_TYPE = "application/vnd.oci.image.manifest.v1+json"
+READ_ONLY = re.compile(r"EROFS|read-only file system", re.IGNORECASE)
+GRACEFUL = (0, 143)
+"""Exit codes of a server that SIGTERM has ended: its own, or the signal's."""
+
+PROCESS = tuple(f"R{number}" for number in range(1, 8))
+TODO = {
+    "R1": "start it by hand: node dist/loader.js server DIR --host 127.0.0.1 --port 4000, and read its output",
+    "R2": "pass --host and --port on to the web host, as SF_WEB_HOST and SF_WEB_PORT",
+    "R3": "set HOSTNAME from SF_WEB_HOST and PORT from SF_WEB_PORT in server.js, before Next starts",
+    "R4": "on SIGTERM close the listening socket, answer what is under way, and only then exit",
+    "R5": "exit with 0 once nothing is under way; pass the signal and the exit code on from the loader",
+    "R6": "end what the server has started when it ends, also the web host when the loader is killed",
+    "R7": "write below HOME, /workspace or /tmp",
+}
+
+
+def check(node: Path, tree: Path, revision: str, work: Path, project: config.Project) -> list[Finding]:
+    """Return what TREE, the staged tree of REVISION, shows of each clause of the probes and the process.
+
+    NODE starts it, in folders below WORK.
+    """
+    release = _release(revision, tree)
+    grace = min((one.grace for one in project.environments.values()), default=15.0)
+    with launch.prepare(node, tree, work) as one:
+        before = {} if one.confined else _times(one.tree)
+        findings = _Image(one, release, project, grace).findings()
+        changed = [] if one.confined else [name for name, at in _times(one.tree).items() if before.get(name) != at]
+        findings["R7"] = _writes(one, findings, changed)
+    with launch.prepare(node, tree, work) as one:
+        findings |= _direct(one, project, findings)
+    if findings["R7"].state == "broken" and findings["R1"].state == "broken":
+        findings["R1"] = not_checked("R1", "it ends because of R7")
+    return [findings[number] for number in (*(f"P{number}" for number in range(1, 11)), *PROCESS)]
+
+
+def _release(revision: str, tree: Path) -> manifest.Manifest:
+    """Return a manifest of REVISION whose image stands for TREE, for the server to read: it is of no registry."""
+    digest = f"sha256:{hashlib.sha256(str(tree).encode()).hexdigest()}"
+    return manifest.Manifest(
+        schema=1,
+        source=manifest.Source(repository="local", revision=revision, path=".", tree=revision),
+        gates=tuple(manifest.Gate(name=name, command=name) for name in manifest.REQUIRED_GATES),
+        image=manifest.Image(repository="localhost/sf", digest=digest, mediaType=MEDIA_TYPE, platforms={}),
+        probes=manifest.PROBES,
+    )
+
+
+@dataclass(frozen=True)
+class _Image:
+    """The start that the image makes: the loader, with a manifest, ended by SIGTERM."""
+
+    one: Launch
+    release: manifest.Manifest
+    project: config.Project
+    grace: float
+
+    def findings(self) -> dict[str, Finding]:
+        one = self.one
+        file = one.folder / "sf-release-manifest.json"
+        file.write_bytes(self.release.bytes)
+        workspace = str(one.folder / "workspace")
+        argv = [str(one.tree / LOADER), "server", workspace, "--host", HOST, "--port", str(one.port)]
+        began = time.monotonic()
+        one.start(argv, SF_RELEASE_MANIFEST=str(file), SF_WEB_PROJECT_CWD=workspace)
+        up = wait(one)
+        seconds = time.monotonic() - began
+        if up:
+            unasked = [*(f"P{number}" for number in range(1, 11)), *PROCESS]
+            return {number: not_checked(number, "the server did not come up") for number in unasked} | {up.number: up}
+        found = {"R1": ok("R1", f"the first answer after {seconds:.1f} s"), "R2": _address(one)}
+        wanted = probes.Wanted(fields=self.release.version, instance=socket.gethostname())
+        rounds = server.ask(one.url, self.project.probes)
+        found |= {finding.number: finding for finding in probes.check(rounds, wanted)}
+        found["P10"] = self._rpc()
+        return found | self._end()
+
+    def _rpc(self) -> Finding:
+        finding = probes.check_rpc(ask_rpc(self.one, self.project.probes))
+        if finding.state == "broken" and not self.project.probes.rpc:
+            return not_checked("P10", f"probes.rpc is off, and the call gives {finding.actual}")
+        return finding
+
+    def _end(self) -> dict[str, Finding]:
+        one = self.one
+        try:
+            request: pending.Pending | None = pending.begin((HOST, one.port), one.token, self.project.probes.timeout)
+        except OSError:
+            request = None
+        one.terminate()
+        began, status = time.monotonic(), 0
+        if request:
+            hold(one, request)
+            status = request.finish(ANSWERING)
+        code = one.end(max(0.0, self.grace - (time.monotonic() - began)))
+        seconds = time.monotonic() - began
+        return {
+            "R4": _drained(request, status),
+            "R5": _exited(code, seconds, self.grace),
+            "R6": not_checked("R6", "the server did not end") if code is None else _orphans(one),
+        }
+
+
+def wait(one: Launch) -> Finding | None:
+    """Wait for the first answer of ONE; return the clause that keeps it from coming, None once it is there."""
+    ends, since = time.monotonic() + STARTING, 0.0
+    while True:
+        if probe.get(f"{one.url}{manifest.PROBES['healthz']}", 2.0).status:
+            return None
+        if (code := one.code()) is not None:
+            return _fault("R1", f"an answer at {one.url}", f"exit code {code}: {one.last_words}")
+        others = processes.listening(one.mark)
+        since = (since or time.monotonic()) if others and (HOST, one.port) not in others else 0.0
+        if since and time.monotonic() - since > ELSEWHERE:
+            return _fault("R2", f"{HOST}:{one.port}", _shown(others))
+        if time.monotonic() > ends:
+            return _fault("R1", f"an answer within {STARTING:g} s", f"none: {one.last_words}")
+        time.sleep(0.05)
+
+
+def hold(one: Launch, request: pending.Pending) -> None:
+    """Keep REQUEST under way for `HELD` seconds, or until the server has given it up."""
+    ends = time.monotonic() + HELD
+    while time.monotonic() < ends and one.code() is None and not request.ended():
+        time.sleep(0.02)
+
+
+def ask_rpc(one: Launch, settings: config.Probes) -> Answer | None:
+    """Return the answer to the RPC call, made by node with the server's HOME as the proof makes it inside a replica."""
+    question = json.loads(probe.token_question(settings.model_copy(update={"rpc": True})))
+    question[0] = one.port
+    argv = [str(one.node), "-e", probe.SCRIPT, json.dumps(question)]
+    try:
+        outcome = process.run(argv, timeout=settings.timeout + 10, env=one.variables, check=False)
+    except errors.CommandTimedOut:
+        return None
+    return probe.read_answers(outcome.stdout).get(RPC)
+
+
+def _fault(number: str, expected: str, actual: str) -> Finding:
+    return broken(number, expected=expected, actual=actual, todo=TODO[number])
+
+
+def _address(one: Launch) -> Finding:
+    there = processes.listening(one.mark)
+    beyond = {each for each in there if not ipaddress.ip_address(each[0]).is_loopback}
+    if (HOST, one.port) not in there or beyond:
+        return _fault("R2", f"{HOST}:{one.port}", _shown(beyond or there))
+    return ok("R2", _shown(there))
+
+
+def _shown(addresses: set[tuple[str, int]]) -> str:
+    return listed([f"{address}:{port}" for address, port in sorted(addresses)]) or "no listening socket"
+
+
+def _drained(request: pending.Pending | None, status: int) -> Finding:
+    if request is None:
+        return _fault("R4", "a connection for a request before SIGTERM", "the server takes none")
+    if not status:
+        return _fault("R4", f"an answer to {request.name}", "the connection ended without one")
+    return ok("R4", f"{request.name}: HTTP {status}")
+
+
+def _exited(code: int | None, seconds: float, grace: float) -> Finding:
+    if code is None:
+        return _fault("R5", f"an end within {grace:g} s", "it still runs")
+    if code not in GRACEFUL:
+        return _fault("R5", "exit code 0 or 143", f"exit code {code}")
+    return ok("R5", f"exit code {code} after {seconds:.1f} s")
+
+
+def _orphans(one: Launch) -> Finding:
+    left = one.left(GOING)
+    return _fault("R6", "no process", listed([each[:80] for each in left])) if left else ok("R6", "none is left")
+
+
+def _times(tree: Path) -> dict[str, tuple[int, int]]:
+    """Return size and time of change of everything below TREE."""
+    found = {}
+    for folder, names, files in os.walk(tree):
+        for name in (*names, *files):
+            path = os.path.join(folder, name)  # noqa: PTH118 -- of tens of thousands
+            facts = os.lstat(path)
+            found[os.path.relpath(path, tree)] = (facts.st_size, facts.st_mtime_ns)
+    return found
+
+
+def _refused_write(one: Launch) -> Finding | None:
+    """Return that ONE, which failed, says that it could not write on the read-only root; None if it does not."""
+    line = next((line.strip() for line in one.log.splitlines() if READ_ONLY.search(line)), "")
+    return _fault("R7", "no write on a read-only root", line[:200]) if line else None
+
+
+def _writes(one: Launch, findings: Mapping[str, Finding], changed: list[str]) -> Finding:
+    if changed:
+        return _fault("R7", "an unchanged package tree", f"changed: {listed(sorted(changed))}")
+    if any(finding.state == "broken" for finding in findings.values()) and (refused := _refused_write(one)):
+        return refused
+    if findings["R1"].state != "ok":
+        return not_checked("R7", "the server did not come up")
+    return ok("R7", "on a read-only root" if one.confined else "the package tree is unchanged; no mount namespace here")
+
+
+def _direct(one: Launch, project: config.Project, before: Mapping[str, Finding]) -> dict[str, Finding]:
+    """Return what the server shows that vega starts: server.js alone, here without a manifest."""
+    workspace = str(one.folder / "workspace")
+    web = {"SF_WEB_PROJECT_CWD": workspace, "SF_WEB_HOST": HOST, "SF_WEB_PORT": str(one.port)}
+    one.start([str(one.tree / SERVER)], **web)
+    if fault := wait(one):
+        if refused := _refused_write(one):
+            return {"R3": not_checked("R3", "it ends because of R7"), "R7": refused}
+        return {"R3": _fault("R3", fault.expected, fault.actual)}
+    address = _address(one)
+    if address.state == "broken":
+        return {"R3": _fault("R3", address.expected, address.actual)}
+    found = {"R3": ok("R3", address.actual)}
+    told = probes.check(server.ask(one.url, project.probes), probes.Wanted(fields={"release": None, "image": None}))
+    wrong = {finding.number: finding for finding in told if finding.state == "broken"}
+    return found | {
+        number: wrong[number] for number in ("P5", "P6") if number in wrong and before[number].state == "ok"
+    }
