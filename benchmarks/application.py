@@ -10,11 +10,20 @@ import hashlib
 import json
 import random
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from selfdeploy import process
+
 GATES = ("npm-ci", "web-npm-ci", "build-core", "build-web-host", "typecheck", "test-unit")
+LOADER = b"""\
+const { createServer } = require("node:http");
+createServer((_, response) => response.end("{}")).listen(Number(process.env.SF_WEB_PORT ?? 4000));
+"""
+"""A server that answers: before a tree ships it is started once."""
+
 LINE = "src/line.js"
 """The source file that a one-line commit changes."""
 
@@ -54,16 +63,19 @@ class Maker:
     seed: int
     scale: float
     _pool: bytes = field(default=b"", repr=False)
+    _module: bytes = field(default=b"", repr=False)
 
     def make(self, folder: Path) -> None:
         """Write the checkout and what each gate leaves below FOLDER, which must not exist."""
         self._pool = _text(random.Random(self.seed), 8 * MB)  # noqa: S311 -- it has to be the same again
+        self._module = _native_module()
         for gate in GATES:
             (folder / "made" / gate).mkdir(parents=True)
         packages = {part.folder + part.prefix: self._write(folder / "made" / part.gate, part) for part in PARTS}
         self._write(folder / "sf", SOURCES)
         self._link(folder / "made", packages)
-        self._describe(folder / "sf", packages["node_modulesp"], packages["node_modulesd"])
+        self._describe(folder / "sf", packages)
+        _write(folder / "made" / "build-core" / "dist" / "loader.js", LOADER)
 
     def _write(self, root: Path, part: Part) -> list[str]:
         """Write PART below ROOT and return its packages' names."""
@@ -80,7 +92,8 @@ class Maker:
             depth = dice.choice((("lib",), ("lib", "esm"), ("lib", "cjs"), ("types",), ()))
             path = Path(root, part.folder, names[-1], *depth, f"f{place:06d}.js")
             if place in native:
-                _write(path.with_suffix(".node"), dice.randbytes(round(6 * MB * min(1, self.scale))), mode=0o755)
+                padding = dice.randbytes(round(6 * MB * min(1, self.scale)))
+                _write(path.with_suffix(".node"), self._module + padding, mode=0o755)
             else:
                 _write(
                     path, self._content(dice, str(path.relative_to(root)), mean - 6 * MB * part.natives / part.files)
@@ -103,22 +116,30 @@ class Maker:
         (modules / "@app").mkdir()
         for name in packages["packagesk"]:
             (modules / "@app" / name).symlink_to(f"../../packages/{name}")
+            _write(
+                made / "build-core" / "packages" / name / "package.json", json.dumps(_package(f"@app/{name}")).encode()
+            )
         host = made / "build-web-host" / "dist/web/standalone/node_modules"
         (host / "@app").mkdir()
         (host / "@app" / "first").symlink_to("../p0000")
 
     @staticmethod
-    def _describe(checkout: Path, production: list[str], development: list[str]) -> None:
+    def _describe(checkout: Path, packages: Mapping[str, list[str]]) -> None:
         """Write what npm and the gates read of the CHECKOUT."""
+        production, development = packages["node_modulesp"], packages["node_modulesd"]
+        workspaces = packages["packagesk"]
         top = {
             **_package("size"),
             "files": ["dist", "packages"],
+            "workspaces": ["packages/*"],
             "dependencies": dict.fromkeys(production, "1.0.0"),
             "devDependencies": dict.fromkeys(development, "1.0.0"),
         }
         locked: dict[str, object] = {"": top}
-        locked |= {f"node_modules/{name}": {"version": "1.0.0"} for name in production}
-        locked |= {f"node_modules/{name}": {"version": "1.0.0", "dev": True} for name in development}
+        locked |= {f"node_modules/@app/{name}": {"resolved": f"packages/{name}", "link": True} for name in workspaces}
+        locked |= {f"node_modules/{name}": _package() for name in production}
+        locked |= {f"node_modules/{name}": {**_package(), "dev": True} for name in development}
+        locked |= {f"packages/{name}": _package(f"@app/{name}") for name in workspaces}
         lock = {"name": "size", "version": "1.0.0", "lockfileVersion": 3, "requires": True, "packages": locked}
         _write(checkout / "package.json", json.dumps(top, indent=2).encode())
         _write(checkout / "package-lock.json", json.dumps(lock, indent=2).encode())
@@ -126,8 +147,18 @@ class Maker:
         _write(checkout / ".gitignore", b"node_modules\ndist\n/packages\ndist-test\n.next\n")
 
 
-def _package(name: str) -> dict[str, str]:
-    return {"name": name, "version": "1.0.0", "license": "MIT"}
+def _package(name: str = "") -> dict[str, str]:
+    return {**({"name": name} if name else {}), "version": "1.0.0", "license": "MIT"}
+
+
+def _native_module() -> bytes:
+    """Return a native module that loads and exports nothing; what stands behind it in a file does not matter."""
+    with tempfile.TemporaryDirectory() as scratch:
+        source, module = Path(scratch, "module.cc"), Path(scratch, "module.node")
+        source.write_text('extern "C" void *napi_register_module_v1(void *, void *exports) { return exports; }\n')
+        argv = ["g++", "-shared", "-fPIC", "-s", "-Wl,--build-id=none", "-o", str(module), str(source)]
+        process.run(argv, timeout=60)
+        return module.read_bytes()
 
 
 def _text(dice: random.Random, size: int) -> bytes:

@@ -15,10 +15,10 @@ class Turn:
 
     gates: float
     build: float
-    pushed: int
+    pushed: float
     cpu: float
     receipt: float
-    peak: int
+    peak: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +74,7 @@ class Report:
         ]
 
     @property
-    def peak(self) -> int:
+    def peak(self) -> float:
         """The most memory that one of the tool's Pythons took, in bytes."""
         return max(turn.peak for turn in self.now)
 

@@ -183,6 +183,49 @@ def test_nothing_of_other_builds_that_a_builder_keeps_gets_into_an_image(
         assert layers.compare(tree.entries(root), layers.files(made.store, child.digest, below="opt/sf")) == []
 
 
+@pytest.mark.parametrize("builder", ["docker", "buildkit"])
+def test_packages_that_a_commit_did_not_change_are_in_the_layers_of_the_image_before(
+    lab: Callable[[str], Workshop], builder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = lab(builder).use(builder)
+    for name in ("DOCKER_CONFIG", "PATH"):
+        monkeypatch.setenv(name, site.environment[name])
+    made = assembly.Assembly(deploy_toml.load(site.folder))
+    packed = moved(made.require_gated(), tmp_path / "packed")
+    for name in ("node_modules/a/x.js", "node_modules/.package-lock.json", "dist/web/standalone/node_modules/b/x.js"):
+        (packed.ship / name).parent.mkdir(parents=True, exist_ok=True)
+        (packed.ship / name).write_text(name)
+    (packed.ship / "node_modules" / "linked").symlink_to("../dist")
+    line = moved(packed, tmp_path / "line")
+    (line.ship / "dist" / "line.js").write_text("one more line")
+    package = moved(line, tmp_path / "package")
+    (package.ship / "node_modules" / "a" / "x.js").write_text("node_modules/a/y.js")  # of one size and time
+    later = dataclasses.replace(
+        made.images, revision=dataclasses.replace(made.revision, epoch=made.revision.epoch + 60)
+    )
+
+    first = made.images.push(dataclasses.replace(packed, digest=tree.digest(packed.ship)))
+    second = later.push(dataclasses.replace(line, digest=tree.digest(line.ship)))
+    third = later.push(dataclasses.replace(package, digest=tree.digest(package.ship)))
+
+    one, two, three = (layer_digests(made.store, image.digest) for image in (first, second, third))
+    changed = [place for place, (before, after) in enumerate(zip(one, two, strict=True)) if before != after]
+    assert len(changed) == 1
+    top = changed[0]
+    assert two[top - 2] != three[top - 2]
+    assert (two[: top - 2], two[top - 1 :]) == (three[: top - 2], three[top - 1 :])
+    for image, gated in ((first, packed), (second, line), (third, package)):
+        (child,) = image.platforms.values()
+        assert layers.compare(tree.entries(gated.ship), layers.files(made.store, child.digest, below="opt/sf")) == []
+
+
+def layer_digests(store: Registry, digest: str) -> list[str]:
+    """Return the digests of the layers of the image DIGEST of one platform."""
+    found = store.manifest(digest)
+    assert found is not None
+    return [layer["digest"] for layer in json.loads(found[1])["layers"]]
+
+
 def moved(gated: receipt.GatedTree, folder: Path) -> receipt.GatedTree:
     """Return GATED as it is in FOLDER, where everything is of now."""
     shutil.copytree(gated.root, folder, symlinks=True, copy_function=shutil.copy)
