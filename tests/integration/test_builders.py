@@ -183,7 +183,7 @@ def test_nothing_of_other_builds_that_a_builder_keeps_gets_into_an_image(
         assert layers.compare(tree.entries(root), layers.files(made.store, child.digest, below="opt/sf")) == []
 
 
-@pytest.mark.parametrize("builder", ["docker", "buildkit", "kaniko"])
+@pytest.mark.parametrize("builder", ["docker", "buildkit"])
 def test_packages_that_a_commit_did_not_change_are_in_the_layers_of_the_image_before(
     lab: Callable[[str], Workshop], builder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
