@@ -4,7 +4,7 @@ import contextlib
 import ipaddress
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,10 +13,13 @@ from urllib3.exceptions import HTTPError
 
 from selfdeploy import config, errors, net
 from selfdeploy.manifest import Manifest
-from selfdeploy.witness import Answer, Round, compare_staying, contradicts
+from selfdeploy.witness import RPC, Answer, Round, compare_staying, contradicts
 
 LIMIT = 64 * 1024
 """Bytes of an answer that are read at most."""
+
+LARGE = 1 << 20
+"""Bytes that are read at most of an extra path's answer, which is a page or a state and not a probe's few words."""
 
 ENDED = ("exited", "dead", "restarting")
 """The states of a replica that will not answer any more, or not for long."""
@@ -88,7 +91,7 @@ def until_settled(
         due = time.monotonic() + settings.interval
         seen = ask()
         asked += 1
-        wrong = compare_staying(manifest, seen, rpc=settings.rpc)
+        wrong = compare_staying(manifest, seen, rpc=settings.rpc, extra=settings.extra)
         agreed = 0 if wrong else agreed + 1
         settled = agreed >= settings.consecutive
         if settled and not seen.leaving:
@@ -117,8 +120,8 @@ def until_settled(
 
 SCRIPT = """
 const {readFileSync} = require("node:fs");
-const [port, ms, paths, rpc] = JSON.parse(process.argv[1]);
-const ask = async (path, init) => {
+const [port, ms, paths, rpc, extra, own, secrets] = JSON.parse(process.argv[1]);
+const ask = async (path, init, limit = 65536) => {
   try {
     const r = await fetch(`http://127.0.0.1:${port}${path}`,
       {redirect: "manual", cache: "no-store", signal: AbortSignal.timeout(ms), ...init});
@@ -126,7 +129,7 @@ const ask = async (path, init) => {
     const decoder = new TextDecoder();
     for await (const chunk of r.body ?? []) {
       body += decoder.decode(chunk, {stream: true});
-      if (body.length > 65536) return {status: 0, body: "the answer is too long"};
+      if (body.length > limit) return {status: 0, body: "the answer is too long"};
     }
     return {status: r.status, body};
   } catch (e) { return {status: 0, body: String(e.cause?.code ?? e.name)}; }
@@ -139,26 +142,51 @@ const call = () => ask("/api/rpc", {
   method: "POST", body: JSON.stringify({jsonrpc: "2.0", id: 1, method: "ping"}),
   headers: {"content-type": "application/json", authorization: `Bearer ${token()}`},
 });
+const hide = (text) => [token(), ...secrets.map((name) => process.env[name])]
+  .filter((value) => value?.length > 3).sort((a, b) => b.length - a.length)
+  .flatMap((value) => [value, JSON.stringify(value).slice(1, -1), encodeURIComponent(value)])
+  .reduce((kept, value) => kept.replaceAll(value, "***"), text);
+const smoke = async (path) => {
+  const headers = own ? {authorization: `Bearer ${token()}`} : {};
+  const {status, body} = await ask(path, {headers}, 1048576);
+  return {status, body: status === 200 ? "" : hide(body).slice(0, 2000)};
+};
 (async () => {
   const names = Object.keys(paths);
-  const told = await Promise.all([...names.map((name) => ask(paths[name])), ...(rpc ? [call()] : [])]);
-  process.stdout.write(JSON.stringify(Object.fromEntries([...names, "rpc"].map((n, i) => [n, told[i]]))));
+  const asked = [...names.map((name) => ask(paths[name])), ...extra.map(smoke), ...(rpc ? [call()] : [])];
+  const told = await Promise.all(asked);
+  process.stdout.write(JSON.stringify(Object.fromEntries([...names, ...extra, "rpc"].map((n, i) => [n, told[i]]))));
 })();
 """
 """What node runs inside a replica to ask it: one JSON argument, one JSON object out.
 
-The token of the RPC call is the server's own, read where it runs; it is never handed over.
+The token is the server's own, read where it runs; it is never handed over. Of an extra path, only the beginning of a
+failing body comes out, without that token and without the secrets that the argument names.
 """
 
 
-def question(manifest: Manifest, settings: config.Probes) -> str:
-    """Return the argument of `SCRIPT` that asks for MANIFEST's probes, and for the RPC call where it is set."""
-    return json.dumps([4000, settings.timeout * 1000, dict(manifest.probes), settings.rpc])
+def question(manifest: Manifest, settings: config.Probes, secrets: Iterable[str] = ()) -> str:
+    """Return the argument of `SCRIPT` that asks for MANIFEST's probes and for what SETTINGS add to them.
+
+    SECRETS are the server's variables that no body may show.
+    """
+    return _argument(manifest.probes, settings, settings.extra, secrets)
 
 
-def token_question(settings: config.Probes) -> str:
+def token_question(settings: config.Probes, secrets: Iterable[str] = ()) -> str:
     """Return the argument of `SCRIPT` that asks only for what needs the server's token by SETTINGS."""
-    return json.dumps([4000, settings.timeout * 1000, {}, settings.rpc])
+    return _argument({}, settings, settings.extra if settings.extra_token else (), secrets)
+
+
+def _argument(paths: Mapping[str, str], settings: config.Probes, extra: Sequence[str], secrets: Iterable[str]) -> str:
+    milliseconds, own = settings.timeout * 1000, settings.extra_token
+    return json.dumps([4000, milliseconds, dict(paths), settings.rpc, list(extra), own, sorted(secrets)])
+
+
+def unanswered(question: str, why: str) -> dict[str, Answer]:
+    """Return what the argument QUESTION of `SCRIPT` asks for as not answered; WHY goes into each answer."""
+    _, _, paths, rpc, extra, *_ = json.loads(question)
+    return dict.fromkeys([*paths, *extra, *([RPC] if rpc else [])], Answer(status=0, body=why))
 
 
 def read_answers(data: bytes) -> dict[str, Answer]:

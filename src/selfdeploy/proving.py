@@ -1,5 +1,6 @@
 """That an environment runs a release: seen by this process, now; never read from a file."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from selfdeploy import manifest, probe
@@ -16,17 +17,24 @@ class Proof:
     rounds: int
 
 
-def prove(environment: Environment, lock: Lock, release: manifest.Manifest) -> Proof:
+def prove(
+    environment: Environment, lock: Lock, release: manifest.Manifest, answered: Collection[str] | None = None
+) -> Proof:
     """Ask ENVIRONMENT until it has settled on RELEASE, and return the proof.
+
+    Of the extra paths, a release that was proven before has to answer those that it ANSWERED then.
 
     Raises:
         errors.NotProven: it runs something else, or does not settle.
         errors.ReplicaHeldUp: it settled, and who was told to end did not.
         errors.LockLost: the lock went away meanwhile.
     """
+    probes = environment.project.probes
+    if answered is not None:
+        probes = probes.model_copy(update={"extra": tuple(path for path in probes.extra if path in answered)})
     rounds = probe.until_settled(
         release,
-        environment.project.probes,
+        probes,
         lambda: environment.ask(release),
         environment.name,
         environment.patience,

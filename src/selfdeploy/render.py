@@ -69,6 +69,7 @@ def compose(project: config.Project, name: str, manifest: Manifest) -> str:
         "bind": environment.bind,
         "port": environment.port,
         "manifest_volume": manifest_name(manifest.release),
+        **environment.limits,
     }
     return _fill(project, "templates/compose.yml.j2", values)
 

@@ -38,8 +38,8 @@ def glance(environment: Environment, release: manifest.Manifest) -> plan.Found |
         known = environment.read()
         if release.image.digest in known.holds:
             return plan.Missing(why=f"on hold: {known.holds[release.image.digest]}")
-        rendered = environment.render(release)
-        wrong = witness.compare(release, environment.ask(release), rpc=environment.project.probes.rpc)
+        rendered, probes = environment.render(release), environment.project.probes
+        wrong = witness.compare(release, environment.ask(release), rpc=probes.rpc, extra=probes.extra)
         if not wrong and not environment.is_applied(rendered):
             wrong = ["what runs is not what deploy.toml describes"]
         diff = environment.difference(rendered) if wrong else ""
@@ -92,7 +92,7 @@ def settle(
             if not isinstance(ended, errors.PutBack | errors.WentDown):
                 raise ended from exc
         raise
-    target = record.Proven.of(wanted, environment.render(wanted))
+    target = record.Proven.of(wanted, environment.render(wanted), environment.project.probes.extra)
     again = bool(known.proven) and known.proven[0].is_same(target)
     environment.rehearse(target.rendered)
     known = _begin(environment, lock, known, target, holder)
@@ -229,7 +229,7 @@ def _bring_back(environment: Environment, lock: Lock, proven: record.Proven) -> 
         )
     environment.fetch(wanted.image.reference)
     environment.apply(lock, wanted, proven.rendered)
-    proving.prove(environment, lock, wanted)
+    proving.prove(environment, lock, wanted, proven.extra)
 
 
 def restore(environment: Environment, lock: Lock, name: str, holder: provenance.Holder) -> record.Proven:

@@ -110,7 +110,7 @@ def read_status(project: config.Project, name: str) -> Status:
         answers={way: _describe(wanted, answers) for way, answers in seen.answers.items()},
         differs=[
             *admission.held_anyway(known, seen.before),
-            *witness.compare(wanted, seen, rpc=project.probes.rpc),
+            *witness.compare(wanted, seen, rpc=project.probes.rpc, extra=project.probes.extra),
         ],
         proven=known.proven[0],
     )

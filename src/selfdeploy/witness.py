@@ -2,7 +2,8 @@
 
 import datetime
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +11,19 @@ from selfdeploy.manifest import Manifest
 
 OK = 200
 """HTTP's answer of a probe that passes (RFC 9110)."""
+
+SHOWN = 300
+"""Characters of a failing body that a message shows."""
+
+SECRET = (
+    re.compile(r"(?i)(\b(?:bearer|basic)\s+)[^\s\"',;]+"),
+    re.compile(
+        r"""(?ix) ( [\w.-]* (?:token|secret|passw(?:or)?d|passphrase|api_?-?key|authorization|cookie|credential) [\w.-]*
+            \\?["']? \s* [:=] \s* ) (?: \\?"(?:[^"\\]|\\.)*"? | '[^']*'? | [^\s,;&}]+ )"""
+    ),
+    re.compile(r"(//)[^/\s:@]*:[^/\s@]*(?=@)"),
+)
+"""What looks like a secret in a body: a login in a header, a value under such a name, a login in an address."""
 
 RPC = "rpc"
 """The name that the answer to the RPC call goes by, beside those of the manifest's probes."""
@@ -31,6 +45,8 @@ class Replica:
     instance: str
     digests: frozenset[str]
     state: str = "running"
+    why: str = ""
+    """Why a process of it was killed, where the runtime says so."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,15 +62,18 @@ class Round:
     leaving: tuple[Replica, ...] = ()
 
 
-def compare(manifest: Manifest, seen: Round, *, rpc: bool = False) -> list[str]:
+def compare(manifest: Manifest, seen: Round, *, rpc: bool = False, extra: Sequence[str] = ()) -> list[str]:
     """Return every way in which SEEN is not the release of MANIFEST; nothing when all witnesses agree.
 
-    With RPC, every replica also has to have answered the RPC call.
+    With RPC, every replica also has to have answered the RPC call, and with EXTRA, these paths with 200.
     """
-    return [*compare_staying(manifest, seen, rpc=rpc), *(f"{one.name}: is {one.state}" for one in seen.leaving)]
+    return [
+        *compare_staying(manifest, seen, rpc=rpc, extra=extra),
+        *(f"{one.name}: is {one.state}" for one in seen.leaving),
+    ]
 
 
-def compare_staying(manifest: Manifest, seen: Round, *, rpc: bool = False) -> list[str]:
+def compare_staying(manifest: Manifest, seen: Round, *, rpc: bool = False, extra: Sequence[str] = ()) -> list[str]:
     """Return what `compare` does of those in SEEN that are not about to go."""
     wrong: list[str] = []
     if not seen.before:
@@ -75,6 +94,10 @@ def compare_staying(manifest: Manifest, seen: Round, *, rpc: bool = False) -> li
         wrong += [f"{way}: {line}" for line in _compare_version(manifest, answers.get("version"), instances)]
         if rpc and way in replicas:
             wrong += [f"{way}: {line}" for line in compare_rpc(answers.get(RPC))]
+        if way in replicas:
+            wrong += [f"{way}: {line}" for path in extra for line in _compare_extra(path, answers.get(path))]
+    if wrong:  # a process that was killed is no fault by itself: the server may do without it
+        wrong += [f"{replica.name}: {replica.why}" for replica in seen.before if replica.why]
     return wrong
 
 
@@ -160,3 +183,21 @@ def compare_rpc(answer: Answer | None) -> list[str]:
     if told is None or told.get("jsonrpc") != "2.0" or "result" not in told:
         return [f"rpc: expected a JSON-RPC result, actual {answer.body[:80]!r}"]
     return []
+
+
+def _compare_extra(path: str, answer: Answer | None) -> list[str]:
+    if answer is None:
+        return [f"{path}: expected HTTP 200, actual no answer (not asked)"]
+    if answer.status == OK:
+        return []
+    body = excerpt(answer.body) if answer.status else ""
+    return [f"{path}: expected HTTP 200, actual {describe_answer(answer)}{f': {body}' if body else ''}"]
+
+
+def excerpt(body: str) -> str:
+    """Return the beginning of BODY in one line, for a message, without what is named like a secret."""
+    line = "".join(char if char.isprintable() else " " for char in body[: 10 * SHOWN])
+    for pattern in SECRET:
+        line = pattern.sub(r"\1***", line)
+    line = " ".join(line.split())
+    return line if len(line) <= SHOWN else f"{line[:SHOWN]}..."

@@ -178,7 +178,7 @@ def test_a_server_that_answers_nonsense_to_who_asks_inside_is_given_up_in_time_t
         return NONSENSE[how](there)
 
     with Liar(told) as there:
-        question = json.dumps([there.port, 1000, {"version": "/api/version"}, True])
+        question = json.dumps([there.port, 1000, {"version": "/api/version"}, True, [], True, []])
         # The machine's own Node, where in a release it is that of the image.
         asked = subprocess.run(["node", "-e", probe.SCRIPT, question], capture_output=True, timeout=10, check=True)
     seen = probe.read_answers(asked.stdout)

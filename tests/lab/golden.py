@@ -16,7 +16,9 @@ RENEW = "renew it when that is what was meant: PYTHONPATH=tests .venv/bin/python
 def compose() -> str:
     """Return the Compose file of an environment with one of everything."""
     secrets = {"SF_AUTH_TOKEN": {"env": "TOKEN"}}
-    test = values.an_environment(4101, variables={"SF_GREETING": 'say "$HOME" \\ 😀'}, secrets=secrets)
+    test = values.an_environment(
+        4101, variables={"SF_GREETING": 'say "$HOME" \\ 😀'}, secrets=secrets, memory="1.5Gi", cpus="500m"
+    )
     return render.compose(values.a_project(environments={"test": test}), "test", values.a_manifest())
 
 

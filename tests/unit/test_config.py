@@ -142,6 +142,18 @@ def test_the_shipped_config_is_the_default() -> None:
             {"environments": {"test": a_namespace(strategy="recreate", grace=20, deadline=20)}},
             "environments.test: deadline: over before a pod has ended: drain and grace take 20 s",
         ),
+        ({"probes": {"extra": ["api/x"]}}, "probes.extra.0: 'api/x': not a path that begins with /"),
+        ({"probes": {"extra": ["/ok", "/api/x?token=1"]}}, "probes.extra.1: '/api/x': a query or fragment"),
+        ({"probes": {"extra": ["/api/x#y"]}}, "a query or fragment"),
+        ({"probes": {"extra": ["/api/../x"]}}, "an empty, '.' or '..' segment"),
+        ({"probes": {"extra": ["//elsewhere/x"]}}, "an empty, '.' or '..' segment"),
+        ({"probes": {"extra": ["/api/%2e%2e/x"]}}, "not a path that begins with /"),
+        ({"probes": {"extra": ["http://elsewhere/x"]}}, "not a path that begins with /"),
+        ({"probes": {"extra": ["/x\n"]}}, "not a path that begins with /"),
+        ({"probes": {"extra": ["/" + "x" * 200]}}, "not a path that begins with /"),
+        ({"probes": {"extra": ["/x", "/x"]}}, "probes.extra: /x: listed twice"),
+        ({"probes": {"extra": [f"/{n}" for n in range(11)]}}, "probes.extra"),
+        ({"probes": {"extra": "/x"}}, "probes.extra"),
     ],
 )
 def test_a_wrong_config_is_refused_with_its_path(data: dict[str, Any], said: str) -> None:

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -133,14 +134,40 @@ def test_an_rpc_call_without_an_answer_is_not_proven_where_the_config_wants_it()
 
 
 def test_what_is_asked_inside_are_the_manifest_s_probes() -> None:
-    port, milliseconds, paths, rpc = json.loads(probe.question(MADE, config.Probes(timeout=1.5, rpc=True)))
+    settings = config.Probes(timeout=1.5, rpc=True, extra=("/api/x",))
+
+    port, milliseconds, paths, rpc, *more = json.loads(probe.question(MADE, settings, ["B", "A"]))
 
     assert (port, milliseconds, rpc) == (4000, 1500, True)
+    assert more == [["/api/x"], True, ["A", "B"]]
     assert paths == {"healthz": "/api/healthz", "ready": "/api/ready", "version": "/api/version"}
 
 
 def test_only_what_needs_the_token_is_asked_inside_where_the_rest_comes_another_way() -> None:
-    assert json.loads(probe.token_question(config.Probes(timeout=1.5, rpc=True))) == [4000, 1500, {}, True]
+    asked = config.Probes(timeout=1.5, rpc=True, extra=("/api/x",))
+    bare = asked.model_copy(update={"extra_token": False})
+
+    assert json.loads(probe.token_question(asked)) == [4000, 1500, {}, True, ["/api/x"], True, []]
+    assert json.loads(probe.token_question(bare)) == [4000, 1500, {}, True, [], False, []]
+
+
+def test_what_needs_the_token_is_the_rpc_call_and_the_extra_paths_unless_they_go_without() -> None:
+    kinds: list[dict[str, Any]] = [{}, {"rpc": True}, {"extra": ("/x",)}, {"extra": ("/x",), "extra_token": False}]
+
+    assert [config.Probes(**kind).needs_token for kind in kinds] == [False, True, True, False]
+
+
+def test_an_extra_path_that_does_not_answer_is_not_proven() -> None:
+    settings = config.Probes(interval=0.001, deadline=0.01, extra=("/api/x",))
+
+    with pytest.raises(errors.NotProven, match="/api/x: expected HTTP 200"):
+        probe.until_settled(MADE, settings, lambda: GOOD, "test")
+
+
+def test_what_was_not_answered_is_named_with_the_reason() -> None:
+    question = probe.token_question(config.Probes(rpc=True, extra=("/api/x",)))
+
+    assert probe.unanswered(question, "why") == dict.fromkeys(["/api/x", "rpc"], Answer(status=0, body="why"))
 
 
 def test_answers_are_read_by_name() -> None:

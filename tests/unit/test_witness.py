@@ -212,6 +212,51 @@ def test_an_rpc_answer_without_a_result_is_named(answer: Answer, said: str) -> N
     assert len(line) < LONGEST
 
 
+def asked_for(path: str, answer: Answer | None) -> list[str]:
+    """Return what is wrong with a release whose replica gave ANSWER to the extra PATH."""
+    seen = a_round(MADE)
+    answers = {**seen.answers["r"], **({path: answer} if answer else {})}
+    return compare(MADE, replace(seen, answers={"r": answers, "public": the_answers(MADE)}), extra=[path])
+
+
+def test_every_replica_has_to_answer_an_extra_path_and_the_public_way_is_not_asked_for_it() -> None:
+    assert asked_for("/api/x", Answer(status=200)) == []
+    assert asked_for("/api/x", None) == ["r: /api/x: expected HTTP 200, actual no answer (not asked)"]
+    assert asked_for("/api/x", Answer(status=0, body="TimeoutError")) == [
+        "r: /api/x: expected HTTP 200, actual no answer (TimeoutError)"
+    ]
+
+
+def test_a_failing_body_is_shown_in_one_short_line() -> None:
+    (line,) = asked_for("/api/x", Answer(status=500, body='{"error":\n\x1b[31m "no module"}' + "x" * 5000))
+
+    assert line.startswith('r: /api/x: expected HTTP 200, actual HTTP 500: {"error": [31m "no module"}xxx')
+    assert len(line) < LONGEST
+    assert line.isprintable()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "Authorization: Bearer s3cr3t-s3cr3t",
+        '{"headers": {"authorization": "Basic s3cr3t"}}',
+        '{"SF_AUTH_TOKEN":"s3cr3t"}',
+        "{'api_key': 's3cr3t', x: 1}",
+        "password=s3cr3t&next=/",
+        "DB_PASSWORD: s3cr3t",
+        r'{"body": "{\"client_secret\": \"s3cr3t\"}"}',
+        "connect postgres://sf:s3cr3t@db/sf failed",
+        '{"session-cookie": "s3cr3t\\" s3cr3t"}',
+        '{"apiKey": "s3cr3t',
+    ],
+)
+def test_what_is_named_like_a_secret_is_not_shown(body: str) -> None:
+    (line,) = asked_for("/api/x", Answer(status=500, body=body))
+
+    assert "s3cr3t" not in line
+    assert "***" in line
+
+
 def test_replicas_that_all_answer_as_another_build_contradict_the_release() -> None:
     first, second = a_replica("r1", "i1"), a_replica("r2", "i2")
 

@@ -1,4 +1,5 @@
 // Stands before Next's own server: where to listen, and how to end.
+const { fork } = require("node:child_process");
 const { randomBytes } = require("node:crypto");
 const { linkSync, mkdirSync, rmSync, writeFileSync } = require("node:fs");
 const http = require("node:http");
@@ -31,6 +32,23 @@ try {
   console.error(`sf: ${error.message}`); // it starts, is never ready, and /api/ready says why
 }
 
+const WORKERS = 8; // at most
+const workers = new Set();
+globalThis.sfWorkers = {
+  list: () => [...workers].map((worker) => worker.pid),
+  start: ({ stubborn, detached }) =>
+    new Promise((resolve, reject) => {
+      if (globalThis.sfDraining || workers.size >= WORKERS) throw new Error("no more workers");
+      const argv = stubborn ? ["stubborn"] : [];
+      const worker = fork(join(__dirname, "worker.cjs"), argv, { detached, stdio: ["ignore", "inherit", "inherit", "ipc"] });
+      workers.add(worker);
+      worker.on("exit", () => workers.delete(worker));
+      worker.once("error", reject);
+      worker.once("message", () => resolve(worker.pid)); // it runs, and listens to signals as it should
+      worker.send("ready?");
+    }),
+};
+
 const servers = new Set();
 const underWay = new Set();
 
@@ -54,6 +72,7 @@ http.Server.prototype.listen = function (...given) {
 const drain = () => {
   if (globalThis.sfDraining) return;
   globalThis.sfDraining = true;
+  for (const worker of workers) worker.kill();
   for (const response of underWay) answerLast(response);
   // Others see the 503 of /api/ready first; then nothing new is taken, and what is under way is answered.
   setTimeout(() => {

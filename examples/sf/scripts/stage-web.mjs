@@ -8,3 +8,4 @@ cpSync("web/.next/static", `${to}/.next/static`, { recursive: true });
 if (existsSync("web/public")) cpSync("web/public", `${to}/public`, { recursive: true });
 renameSync(`${to}/server.js`, `${to}/next-server.js`);
 copyFileSync("scripts/server.cjs", `${to}/server.js`);
+copyFileSync("scripts/worker.cjs", `${to}/worker.cjs`);

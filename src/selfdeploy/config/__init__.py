@@ -12,8 +12,9 @@ from selfdeploy.config.compose import Compose
 from selfdeploy.config.environment import Common
 from selfdeploy.config.image import Image
 from selfdeploy.config.kubernetes import Kubernetes
+from selfdeploy.config.quantity import Limits
 from selfdeploy.config.surroundings import INHERITED, Tool, Variables, Version
-from selfdeploy.config.values import Name, Port, Seconds, Value, Variable
+from selfdeploy.config.values import Extra, Name, Port, Seconds, Value, Variable
 
 __all__ = [
     "FILE",
@@ -153,18 +154,31 @@ class Probes(Value):
     timeout: Seconds = pydantic.Field(3.0, description="Seconds for one answer.")
     deadline: Seconds = pydantic.Field(60.0, description="Seconds until an environment that has not settled fails.")
     rpc: bool = pydantic.Field(default=False, description="Also call `ping` on the RPC endpoint, from inside.")
+    extra: tuple[Extra, ...] = pydantic.Field(
+        (), max_length=10, description="Paths that every replica also has to answer with 200, asked from inside."
+    )
+    extra_token: bool = pydantic.Field(
+        default=True, description="Send the server's own token with them; on Kubernetes that needs `pods/exec`."
+    )
+
+    @pydantic.field_validator("extra")
+    @classmethod
+    def _apart(cls, extra: tuple[str, ...]) -> tuple[str, ...]:
+        if twice := sorted({path for path in extra if extra.count(path) > 1}):
+            raise ValueError(f"{', '.join(twice)}: listed twice")
+        return extra
 
     @property
     def needs_token(self) -> bool:
         """True if a probe sends the server's own token, so that it can only be asked from inside."""
-        return self.rpc
+        return self.rpc or bool(self.extra and self.extra_token)
 
 
 Environment = Annotated[Compose | Kubernetes, pydantic.Field(discriminator="kind")]
 """One place the release is rolled out to."""
 
 
-class Vega(Value):
+class Vega(Limits):
     """The shared server that runs from the live checkout."""
 
     name: Name = pydantic.Field("sf-vega", description="The container's name; there is one server of a name.")

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import pydantic
 
 from selfdeploy.config.environment import Common
+from selfdeploy.config.quantity import Limits
 from selfdeploy.config.values import Name, Port, Value, Variable
 
 
@@ -23,7 +24,7 @@ class Secret(Value):
         return self
 
 
-class Compose(Common):
+class Compose(Common, Limits):
     """One place the release is rolled out to: a project on a Docker engine."""
 
     kind: Literal["compose"] = pydantic.Field(description="The runtime.")

@@ -1,5 +1,6 @@
 """What every value of deploy.toml is made of."""
 
+import re
 from typing import Annotated
 
 import pydantic
@@ -9,6 +10,23 @@ Variable = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Text = Annotated[str, pydantic.Field(pattern=r"^[^\x00]*$")]
 Seconds = Annotated[float, pydantic.Field(gt=0, le=86_400)]
 Port = Annotated[int, pydantic.Field(ge=1, le=65_535)]
+
+
+def _is_plain(path: str) -> str:
+    plain = re.split("[?#]", path)[0]
+    if plain != path:  # a query may hold a secret
+        raise ValueError(
+            f"{plain!a}: a query or fragment is not allowed, for it would stand in logs; name the path alone"
+        )
+    if not path.startswith("/") or not re.fullmatch(r"[A-Za-z0-9._~:@/-]{1,200}", path):
+        raise ValueError(f"{path!a}: not a path that begins with / and has only letters, digits and ._~:@-")
+    if {"", ".", ".."} & set(path.rstrip("/").split("/")[1:]):
+        raise ValueError(f"{path!a}: an empty, '.' or '..' segment is not allowed; name the path as the server has it")
+    return path
+
+
+Extra = Annotated[str, pydantic.AfterValidator(_is_plain)]
+"""A path on the server, without a query."""
 
 
 class Value(pydantic.BaseModel):

@@ -71,6 +71,7 @@ class Compose:
         fitness.refuse_out_of_reach(self.engine, self.project, self.url)
         self.engine.ping()
         secrets.read(self.project, self.name)
+        fitness.refuse_few_cpus(self.engine, self.settings.cpus, f"environments.{self.name}.cpus")
         if not self.engine.is_remote:
             fitness.refuse_full_disk(self.engine)
             if address(self.settings.bind, self.settings.port) not in _published(self.containers()):
@@ -121,9 +122,9 @@ class Compose:
         found = self.containers()
         before = self._replicas(found)
         answers: dict[str, dict[str, Answer]] = {}
+        question = probe.question(manifest, settings, self.settings.secrets)
         for replica in before:
-            argv = ["exec", *surroundings.inside(), replica.name, "node", "-e"]
-            argv += [probe.SCRIPT, probe.question(manifest, settings)]
+            argv = ["exec", *surroundings.inside(), replica.name, "node", "-e", probe.SCRIPT, question]
             try:
                 told = self.engine.run(*argv, timeout=settings.timeout + 5, check=False).stdout
             except errors.CommandTimedOut:

@@ -30,6 +30,7 @@ class _Config(_Told):
 class _State(_Told):
     status: str = ""
     running: bool = False
+    oom_killed: bool = pydantic.Field(default=False, alias="OOMKilled")
     started_at: str = ""
     finished_at: str = ""
 
@@ -40,6 +41,7 @@ class _Binding(_Told):
 
 
 class _HostConfig(_Told):
+    memory: int = 0
     port_bindings: Mapping[str, list[_Binding] | None] | None = None
 
 
@@ -68,8 +70,20 @@ class Container(_Told):
     def replica(self, digests: frozenset[str]) -> Replica:
         """Return it as one running server, its image being known by DIGESTS."""
         return Replica(
-            name=self.name.lstrip("/"), instance=self.config.hostname, digests=digests, state=self.state.status
+            name=self.name.lstrip("/"),
+            instance=self.config.hostname,
+            digests=digests,
+            state=self.state.status,
+            why=self.why,
         )
+
+    @property
+    def why(self) -> str:
+        """Why it, or a process in it, was killed; empty where the engine knows no reason."""
+        if not self.state.oom_killed:
+            return ""
+        limit = f"its limit is {self.host_config.memory / 2**20:g} MiB; raise `memory` in deploy.toml"
+        return f"out of memory: {limit if self.host_config.memory else 'the machine has too little'}"
 
     @property
     def published(self) -> list[tuple[str, int]]:

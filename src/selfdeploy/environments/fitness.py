@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from selfdeploy import config, errors, net, registry
+from selfdeploy.config import quantity
 from selfdeploy.environments.engine import Engine
 
 ROOM = 2 << 30
@@ -46,6 +47,18 @@ def refuse_full(folder: Path) -> None:
     if free < ROOM:
         raise errors.DiskFull(
             f"{folder}: {free >> 20} MiB free, and a release may need {ROOM >> 20}", "make room: docker system df"
+        )
+
+
+def refuse_few_cpus(engine: Engine, wanted: str | None, key: str) -> None:
+    """Raise `errors.ConfigInvalid` when ENGINE has fewer CPUs than KEY of deploy.toml, which is WANTED, names."""
+    if wanted is None:
+        return
+    there = engine.run("info", "--format", "{{.NCPU}}", timeout=30).text
+    if there.isdecimal() and quantity.cpus(wanted) > int(there):
+        raise errors.ConfigInvalid(
+            f"deploy.toml: {key}: {wanted}: the engine has {there} CPUs",
+            "name no more than it has, or leave the key out",
         )
 
 

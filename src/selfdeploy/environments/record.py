@@ -1,6 +1,6 @@
 """What an environment remembers of itself: what it has proven, what is on hold, and the last attempts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import pydantic
@@ -39,6 +39,8 @@ class Proven(Value):
     manifest: str
     rendered: str
     at: str = ""
+    extra: tuple[str, ...] = ()
+    """The extra paths that it answered then: a path that came later is not asked for when it is put back."""
 
     def is_same(self, other: "Proven") -> bool:
         """Say whether OTHER is the same release under the same settings."""
@@ -51,14 +53,15 @@ class Proven(Value):
         return len(whole) >= SHORTEST and any(full.removeprefix("sha256:").startswith(whole) for full in names)
 
     @classmethod
-    def of(cls, manifest: Manifest, rendered: str) -> "Proven":
-        """Return the release of MANIFEST, RENDERED for an environment; not proven yet."""
+    def of(cls, manifest: Manifest, rendered: str, extra: Sequence[str] = ()) -> "Proven":
+        """Return the release of MANIFEST, RENDERED for an environment that asks for EXTRA; not proven yet."""
         return cls(
             release=manifest.release,
             digest=manifest.image.digest,
             revision=manifest.source.revision,
             manifest=manifest.bytes.decode(),
             rendered=rendered,
+            extra=tuple(extra),
         )
 
 

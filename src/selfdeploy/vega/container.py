@@ -1,5 +1,6 @@
 """The container of a vega server, as the engine has it."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -21,10 +22,14 @@ class Server:
     container: str
     hostname: str
     state: str
+    why: str
+    """Why a process of it was killed, where the engine says so."""
     since: str
     image: str
     tag: str
     release: str
+    extra: tuple[str, ...]
+    """The extra paths that it was started to answer."""
     settings: Settings | None
     """None when another version of this program started it, and wrote them otherwise."""
     by_compose: bool
@@ -55,10 +60,12 @@ def read(there: Container, name: str) -> Server:
         container=there.id,
         hostname=there.config.hostname,
         state=state.status,
+        why=there.why,
         since=moment[:19] + "Z",
         image=there.image,
         tag=there.config.image,
         release=labels.get(f"{render.LABEL}.release", ""),
+        extra=_extra(labels),
         settings=settings_of(labels),
         by_compose="com.docker.compose.project" in labels,
         address=address,
@@ -71,6 +78,14 @@ def _published(there: Container) -> tuple[str, str]:
         for binding in bindings or ():
             return binding.host_ip or "0.0.0.0", binding.host_port  # noqa: S104 -- as the engine has it
     return "", ""
+
+
+def _extra(labels: Mapping[str, str]) -> tuple[str, ...]:
+    try:
+        listed = json.loads(labels.get(f"{LABEL}.extra", "[]"))
+    except (ValueError, RecursionError):
+        listed = []
+    return tuple(path for path in listed if isinstance(path, str)) if isinstance(listed, list) else ()
 
 
 def settings_of(labels: Mapping[str, str]) -> Settings | None:

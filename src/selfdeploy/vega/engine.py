@@ -1,6 +1,8 @@
 """The local engine: the image, the one container of a vega server, and the volume with its manifest."""
 
 import contextlib
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -108,13 +110,17 @@ class Engine(engine.Engine):
         argv += ["--entrypoint", "cat", "--volume", f"{volume}:{mounts.MANIFEST}:ro", server.image, FILE]
         return live.parse(volumes.insist(lambda: self.run(*argv)).stdout, volume)
 
-    def render(self, settings: Settings, made: live.Manifest | None, image: Image) -> str:
-        """Return the Compose file of a server with SETTINGS that runs MADE on IMAGE."""
+    def render(
+        self, settings: Settings, made: live.Manifest | None, image: Image, extra: Sequence[str] | None = None
+    ) -> str:
+        """Return the Compose file of a server with SETTINGS that runs MADE on IMAGE and answers EXTRA paths."""
+        answers = self.project.probes.extra if extra is None else extra
         release = made.release if made else ""
         revision = made.source.revision if made else ""
         labels = {
             LABEL: self.name,
             f"{LABEL}.settings": settings.model_dump_json(),
+            f"{LABEL}.extra": json.dumps([*answers]),
             f"{render.LABEL}.release": release,
             "org.opencontainers.image.revision": revision,
         }
@@ -132,6 +138,7 @@ class Engine(engine.Engine):
             "port": settings.port.value,
             "labels": sorted(labels.items()),
             "mounts": mounts.mounts(settings),
+            **settings.limits,
         }
         return render.vega(self.project, values)
 
@@ -250,4 +257,4 @@ class Engine(engine.Engine):
         if server is None:
             return ()
         digests = frozenset({server.image})
-        return (Replica(name=self.name, instance=server.hostname, digests=digests, state=server.state),)
+        return (Replica(name=self.name, instance=server.hostname, digests=digests, state=server.state, why=server.why),)

@@ -2,7 +2,7 @@
 
 import contextlib
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from selfdeploy import errors, probe, tree
@@ -21,6 +21,8 @@ class Wanted:
     settings: settings.Settings
     manifest: live.Manifest
     rendered: str
+    extra: tuple[str, ...] = ()
+    """The extra paths that it has to answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +31,7 @@ class Kept:
 
     url: str
     manifest: live.Manifest | None
+    extra: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +66,7 @@ class Replacement:
                 aside.put(self.engine)
             self.engine.remove()
             self._start_new()
-            prove(self.engine, self.new.settings.url, self.new.manifest)
+            prove(self.engine, self.new.settings.url, self.new.manifest, self.new.extra)
         except (errors.SelfdeployError, OSError, KeyboardInterrupt) as exc:
             with uninterrupted():
                 ending = self._put_back(exc, self.swap if swapped else None)
@@ -111,10 +114,10 @@ class Replacement:
         if isinstance(old, Kept):
             # The new one has ended before a file under it is changed; the old one may have its name still.
             steps = [self.engine.stop, *undo, lambda: aside.bring_back(self.engine)]
-            return [*steps, lambda: prove(self.engine, old.url, old.manifest)]
+            return [*steps, lambda: prove(self.engine, old.url, old.manifest, old.extra)]
         if isinstance(old, Wanted):
             steps = [self.engine.remove, *undo, lambda: self.engine.remember(old.settings), lambda: self._start(old)]
-            return [*steps, lambda: prove(self.engine, old.settings.url, old.manifest)]
+            return [*steps, lambda: prove(self.engine, old.settings.url, old.manifest, old.extra)]
         return [self.engine.remove, *undo, *([lambda: self.engine.remember(left)] if left else [])]
 
     def _evidence(self, text: str) -> list[str]:
@@ -128,12 +131,17 @@ class Replacement:
         return [f"evidence: {at}"]
 
 
-def prove(engine: Engine, url: str, made: live.Manifest | None) -> None:
-    """Raise `errors.NotProven` unless the server on ENGINE that is reached at URL runs MADE, which has to be known."""
+def prove(engine: Engine, url: str, made: live.Manifest | None, extra: Collection[str]) -> None:
+    """Raise `errors.NotProven` unless the server on ENGINE that is reached at URL runs MADE, which has to be known.
+
+    Of the extra paths it has to answer those that are in EXTRA.
+    """
     if made is None:
         raise errors.NotProven(f"{engine.name}: nothing says what it runs", "inv vega.up replaces it")
     try:
-        probe.until_settled(made, engine.project.probes, lambda: engine.ask(made, url), engine.name)
+        settings = engine.project.probes
+        settings = settings.model_copy(update={"extra": tuple(path for path in settings.extra if path in extra)})
+        probe.until_settled(made, settings, lambda: engine.ask(made, url), engine.name)
     except errors.NotProven as exc:
         raise errors.NotProven(exc.message, "inv vega.logs shows what it says; inv vega.status what runs") from exc
 

@@ -58,8 +58,8 @@ class Vega:
         with lock.hold(self.engine.name):
             left = None if self.engine.found() else self.engine.remembered()
             chosen = left or self.running()[1]
-            guard = {"access_control": self.project.vega.access_control}  # as it is now, not as it was
-            chosen = self._checked(chosen.model_copy(update=guard))
+            now = {name: getattr(self.project.vega, name) for name in ("access_control", "memory", "cpus")}
+            chosen = self._checked(chosen.model_copy(update=now))  # as deploy.toml has these now, not as they were
             with lock.hold_folder(chosen.source.path):
                 return self._replace(chosen, build=build)
 
@@ -128,7 +128,7 @@ class Vega:
             raise errors.NotProven("vega: the image it should run is not there", "inv vega.restart")
         wanted = live.describe(made, built, self.engine.name, found)
         with self.console.stage(self.engine.name):
-            replacement.prove(self.engine, chosen.url, wanted)
+            replacement.prove(self.engine, chosen.url, wanted, self.project.probes.extra)
         return report.summary(chosen, wanted)
 
     def _checked(self, chosen: settings.Settings) -> settings.Settings:
@@ -137,6 +137,7 @@ class Vega:
         mounts.mounts(chosen)
         address = bind.parse(chosen.bind.value)
         bind.reach(address, chosen.access_control)
+        fitness.refuse_few_cpus(self.engine, chosen.cpus, "vega.cpus")
         return chosen.model_copy(update={"bind": chosen.bind.model_copy(update={"value": str(address)})})
 
     def _replace(self, chosen: settings.Settings, *, build: bool) -> report.Told:
@@ -161,7 +162,10 @@ class Vega:
             found = image.build(self.engine, first, self.project.image.timeout, self.console.note)
         made_of = live.describe(made, built, self.engine.name, found)
         wanted = replacement.Wanted(
-            settings=chosen, manifest=made_of, rendered=self.engine.render(chosen, made_of, tag)
+            settings=chosen,
+            manifest=made_of,
+            rendered=self.engine.render(chosen, made_of, tag),
+            extra=self.project.probes.extra,
         )
         keep_state(chosen)
         self.engine.place(made_of, tag.tag, chosen)
@@ -190,9 +194,9 @@ class Vega:
         except (errors.CommandFailed, errors.ManifestInvalid):
             return replacement.Kept(url=before.url, manifest=None)
         if before.settings is None:
-            return replacement.Kept(url=before.url, manifest=known)
-        rendered = self.engine.render(before.settings, known, image.Image(tag=before.tag, base=""))
-        return replacement.Wanted(settings=before.settings, manifest=known, rendered=rendered)
+            return replacement.Kept(url=before.url, manifest=known, extra=before.extra)
+        rendered = self.engine.render(before.settings, known, image.Image(tag=before.tag, base=""), before.extra)
+        return replacement.Wanted(settings=before.settings, manifest=known, rendered=rendered, extra=before.extra)
 
 
 def keep_state(chosen: settings.Settings) -> None:

@@ -12,6 +12,7 @@ from typing import Annotated
 import pydantic
 
 from selfdeploy import config, errors, flags, surroundings
+from selfdeploy.config import quantity
 
 DEFAULT = "default"
 
@@ -42,7 +43,7 @@ class Chosen(pydantic.BaseModel):
         return self.origin == "deploy.toml" or self.origin.startswith(("--", "SF_"))
 
 
-class Settings(pydantic.BaseModel):
+class Settings(quantity.Limits):
     """All that a vega server is started with; the server carries it as a label, so that it can be put back."""
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -159,6 +160,8 @@ def choose(project: config.Project, flags: Flags, environment: Mapping[str, str]
         bind=pick("bind", flags.bind, "SF_VEGA_BIND", ""),
         port=_port(pick("port", flags.port, "", "")),
         access_control=project.vega.access_control,
+        memory=project.vega.memory,
+        cpus=project.vega.cpus,
         uid=who.uid,
         gid=who.gid,
     )

@@ -14,6 +14,9 @@ from selfdeploy import errors
 KEYS = frozenset(
     {"build", "cap_drop", "command", "container_name", "environment", "healthcheck", "image", "labels", "logging"}
     | {
+        "cpus",
+        "mem_limit",
+        "memswap_limit",
         "network_mode",
         "pids_limit",
         "ports",
@@ -123,6 +126,9 @@ def run(rendered: str) -> Run:
         "cap_drop": server["cap_drop"],
         "security_options": server["security_opt"],
         "pids_limit": server["pids_limit"],
+        "memory": server.get("mem_limit"),
+        "memory_swap": server.get("memswap_limit"),
+        "cpus": server.get("cpus"),
         "restart": server["restart"],
         "stop_timeout": _seconds(server["stop_grace_period"]),
         "envs": server["environment"],

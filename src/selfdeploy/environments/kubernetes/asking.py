@@ -24,14 +24,14 @@ ENDING = {"CrashLoopBackOff": "restarting"}
 """What a container waits for, in the words that a probe knows to be an end."""
 
 
-def get(api: Api, path: str, timeout: float) -> Answer:
-    """Return what PATH, one that leads to a server, answers: within TIMEOUT seconds and `probe.LIMIT` bytes.
+def get(api: Api, path: str, timeout: float, limit: int = probe.LIMIT) -> Answer:
+    """Return what PATH, one that leads to a server, answers: within TIMEOUT seconds and LIMIT bytes.
 
     Raises:
         errors.ClusterForbidden: the API server itself does not let us through to it.
     """
     try:
-        status, body = api.fetch("GET", path, timeout=timeout, limit=probe.LIMIT)
+        status, body = api.fetch("GET", path, timeout=timeout, limit=limit)
     except (OSError, http.client.HTTPException, ValueError) as exc:
         return Answer(status=0, body=str(exc) if isinstance(exc, TimeoutError) and str(exc) else type(exc).__name__)
     reply = read(status, body)
@@ -45,17 +45,28 @@ def _pod(api: Api, name: str) -> str:
 
 
 def ask(
-    api: Api, pods: Sequence[str], service: str, url: str, paths: Mapping[str, str], timeout: float
+    api: Api,
+    pods: Sequence[str],
+    service: str,
+    url: str,
+    paths: Mapping[str, str],
+    timeout: float,
+    extra: Sequence[str] = (),
 ) -> dict[str, dict[str, Answer]]:
-    """Return what each of PATHS, by name, answers on each way in: PODS, the SERVICE, and URL where there is one."""
+    """Return what each of PATHS, by name, answers on each way in: PODS, the SERVICE, and URL where there is one.
+
+    PODS also answer for EXTRA, each path being its own name.
+    """
     ways = {pod: _pod(api, pod) for pod in pods}
     ways[f"service/{service}"] = api.path("v1", "services", f"{service}:http", "proxy")
-    with ThreadPoolExecutor(len(ways) * len(paths) + 1) as pool:
+    with ThreadPoolExecutor(len(ways) * (len(paths) + len(extra)) + 1) as pool:
         public = pool.submit(probe.get_all, url, paths, timeout) if url else None
         told = {
             way: {name: pool.submit(get, api, root + path, timeout) for name, path in paths.items()}
             for way, root in ways.items()
         }
+        for pod in pods:
+            told[pod] |= {path: pool.submit(get, api, ways[pod] + path, timeout, probe.LARGE) for path in extra}
         answers = {way: {name: one.result() for name, one in asked.items()} for way, asked in told.items()}
         return {**answers, url: public.result()} if public else answers
 

@@ -238,9 +238,10 @@ class Kubernetes:
             before = asking.replicas(wanted.result(), pods)
             last_words = beside.submit(asking.ask_leaving, self.api, pods, manifest.probes["healthz"])
             names = [replica.name for replica in before if replica.state == "running"]
-            question = probe.token_question(probes)
+            question = probe.token_question(probes, self.settings.secrets)
             token = beside.submit(inside.ask, self.api.kubectl, names if probes.needs_token else (), question, timeout)
-            answers = asking.ask(self.api, names, self.settings.name, url, manifest.probes, timeout)
+            bare = () if probes.extra_token else probes.extra
+            answers = asking.ask(self.api, names, self.settings.name, url, manifest.probes, timeout, bare)
             answers = inside.merge(answers, token.result())
             told = last_words.result()
             wanted, slices = beside.submit(self._deployment), beside.submit(self._slices)

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from selfdeploy import errors, probe, process, surroundings
 from selfdeploy.environments.kubernetes import refusal
 from selfdeploy.environments.kubernetes.kubectl import Kubectl
-from selfdeploy.witness import RPC, Answer
+from selfdeploy.witness import Answer
 
 CONTAINER = "server"
 """The container of a pod that the server runs in."""
@@ -16,6 +16,8 @@ STARTING = 10.0
 
 RIGHTS = (("get", "pods", ""), ("create", "pods", "exec"))
 """Verb, resource and subresource of each right that `kubectl exec` needs (Kubernetes, Authorization overview)."""
+
+WITHOUT = "; without it: probes.rpc = false, probes.extra_token = false"
 
 
 def ask(kubectl: Kubectl, pods: Sequence[str], question: str, timeout: float) -> dict[str, dict[str, Answer]]:
@@ -35,12 +37,12 @@ def _ask(kubectl: Kubectl, pod: str, question: str, timeout: float) -> dict[str,
     try:
         outcome = process.run(argv, timeout=timeout + STARTING, env=surroundings.read("kubectl"), check=False)
     except errors.CommandTimedOut:
-        return {RPC: Answer(status=0, body="kubectl exec did not end in time")}
+        return probe.unanswered(question, "kubectl exec did not end in time")
     if outcome.code == 0:
         return probe.read_answers(outcome.stdout[: 8 * probe.LIMIT])
     if error := refusal.forbidden(kubectl.name, kubectl.namespace, outcome.complaint):
         raise error
-    return {RPC: Answer(status=0, body=f"kubectl exec: {outcome.complaint}")}
+    return probe.unanswered(question, f"kubectl exec: {outcome.complaint}")
 
 
 def merge(
@@ -63,4 +65,4 @@ def rehearse(kubectl: Kubectl) -> None:
         # Only `no` is a word on rights; the release itself meets whatever else is wrong.
         if outcome.code and outcome.text.partition(" ")[0] == "no":
             right = f"{verb} {resource}/{sub}" if sub else f"{verb} {resource}"
-            raise refusal.denied_right(kubectl.name, kubectl.namespace, right)
+            raise refusal.denied_right(kubectl.name, kubectl.namespace, right, otherwise=WITHOUT)

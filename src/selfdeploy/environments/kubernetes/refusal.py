@@ -92,11 +92,13 @@ def forbidden(name: str, namespace: str, message: str) -> errors.ClusterForbidde
     return denied_right(name, namespace, f"{found[2]} {found[3]}", found[1]) if found else None
 
 
-def denied_right(name: str, namespace: str, right: str, user: str = "the credential") -> errors.ClusterForbidden:
-    """Return the error for a RIGHT, verb and resource, that USER does not have in NAMESPACE."""
+def denied_right(
+    name: str, namespace: str, right: str, user: str = "the credential", otherwise: str = ""
+) -> errors.ClusterForbidden:
+    """Return the error for a RIGHT that USER does not have in NAMESPACE; OTHERWISE, a way around it, ends the hint."""
     return errors.ClusterForbidden(
         f"{name}: {user} may not {right} in namespace {namespace}",
-        f"inv kubernetes.role -e {name} renders the Role that allows it",
+        f"inv kubernetes.role -e {name} renders the Role that allows it{otherwise}",
     )
 
 

@@ -1,6 +1,7 @@
 import { answer, closed } from "../../../lib/answer";
 import { answerCalls } from "../../../lib/rpc";
 import { version } from "../../../lib/version";
+import { startWorker } from "../../../lib/workers";
 
 export const dynamic = "force-dynamic";
 
@@ -12,7 +13,7 @@ const wait = async (parameters: unknown): Promise<string> => {
   return "waited";
 };
 
-const methods = { ping: () => "pong", version, wait };
+const methods = { ping: () => "pong", version, wait, work: startWorker };
 
 const refuse = closed(() => answer({ error: "POST a call" }, 405));
 

@@ -1,0 +1,57 @@
+"""What a server is held to on a real engine, and what is said of one that wanted more."""
+
+from pathlib import Path
+
+from lab import vega
+from lab.site import BRISK, IMPATIENT, Site
+from lab.vega import Site as Vega
+
+HOG = "const hog = []; for (;;) hog.push(Buffer.alloc(16 << 20, 1)); // more than it may have"
+
+
+def test_the_limits_are_the_container_s_and_a_server_that_wants_more_is_put_back_with_the_reason(clean: Site) -> None:
+    clean.configure(probes=BRISK, test='memory = "384Mi"\ncpus = "1.5"')
+    clean.commit("limited")
+    limited = clean.inv("release", "--to", "test")
+    proven, host = clean.revision, clean.inspect("test")["HostConfig"]
+    clean.configure(probes=IMPATIENT, test='memory = "384Mi"\ncpus = "1.5"')
+    clean.begin_server(HOG, "a server that takes all memory")
+
+    failed = clean.inv("release", "--to", "test")
+
+    assert limited.returncode == 0, limited.stderr
+    assert (host["Memory"], host["MemorySwap"], host["NanoCpus"]) == (384 << 20, 384 << 20, 1_500_000_000)
+    assert failed.returncode == 51, failed.stderr
+    assert "out of memory: its limit is 384 MiB" in failed.stderr
+    assert clean.version("test")["revision"] == proven
+
+
+def test_more_cpus_than_the_engine_has_are_refused_before_the_gates(clean: Site) -> None:
+    clean.configure(test='cpus = "4096"')
+    clean.commit("greedy")
+
+    refused = clean.inv("release")
+
+    assert refused.returncode == 10, refused.stderr
+    assert "environments.test.cpus: 4096: the engine has " in refused.stderr
+    assert "gate " not in refused.stderr
+
+
+def test_vega_is_held_to_the_limits_with_and_without_compose_and_says_when_they_were_not_enough(
+    live: Vega, tmp_path: Path
+) -> None:
+    live.settle('memory = "96Mi"\ncpus = "500m"', probes="deadline = 20")
+    without = vega.without(["compose"], tmp_path / "config")
+
+    live.good("vega.up")
+    by_compose = live.inspect()["HostConfig"]
+    live.good("vega.restart", **without)
+    by_run = live.inspect()["HostConfig"]
+    live.checkout.edit('const WORD = "one";', f'const WORD = "one"; {HOG.partition(" //")[0]}')
+    failed = live.inv("vega.restart", "--build")
+
+    for host in (by_compose, by_run):
+        assert (host["Memory"], host["MemorySwap"], host["NanoCpus"]) == (96 << 20, 96 << 20, 500_000_000)
+    assert failed.returncode == 51, failed.stderr
+    assert "out of memory: its limit is 96 MiB" in failed.stderr
+    assert live.get("/api/version")["word"] == "one"
