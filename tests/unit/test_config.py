@@ -181,7 +181,7 @@ def test_a_deadline_has_room_for_what_a_pod_that_goes_has_and_drain_is_none_of_i
         ({"gates": {"override": {"lint": {"command": ["x"], "ned": []}}}}, "command, needs, timeout, minimum_tests"),
         (
             {"environments": {"url": an_environment(1, prt=2)}},
-            "the keys here are kind, after, variables, authority, grace, project, engine",
+            "the keys here are kind, after, variables, authority, grace, memory, cpus, project, engine",
         ),
         ({"environments": {"test": an_environment(1, secrets={"A": {"evn": "B"}})}}, "the keys here are env, file"),
         ({"environments": {"a": a_namespace(secrets={"A": {"evn": "B"}})}}, "the keys here are name, key"),

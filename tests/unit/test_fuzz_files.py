@@ -96,6 +96,8 @@ VEGA = yaml.safe_load(
             "volume": "v",
             "bind": "::1",
             "port": "4000",
+            "memory": 1 << 29,
+            "cpus": "1.5",
             "labels": [("l", "a")],
             "mounts": [],
         },

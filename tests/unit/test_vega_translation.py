@@ -19,6 +19,8 @@ VALUES: dict[str, Any] = {
     "volume": "sf-vega-3",
     "bind": "::1",
     "port": "4000",
+    "memory": None,
+    "cpus": None,
     "labels": [("l", 'a"$b')],
     "mounts": [mounts.Mount(source=Path('/a,b/"$c'), target=Path("/workspace"))],
 }

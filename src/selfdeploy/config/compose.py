@@ -24,7 +24,7 @@ class Secret(Value):
         return self
 
 
-class Compose(Common, Limits):
+class Compose(Limits, Common):
     """One place the release is rolled out to: a project on a Docker engine."""
 
     kind: Literal["compose"] = pydantic.Field(description="The runtime.")

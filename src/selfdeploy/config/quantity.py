@@ -59,6 +59,14 @@ Memory = Annotated[str, pydantic.AfterValidator(_enough_memory)]
 Cpus = Annotated[str, pydantic.AfterValidator(_enough_cpus)]
 
 
+def limits(most_memory: str | None, most_cpus: str | None) -> dict[str, object]:
+    """Return what a template takes of both limits: bytes and a number of CPUs; None where there is no limit."""
+    return {
+        "memory": memory(most_memory) if most_memory else None,
+        "cpus": f"{cpus(most_cpus).normalize():f}" if most_cpus else None,
+    }
+
+
 class Limits(Value):
     """What one container is held to; nothing where there is no limit."""
 
@@ -68,7 +76,4 @@ class Limits(Value):
     @property
     def limits(self) -> dict[str, object]:
         """The limits as Compose takes them: bytes, and a number of CPUs."""
-        return {
-            "memory": memory(self.memory) if self.memory else None,
-            "cpus": f"{cpus(self.cpus).normalize():f}" if self.cpus else None,
-        }
+        return limits(self.memory, self.cpus)

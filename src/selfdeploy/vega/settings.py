@@ -43,7 +43,7 @@ class Chosen(pydantic.BaseModel):
         return self.origin == "deploy.toml" or self.origin.startswith(("--", "SF_"))
 
 
-class Settings(quantity.Limits):
+class Settings(pydantic.BaseModel):
     """All that a vega server is started with; the server carries it as a label, so that it can be put back."""
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -55,6 +55,8 @@ class Settings(quantity.Limits):
     bind: Chosen
     port: Chosen
     access_control: str
+    memory: quantity.Memory | None = None
+    cpus: quantity.Cpus | None = None
     uid: Number
     gid: Number
 
@@ -64,6 +66,11 @@ class Settings(quantity.Limits):
         if not re.fullmatch("[1-9][0-9]{0,4}", port.value) or int(port.value) > HIGHEST_PORT:
             raise ValueError("no port")
         return port
+
+    @property
+    def limits(self) -> dict[str, object]:
+        """What the container is held to, as Compose takes it."""
+        return quantity.limits(self.memory, self.cpus)
 
     @property
     def url(self) -> str:
