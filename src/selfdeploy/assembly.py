@@ -1,5 +1,6 @@
 """From a revision to a release that the registry has on record: gated tree, image, manifest."""
 
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from selfdeploy import (
     source,
     tree,
 )
-from selfdeploy.gates import receipt, runner
+from selfdeploy.gates import aside, receipt, runner
 from selfdeploy.gates.room import Room
 
 
@@ -143,8 +144,10 @@ class Assembly:
         Room.of(self.project, self.revision).failure.unlink(missing_ok=True)
         log = self.project.work / "gates.log"
         tree.hide(self.project.work)
+        env = {**os.environ, aside.LATER: "yes"}
+        aside.delete_later(self.project.work / "trees")
         with log.open("wb") as file:
-            code = process.follow(argv, timeout=limit, cwd=self.project.root, log=file, tell=self._tell_gate)
+            code = process.follow(argv, timeout=limit, cwd=self.project.root, log=file, tell=self._tell_gate, env=env)
         Room.of(self.project, self.revision).raise_failure()
         if code:
             tail = log.read_text(encoding="utf-8", errors="replace")[-2000:]

@@ -1,6 +1,7 @@
 """The gates as a graph: which are wanted, which are ready, and what their output reports; pure."""
 
 import re
+import statistics
 from collections.abc import Collection, Mapping, Sequence
 
 from selfdeploy import config, errors
@@ -34,10 +35,43 @@ def depth(gates: Mapping[str, config.Gate], name: str) -> int:
     return max((1 + depth(gates, other) for other, gate in gates.items() if name in gate.needs), default=0)
 
 
-def ready(left: Mapping[str, config.Gate], passed: Collection[str]) -> list[str]:
-    """Return those of LEFT that can start now that PASSED have passed; first those that most others wait for."""
+def ready(left: Mapping[str, config.Gate], passed: Collection[str], order: Sequence[str] = ()) -> list[str]:
+    """Return those of LEFT that can start now that PASSED have passed, in ORDER; else the most waited for first."""
     names = [name for name, gate in left.items() if all(need in passed for need in gate.needs)]
-    return sorted(names, key=lambda name: -depth(left, name))
+    return sorted(names, key=order.index if order else (lambda name: -depth(left, name)))
+
+
+def rank(gates: Mapping[str, config.Gate], seconds: Mapping[str, float], jobs: int) -> list[str]:
+    """Return the names of GATES in the order in which JOBS at once end soonest, each taking SECONDS.
+
+    That is the longest chain of waiting gates first, unless the most waited for first ends sooner; the latter where
+    nothing is known. A gate whose time is unknown takes what half of the others do.
+    """
+    waited_for = sorted(gates, key=lambda name: -depth(gates, name))
+    if not seconds:
+        return waited_for
+    usual = statistics.median(seconds.values())
+    times = {name: seconds.get(name, usual) for name in gates}
+
+    def chain(name: str) -> float:
+        return times[name] + max((chain(other) for other, gate in gates.items() if name in gate.needs), default=0.0)
+
+    longest = sorted(waited_for, key=lambda name: -chain(name))
+    return min((longest, waited_for), key=lambda order: makespan(gates, times, jobs, order))
+
+
+def makespan(gates: Mapping[str, config.Gate], times: Mapping[str, float], jobs: int, order: Sequence[str]) -> float:
+    """Return after how many seconds all of GATES have passed, JOBS at once, started in ORDER, each taking its TIMES."""
+    now, left, passed, under_way = 0.0, dict(gates), set[str](), dict[str, float]()
+    while left or under_way:
+        for name in ready(left, passed, order)[: jobs - len(under_way)]:
+            del left[name]
+            under_way[name] = now + times[name]
+        now = min(under_way.values())
+        ended = {name for name, end in under_way.items() if end <= now}
+        passed |= ended
+        under_way = {name: end for name, end in under_way.items() if name not in ended}
+    return now
 
 
 def tests_reported(output: str) -> int:

@@ -50,7 +50,11 @@ def find(project: config.Project, revision: source.Revision) -> GatedTree | erro
         receipt = Receipt(key=data["key"], tree=data["tree"], gates=data["gates"])
         if receipt.key != key(project, revision):
             return _incomplete("the receipt is of another revision, other gates or another Node")
-        unproven = [name for name, gate in project.gates.all.items() if not _is_proven(place, name, gate, receipt)]
+        unproven = [
+            name
+            for name, gate in project.gates.all.items()
+            if not is_proven(place, name, gate, receipt.gates.get(name, {}))
+        ]
     except FileNotFoundError:
         return _incomplete(f"the gates have not passed on {revision.commit}")
     except (ValueError, TypeError, KeyError, AttributeError, OSError, RecursionError):
@@ -66,8 +70,8 @@ def _incomplete(why: str) -> errors.GatesIncomplete:
     return errors.GatesIncomplete(f"gates: {why}", "run them: inv gates")
 
 
-def _is_proven(place: Room, name: str, gate: config.Gate, receipt: Receipt) -> bool:
-    told = receipt.gates.get(name, {})
+def is_proven(place: Room, name: str, gate: config.Gate, told: Mapping[str, object]) -> bool:
+    """Return whether TOLD, the facts of the gate NAME, say that it passed, and its log in PLACE proves it."""
     if told.get("passed") is not True:
         return False
     output = place.log(name).read_text(encoding="utf-8", errors="replace")

@@ -39,6 +39,20 @@ class Room:
         """Why the gates did not pass, for the process that had them run."""
         return self.folder / "failure.json"
 
+    @property
+    def home(self) -> Path:
+        """The gates' HOME."""
+        return self.folder / "home"
+
+    @property
+    def progress(self) -> Path:
+        """How far the gates have come."""
+        return self.folder / "progress.json"
+
+    def listing(self, number: int) -> Path:
+        """What stood in the export and the home at the moment NUMBER."""
+        return self.folder / "listings" / str(number)
+
     def log(self, gate: str) -> Path:
         """The log of one gate."""
         return self.folder / "logs" / f"{gate}.log"

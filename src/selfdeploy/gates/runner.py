@@ -4,14 +4,15 @@ import concurrent.futures
 import contextlib
 import fcntl
 import json
-import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from selfdeploy import config, errors, process, source, tree
-from selfdeploy.gates import graph, receipt
+from selfdeploy.gates import aside, graph, keeping, listing, receipt
+from selfdeploy.gates.attempt import Attempt
 from selfdeploy.gates.room import Room
 
 TAIL = 40
@@ -19,9 +20,6 @@ TAIL = 40
 
 TELLS = "gate"
 """What a line of progress begins with; the rest of what nox says stays in its log."""
-
-KEPT = 3
-"""How many gated trees are kept."""
 
 
 def environment(project: config.Project, revision: source.Revision, programs: Path, home: Path) -> dict[str, str]:
@@ -52,8 +50,9 @@ def run(
     jobs: int | None = None,
     fresh: bool = False,
 ) -> None:
-    """Run the gates NAMES and what they need in a fresh export of REVISION; leave the receipt when all have passed.
+    """Run the gates NAMES and what they need in an export of REVISION; leave the receipt when all have passed.
 
+    All of them go on where the last attempt failed, unless FRESH; named ones begin with a new export.
     PROGRAMS is the folder with `node`, `npm` and further tools. The log of each gate is kept.
 
     Raises:
@@ -63,25 +62,48 @@ def run(
     chosen = graph.select(project.gates.all, names)
     whole = not revision.live and set(chosen) == set(project.gates.all)
     place = Room.of(project, revision) if whole or revision.live else Room(folder=project.work / "trees" / "some")
+    jobs = jobs or project.gates.jobs
     tree.hide(project.work)
     place.folder.parent.mkdir(parents=True, exist_ok=True)
+    aside.delete_later(place.folder.parent)
     with _alone(place.folder.with_suffix(".lock")) as waited:
         if waited and whole and not fresh and isinstance(receipt.find(project, revision), receipt.GatedTree):
             return
-        shutil.rmtree(place.folder, ignore_errors=True)
-        source.export(revision, place.export)
-        place.log("any").parent.mkdir(parents=True)
-        home = place.folder / "home"
-        home.mkdir()
-        env = environment(project, revision, programs, home)
-        endings = _run_all(place, chosen, env, jobs or project.gates.jobs)
-        if whole:
-            tree.stage(place.export, place.ship, include=project.image.include, epoch=revision.epoch)
-            key = receipt.key(project, revision)
-            passed = {"key": key, "tree": tree.digest(place.ship), "gates": endings}
-            tree.write_whole(place.receipt, json.dumps(passed, indent=2, sort_keys=True).encode())
-            shutil.rmtree(place.export)
-    _prune(place.folder)
+        order = graph.rank(chosen, keeping.read_seconds(place.folder.parent), jobs)
+        attempt = Attempt(place=place, revision=revision, tell=_tell, recorded=whole)
+        try:
+            endings = attempt.begin(project, chosen, fresh=fresh)
+            env = environment(project, revision, programs, place.home)
+            attempt.settle()
+            _run_all(attempt, chosen, env, order, jobs, endings)
+            if whole:
+                _finish(project, attempt, endings)
+        finally:
+            keeping.prune(place)
+
+
+def _finish(project: config.Project, attempt: Attempt, endings: Mapping[str, object]) -> None:
+    """Lay out what ships of the export that passed, and write the receipt with ENDINGS."""
+    place, revision = attempt.place, attempt.revision
+    files, size = listing.measure(place, attempt.state.latest)
+    _tell(f"laying out what ships of {files:,} files")
+    try:
+        tree.stage(place.export, place.ship, include=project.image.include, epoch=revision.epoch)
+    except BaseException:
+        attempt.staged()
+        raise
+    ships, shipped = keeping.measure(place.ship)
+    _tell(f"hashing {ships:,} files")
+    key = receipt.key(project, revision)
+    sizes = {"export": size, "ship": shipped}
+    passed = {"key": key, "tree": tree.digest(place.ship), "gates": endings, "bytes": sizes}
+    tree.write_whole(place.receipt, json.dumps(passed, indent=2, sort_keys=True).encode())
+    keeping.clear(place)
+
+
+def _tell(line: str) -> None:
+    """Print LINE for the process that shows the progress."""
+    print(f"{TELLS}s: {line}", file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
@@ -98,33 +120,33 @@ def _alone(path: Path) -> Iterator[bool]:
             yield False
 
 
-def _prune(newest: Path) -> None:
-    """Remove all but the last `KEPT` gated trees beside NEWEST: they are large, and made again when needed."""
-    rooms = [place for place in newest.parent.iterdir() if place.is_dir() and place != newest]
-    for place in sorted(rooms, key=lambda folder: folder.stat().st_mtime)[: -KEPT + 1]:
-        with place.with_suffix(".lock").open("ab") as file, contextlib.suppress(BlockingIOError):
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(place, ignore_errors=True)
-
-
 def _run_all(
-    place: Room, chosen: Mapping[str, config.Gate], env: Mapping[str, str], jobs: int
-) -> dict[str, dict[str, object]]:
-    running, endings = process.Running(), dict[str, dict[str, object]]()
-    left, under_way = dict(chosen), dict[concurrent.futures.Future[dict[str, object]], str]()
+    attempt: Attempt,
+    chosen: Mapping[str, config.Gate],
+    env: Mapping[str, str],
+    order: Sequence[str],
+    jobs: int,
+    endings: dict[str, Any],
+) -> None:
+    """Run those of the gates CHOSEN that have no ENDINGS yet, and add theirs."""
+    place, running = attempt.place, process.Running()
+    left = {name: gate for name, gate in chosen.items() if name not in endings}
+    under_way = dict[concurrent.futures.Future[dict[str, object]], str]()
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         try:
             while left or under_way:
-                for name in graph.ready(left, endings)[: jobs - len(under_way)]:
+                for name in graph.ready(left, endings, order)[: jobs - len(under_way)]:
+                    attempt.started(name, left[name])
+                    print(f"{TELLS} {name} started", file=sys.stderr, flush=True)
                     under_way[pool.submit(_run_one, place, name, left.pop(name), env, running)] = name
                 done, _ = concurrent.futures.wait(under_way, return_when=concurrent.futures.FIRST_COMPLETED)
                 for future in done:
                     name = under_way.pop(future)
-                    endings[name] = future.result()
+                    endings[name] = {**future.result(), "attempt": attempt.state.attempt}
+                    attempt.passed(name, endings[name])
                     print(f"{TELLS} {name} passed in {endings[name]['seconds']} s", file=sys.stderr, flush=True)
         finally:
             running.close()
-    return endings
 
 
 def _run_one(
