@@ -106,3 +106,46 @@ def test_a_test_gate_that_ran_no_test_has_not_passed(output: str) -> None:
 
 def test_only_the_test_gate_has_to_report_tests() -> None:
     assert [name for name, gate in config.REQUIRED.items() if gate.minimum_tests] == ["test-unit"]
+
+
+TIMES = {
+    "npm-ci": 60.0,
+    "web-npm-ci": 20.0,
+    "build-core": 30.0,
+    "build-web-host": 90.0,
+    "typecheck": 15.0,
+    "test-unit": 1600.0,
+}
+
+
+def test_of_what_can_start_at_once_the_longest_chain_starts_first() -> None:
+    order = graph.rank(REQUIRED, TIMES, 2)
+
+    assert order[:3] == ["npm-ci", "build-core", "test-unit"]
+    ready = graph.ready({name: REQUIRED[name] for name in TIMES if name.startswith(("build-web", "t"))}, TIMES, order)
+    assert ready == ["test-unit", "build-web-host", "typecheck"]
+
+
+def test_without_times_the_most_waited_for_starts_first() -> None:
+    assert graph.rank(REQUIRED, {}, 2)[:3] == ["npm-ci", "web-npm-ci", "build-core"]
+
+
+def test_longest_first_is_not_taken_where_it_would_take_longer() -> None:
+    gates = {name: a_gate() for name in "abc"} | {"d": a_gate("a", "b"), "e": a_gate("d")}
+    times = {"a": 3.0, "b": 3.0, "c": 9.0, "d": 1.0, "e": 1.0}
+
+    best = graph.makespan(gates, times, 2, graph.rank(gates, times, 2))
+
+    assert best <= graph.makespan(gates, times, 2, ["a", "b", "c", "d", "e"])
+    assert best <= graph.makespan(gates, times, 2, ["c", "a", "b", "d", "e"])
+
+
+def test_a_gate_whose_time_is_not_known_takes_what_half_of_the_others_do() -> None:
+    gates = {"new": a_gate(), "short": a_gate(), "long": a_gate(), "usual": a_gate()}
+
+    assert graph.rank(gates, {"short": 1.0, "usual": 10.0, "long": 100.0}, 1)[0] == "long"
+
+
+@pytest.mark.parametrize(("jobs", "seconds"), [(1, 1815.0), (2, 1690.0), (6, 1690.0)])
+def test_the_gates_take_as_long_as_their_longest_chain_or_all_their_work(jobs: int, seconds: float) -> None:
+    assert graph.makespan(REQUIRED, TIMES, jobs, graph.rank(REQUIRED, TIMES, jobs)) == seconds
