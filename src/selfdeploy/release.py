@@ -34,6 +34,7 @@ from selfdeploy.assembly import Assembly, Release
 from selfdeploy.console import Console
 from selfdeploy.environments import queue
 from selfdeploy.environments.queue import Queue
+from selfdeploy.gates import keeping
 from selfdeploy.preflight import Preflight
 
 
@@ -247,6 +248,7 @@ class Releasing:
             plan.converge([*before, *wanted], self.console)
             retention.prune(self.project, {proof.environment: proof.lock for proof in proofs}, self.console.note)
             tree.sweep(self.project.work)
+            keeping.tidy_all(self.project.work / "trees")
 
     def rollout(self, name: str, release: Release, *, older: bool = False, promoting: bool = False) -> None:
         """Roll RELEASE out to NAME; when PROMOTING, with the proof, made now, of every environment before it.

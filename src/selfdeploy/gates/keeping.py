@@ -33,10 +33,16 @@ def prune(newest: Room) -> None:
         with _unused(place) as unused:
             if unused:
                 aside.put(place.folder, place.folder.parent)
-    for place in passed[:KEPT]:  # a run that was killed may have left what it was about to drop
-        with _unused(place) as unused:
-            if unused:
-                clear(place)
+
+
+def tidy_all(parent: Path) -> None:
+    """Drop what runs that were killed after they had written the receipt of a room in PARENT were about to drop."""
+    aside.delete_later(parent)
+    for place in _rooms(parent) if parent.is_dir() else ():
+        if place.receipt.exists():
+            with _unused(place) as unused:
+                if unused:
+                    clear(place)
 
 
 def _rooms(parent: Path) -> list[Room]:
