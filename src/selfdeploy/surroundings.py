@@ -78,6 +78,8 @@ def _matches(name: str, patterns: tuple[str, ...]) -> bool:
 C = {"LC_ALL": "C.UTF-8"}
 BARE = Policy()
 """What a program without a policy of its own gets."""
+BYTES = Policy(fixed={"LC_ALL": "C"})
+"""What a program gets that puts lines in order."""
 APT = Policy(keep=(*PERSON, *NETWORK, "APT_CONFIG"))
 GIT = Policy(
     keep=(
@@ -100,6 +102,7 @@ POLICIES: Mapping[str, Policy] = {
     "apt-get": APT,
     "buildctl": Policy(keep=(*ENGINE, "BUILDKIT_HOST"), whole=True, drop=(*ANYBODY, *BUILD), fixed=C, docker=True),
     "chown": BARE,
+    "comm": BYTES,
     # It is the person's own command: all but which repository a hook is in, and a time that is no commit's.
     "command": Policy(whole=True, drop=(*REPOSITORY, "SOURCE_DATE_EPOCH"), fixed={}),
     "docker": Policy(
@@ -117,6 +120,7 @@ POLICIES: Mapping[str, Policy] = {
         docker=True,
     ),
     "docker-credential": Policy(whole=True, drop=ANYBODY),
+    "find": BARE,
     "git": GIT,
     "ip": BARE,
     "kubectl": Policy(
@@ -135,6 +139,7 @@ POLICIES: Mapping[str, Policy] = {
         ),
         fixed={},
     ),
+    "sort": BYTES,
     "uv": Policy(
         keep=(
             *(*PERSON, *NETWORK, "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "NETRC", "UV_CACHE_DIR", "UV_CONFIG_FILE"),

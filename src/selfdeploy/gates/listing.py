@@ -51,14 +51,13 @@ def measure(place: Room, number: int) -> tuple[int, int]:
 def _changes(place: Room, since: int, now: int) -> Iterator[tuple[dict[bytes, bytes], Path]]:
     """Give the lines of the listing SINCE, by path, that are not in the listing NOW, and a file with the opposite."""
     with tree.scratch(place.folder, "changes") as folder:
-        env = {**os.environ, "LC_ALL": "C"}
         for name, number in (("since", since), ("now", now)):
             argv = ["sort", "--zero-terminated", "--output", str(folder / name), str(place.listing(number))]
-            process.run(argv, timeout=600, env=env)
+            process.run(argv, timeout=600)
         for name, columns in (("gone", "-23"), ("come", "-13")):
             with (folder / name).open("wb") as file:
                 argv = ["comm", "--zero-terminated", columns, str(folder / "since"), str(folder / "now")]
-                process.run(argv, timeout=600, env=env, log=file)
+                process.run(argv, timeout=600, log=file)
         yield dict(itertools.islice(_lines(folder / "gone"), MOST)), folder / "come"
 
 
