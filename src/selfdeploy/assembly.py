@@ -23,6 +23,7 @@ from selfdeploy import (
 )
 from selfdeploy.gates import aside, receipt, runner
 from selfdeploy.gates.room import Room
+from selfdeploy.outline import Outline
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +51,15 @@ class Assembly:
     @cached_property
     def revision(self) -> source.Revision:
         """The revision: HEAD of the source checkout."""
-        return source.read(self.project.source_path(), self.project.source.repository)
+        wanted = self.project.source
+        return source.read(self.project.source_path(), wanted.repository, wanted.submodules)
+
+    @cached_property
+    def outline(self) -> Outline:
+        """What the revision holds besides plain files; an export that cannot hold it is refused."""
+        found = source.outline(self.revision)
+        found.refuse(self.revision.submodules)
+        return found
 
     @cached_property
     def store(self) -> registry.Registry:

@@ -8,6 +8,7 @@ from selfdeploy import admission, builders, provenance, source
 from selfdeploy.assembly import Assembly
 from selfdeploy.environments import Environment, fitness
 from selfdeploy.environments.queue import Queue
+from selfdeploy.gates import keeping
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +48,9 @@ class Preflight:
             self.assembly.foreign(self.foreign)
         if self._is_made:
             return
+        project = self.assembly.project
+        last = keeping.read_sizes(project.work / "trees")
+        fitness.refuse_full(project.root, fitness.need(self.assembly.outline.size, last))
         run = provenance.read_run()
         for environment in self.environments:
             admission.foresee(environment, self.assembly.revision.commit, run.authority if run else "", older=older)

@@ -86,8 +86,9 @@ class Releasing:
         assembly = self.assembly
         try:
             source.refuse_dirty(assembly.revision)
-            clean = plan.Line(stage="source", found=True, why=f"clean at {assembly.revision.commit[:12]}")
-        except errors.CheckoutDirty as exc:
+            empty = "".join(f"; {name}: empty, as in a clone" for name in assembly.outline.empty)
+            clean = plan.Line(stage="source", found=True, why=f"clean at {assembly.revision.commit[:12]}{empty}")
+        except (errors.CheckoutDirty, errors.SourceUnusable) as exc:
             clean = plan.Line(stage="source", found=False, why=exc.message.replace("\n", " "))
         try:
             release = assembly.recorded_here()

@@ -32,7 +32,7 @@ def run_gates(session: nox.Session) -> None:
     try:
         jobs = None if given.jobs is None else flags.count("--jobs", given.jobs, least=1)
         project = deploy_toml.load(source=given.source)
-        revision = source.read(project.source_path(), project.source.repository)
+        revision = source.read(project.source_path(), project.source.repository, project.source.submodules)
         if given.live:
             commit, _, tree = given.live.partition(":")
             revision = dataclasses.replace(revision, commit=commit, tree=tree, live=True)

@@ -1,5 +1,6 @@
 """The SF checkout: its revision, its tree, clean or not; and an export of it to work in."""
 
+import dataclasses
 import os
 import re
 from dataclasses import dataclass
@@ -7,6 +8,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from selfdeploy import errors, git, process, tree
+from selfdeploy import outline as _outline
+from selfdeploy.outline import POINTER, SMALL, Outline
 
 ADDRESS = re.compile(
     r"""(?x)
@@ -23,8 +26,6 @@ COMMIT = re.compile("[0-9a-f]{40}")
 COMMITTER = re.compile(rb"^committer .*> ([0-9]{1,12}) [+-][0-9]+$", re.MULTILINE)
 """The header of a commit that has its time, in seconds since 1970 (git-commit-tree, DATE FORMATS)."""
 
-LFS = b"version https://git-lfs.github.com/spec/v1"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Revision:
@@ -38,6 +39,8 @@ class Revision:
     epoch: int
     live: bool = False
     """Whether `tree` is the checkout's files as they are, and not the commit's."""
+    submodules: Literal["refuse", "checkout"] = "refuse"
+    """What becomes of submodules in an export."""
 
 
 def _git(folder: Path, *argv: str, check: bool = True, **given: Any) -> process.Outcome:  # noqa: ANN401 -- git.run's
@@ -48,8 +51,8 @@ def _git(folder: Path, *argv: str, check: bool = True, **given: Any) -> process.
     return outcome
 
 
-def read(checkout: Path, repository: str = "") -> Revision:
-    """Return HEAD of CHECKOUT, a git work tree or a folder in one.
+def read(checkout: Path, repository: str = "", submodules: Literal["refuse", "checkout"] = "refuse") -> Revision:
+    """Return HEAD of CHECKOUT, a git work tree or a folder in one, whose exports have SUBMODULES or refuse them.
 
     Raises:
         errors.SourceUnusable: no folder, no git checkout, no commit, or HEAD has no such folder.
@@ -70,6 +73,7 @@ def read(checkout: Path, repository: str = "") -> Revision:
         path=prefix or ".",
         repository=repository or _origin(checkout),
         epoch=epoch,
+        submodules=submodules,
     )
 
 
@@ -95,7 +99,9 @@ def name_repository(address: str) -> str:
 
 def refuse_dirty(revision: Revision) -> None:
     """Raise `errors.CheckoutDirty`, naming the files, when the folder differs from its revision."""
-    status = _git(revision.checkout, "status", "--porcelain", "--untracked-files=all", "--", ".").text
+    # A submodule's own settings may hide what has changed in it.
+    shown = ("--untracked-files=all", "--ignore-submodules=none")
+    status = _git(revision.checkout, "status", "--porcelain", *shown, "--", ".").text
     if status:
         lines = status.splitlines()
         more = f"\n  and {len(lines) - 10} more" if len(lines) > 10 else ""  # noqa: PLR2004 -- a screenful
@@ -105,25 +111,36 @@ def refuse_dirty(revision: Revision) -> None:
         )
 
 
-def export(revision: Revision, to: Path) -> None:
-    """Write the files of REVISION below TO, as a checkout would, `export-ignore` paths included.
+def outline(revision: Revision) -> Outline:
+    """Return what REVISION holds besides plain files, and how large it is."""
+    modules = revision.tree if revision.live and revision.path == "." else revision.commit
+    return _outline.read(revision.checkout, revision.tree, revision.path, modules)
+
+
+def export(revision: Revision, to: Path) -> Outline:
+    """Write the files of REVISION below TO, as a checkout would, `export-ignore` paths included; return its outline.
 
     Raises:
-        errors.SourceUnusable: the folder holds a submodule or an LFS pointer, which an export cannot carry.
+        errors.SourceUnusable: the folder holds a submodule that is not to be exported, or an LFS pointer.
     """
-    listed = _git(revision.checkout, "ls-tree", "-r", "-z", "--full-tree", revision.tree).stdout.split(b"\0")
-    for entry in filter(None, listed):
-        mode, name = entry.partition(b" ")[0], entry.partition(b"\t")[2].decode(errors="replace")
-        if mode == b"160000":
-            raise errors.SourceUnusable(f"{revision.path}/{name}: a submodule", "vendor its files or drop it")
+    found = outline(revision)
+    found.refuse(revision.submodules)
     to.mkdir(parents=True, exist_ok=True)
     with tree.scratch(to.parent, "index") as scratch:
         _check_out(revision, scratch).rename(to)
-    for file in to.rglob("*"):
-        if file.is_file() and not file.is_symlink() and file.stat().st_size < 1024:  # noqa: PLR2004 -- LFS: "under 1024"
+    for name in found.empty:
+        (to / name).mkdir(parents=True, exist_ok=True)
+    for module in found.submodules:
+        inner = dataclasses.replace(
+            revision, checkout=module.folder, commit=module.commit, tree=module.tree(), path=".", live=False
+        )
+        export(inner, to / module.path)
+    for file in to.rglob("*"):  # git may have replaced pointers, or failed to
+        if file.is_file() and not file.is_symlink() and file.stat().st_size < SMALL:
             with file.open("rb") as opened:
-                if opened.read(len(LFS)) == LFS:
+                if opened.read(len(POINTER)) == POINTER:
                     raise errors.SourceUnusable(f"{file.relative_to(to)}: an LFS pointer", "commit the file itself")
+    return found
 
 
 def _check_out(revision: Revision, scratch: Path) -> Path:

@@ -59,6 +59,9 @@ class Source(Value):
     repository: str = pydantic.Field(
         "", description="What the manifest names as the repository; the `origin` remote's address when empty."
     )
+    submodules: Literal["refuse", "checkout"] = pydantic.Field(
+        "refuse", description="What becomes of submodules: refused, or exported from the checkout's clones of them."
+    )
 
 
 class Gate(Value):

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,6 +14,19 @@ from selfdeploy.environments.engine import Engine
 
 ROOM = 2 << 30
 """Bytes that have to be free: an export with its dependencies and an image fit, with some to spare."""
+
+COPIES = 5
+"""How often a disk has what ships: laid out, in a build's context and cache, as an image, in the registry."""
+
+GROWTH, MOST = 250, 6 << 30
+"""How much larger than its source an application is with its packages, builds and copies, and the most of it."""
+
+
+def need(source: int, last: Mapping[str, int]) -> int:
+    """Return how many bytes a release may need: by the sizes of the LAST one's tree, or else by those of the SOURCE."""
+    if "export" in last and "ship" in last:
+        return max(ROOM, last["export"] + COPIES * last["ship"] + ROOM // 4)
+    return max(ROOM, (COPIES + 1) * source + min(GROWTH * source, MOST))
 
 
 def refuse_out_of_reach(engine: Engine, project: config.Project, url: str) -> None:
@@ -40,13 +54,13 @@ def refuse_full_disk(engine: Engine) -> None:
         refuse_full(Path(root))
 
 
-def refuse_full(folder: Path) -> None:
-    """Raise `errors.DiskFull` when the disk of FOLDER has less than `ROOM` bytes left."""
+def refuse_full(folder: Path, needed: int = ROOM) -> None:
+    """Raise `errors.DiskFull` when the disk of FOLDER has less than NEEDED bytes left."""
     stat = os.statvfs(folder)
     free = stat.f_bavail * stat.f_frsize
-    if free < ROOM:
+    if free < needed:
         raise errors.DiskFull(
-            f"{folder}: {free >> 20} MiB free, and a release may need {ROOM >> 20}", "make room: docker system df"
+            f"{folder}: {free >> 20} MiB free, and a release may need {needed >> 20}", "make room: docker system df"
         )
 
 

@@ -45,7 +45,8 @@ class Attempt:
     def _begin_anew(self) -> None:
         aside.put(self.place.folder, self.place.folder.parent)
         self.tell("exporting the revision")
-        source.export(self.revision, self.place.export)
+        found = source.export(self.revision, self.place.export)
+        self.tell(f"exported {found.files:,} files")
         self.place.log("any").parent.mkdir(parents=True)
         self.place.home.mkdir()
 
