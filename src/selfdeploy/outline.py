@@ -1,5 +1,6 @@
 """What a revision holds besides plain files, and how large it is, by one listing of git."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,9 @@ POINTER = b"version https://git-lfs.github.com/spec/v1"
 """How a pointer of Git LFS begins; it has less than `SMALL` bytes (git-lfs, docs/spec.md)."""
 
 SMALL = 1024
+
+ENTRY = re.compile(rb"([0-7]{6}) [a-z]+ ([0-9a-f]+) +([0-9]+|-)\t(.+)", re.DOTALL)
+"""A line of `git ls-tree -l -z`: mode, kind, id, bytes of a file, path."""
 
 INITIALIZE = "git submodule update --init --recursive"
 
@@ -74,9 +78,12 @@ def read(checkout: Path, tree: str, path: str, modules: str) -> Outline:
     """
     files, size, links, small = 0, 0, dict[str, str](), dict[str, str]()
     for line in filter(None, _ask(checkout, "ls-tree", "-r", "-l", "-z", "--full-tree", tree).split(b"\0")):
-        facts, _, raw = line.partition(b"\t")
-        mode, _, digest, length = facts.split()
-        name = raw.decode("utf-8", "surrogateescape")
+        entry = ENTRY.fullmatch(line)
+        if entry is None:
+            raise errors.SourceUnusable(
+                f"{checkout}: git lists no tree: {line[:60]!a}", "git fsck finds what is damaged"
+            )
+        mode, digest, length, name = entry[1], entry[2], entry[3], entry[4].decode("utf-8", "surrogateescape")
         if mode == GITLINK:
             links[name] = digest.decode()
             continue
@@ -126,9 +133,9 @@ def _pointers(checkout: Path, files: dict[str, str]) -> list[str]:
     stream = _ask(checkout, "cat-file", "--batch", stdin=ids.encode()) if ids else b""
     found, at = set[str](), 0
     while (end := stream.find(b"\n", at)) > 0:
-        digest, *words = stream[at:end].decode(errors="replace").split()
+        digest, *words = stream[at:end].decode(errors="replace").split() or [""]
         at = end + 1
-        if len(words) == 2:  # noqa: PLR2004 -- ID TYPE SIZE; else `ID missing`
+        if len(words) == 2 and words[1].isdecimal():  # noqa: PLR2004 -- ID TYPE SIZE; else `ID missing`
             if stream.startswith(POINTER, at):
                 found.add(digest)
             at += int(words[1]) + 1

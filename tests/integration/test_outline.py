@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -166,7 +167,7 @@ def test_plan_names_an_empty_folder_and_what_cannot_be_exported(checkout: Checko
     )
 
     def plan() -> str:
-        argv = ["inv", "plan"]
+        argv = [sys.executable, "-m", "invoke", "plan"]
         done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False, env=dict(os.environ))
         return done.stdout.splitlines()[0]
 

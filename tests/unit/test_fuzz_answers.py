@@ -81,7 +81,7 @@ GIT = {
     "--absolute-git-dir": b"/sf/.git",
     "remote.origin.url": b"git@forge.lan:o/sf.git",
     "status": b"",
-    "ls-tree": b"100644 blob x\ta\0",
+    "ls-tree": b"100644 blob %b 200\ta\0160000 commit %b -\tm\0" % (b"c" * 40, b"d" * 40),
     "--show-toplevel": b"/",
     "--git-path": b".git/index\n.git/objects\n",
     "write-tree": b"b" * 40,
