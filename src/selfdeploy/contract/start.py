@@ -15,14 +15,12 @@ from selfdeploy import config, errors, manifest, probe, process
 from selfdeploy.contract import launch, pending, probes, processes, server
 from selfdeploy.contract.clauses import Finding, broken, listed, not_checked, ok
 from selfdeploy.contract.launch import HOST, Launch
-from selfdeploy.witness import RPC, Answer
+from selfdeploy.witness import OK, RPC, Answer
 
+HEALTHZ = manifest.PROBES["healthz"]
 LOADER, SERVER = "dist/loader.js", "dist/web/standalone/server.js"
 STARTING = 120.0
 """Seconds that a server has for its first answer."""
-
-ELSEWHERE = 3.0
-"""Seconds after which a server that listens elsewhere is no longer waited for."""
 
 HELD = 1.0
 """Seconds that a request stays under way after SIGTERM."""
@@ -135,19 +133,24 @@ class _Image:
 
 def wait(one: Launch) -> Finding | None:
     """Wait for the first answer of ONE; return the clause that keeps it from coming, None once it is there."""
-    ends, since = time.monotonic() + STARTING, 0.0
+    ends = time.monotonic() + STARTING
     while True:
-        if probe.get(f"{one.url}{manifest.PROBES['healthz']}", 2.0).status:
+        if probe.get(f"{one.url}{HEALTHZ}", 2.0).status:
             return None
         if (code := one.code()) is not None:
             return _fault("R1", f"an answer at {one.url}", f"exit code {code}: {one.last_words}")
-        others = processes.listening(one.mark)
-        since = (since or time.monotonic()) if others and (HOST, one.port) not in others else 0.0
-        if since and time.monotonic() - since > ELSEWHERE:
-            return _fault("R2", f"{HOST}:{one.port}", _shown(others))
+        others = processes.listening(one.mark) - {(HOST, one.port)}
+        if elsewhere := {each for each in others if _serves(*each)}:
+            return _fault("R2", f"{HOST}:{one.port}", _shown(elsewhere))
         if time.monotonic() > ends:
             return _fault("R1", f"an answer within {STARTING:g} s", f"none: {one.last_words}")
         time.sleep(0.05)
+
+
+def _serves(address: str, port: int) -> bool:
+    """Say whether the web host, and not something else of SF's, listens on ADDRESS and PORT."""
+    host = HOST if ipaddress.ip_address(address).is_unspecified else address
+    return probe.get(f"http://{f'[{host}]' if ':' in host else host}:{port}{HEALTHZ}", 1.0).status == OK
 
 
 def hold(one: Launch, request: pending.Pending) -> None:
