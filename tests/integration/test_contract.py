@@ -138,6 +138,26 @@ def test_a_broken_checkout_fails_at_its_clause(
     assert finding["todo"]
 
 
+def test_a_link_to_what_a_build_makes_is_kept_and_one_to_nowhere_is_not(checkout: Checkout, tmp_path: Path) -> None:
+    shipped = checkout.folder / "packages" / "durations"
+    (shipped / "installed").symlink_to("../../node_modules/ms/index.js")
+    (shipped / "linked").symlink_to("../../node_modules/@sf/other/index.js")
+    (shipped / "ignored").symlink_to("../../dist/build.json")
+    checkout.commit()
+    (tmp_path / "elsewhere").mkdir()
+    (checkout.folder / "node_modules" / "@sf").mkdir(parents=True)
+    (checkout.folder / "node_modules" / "@sf" / "other").symlink_to(tmp_path / "elsewhere")
+
+    kept = checkout.check()
+    (shipped / "lost").symlink_to("../nowhere")
+    checkout.commit()
+    lost = checkout.check()
+
+    assert broken(kept) == []
+    assert broken(lost) == ["S8"]
+    assert read(lost)["S8"]["actual"] == "packages/durations/lost -> ../nowhere (leads nowhere)"
+
+
 def test_what_is_not_committed_is_said_not_to_count(checkout: Checkout) -> None:
     (checkout.folder / "package-lock.json").unlink()
 

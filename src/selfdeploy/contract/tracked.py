@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import posixpath
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -155,10 +155,14 @@ def _mentions(revision: source.Revision, name: str) -> tuple[str, ...]:
     return tuple(path.partition(b":")[2].decode(errors="replace") for path in found if path)
 
 
-def _ignored(revision: source.Revision, paths: list[str]) -> frozenset[str]:
-    """Return those of PATHS that git ignores: a build makes them."""
+def _ignored(revision: source.Revision, paths: Sequence[str]) -> frozenset[str]:
+    """Return those of PATHS that a build may make: git ignores them, or they lie below a link of the work tree."""
     if not paths:
         return frozenset()
-    given = "\0".join(paths).encode("utf-8", "surrogateescape")
-    told = source.ask(revision, "check-ignore", "--no-index", "-z", "--stdin", stdin=given)
-    return frozenset(path.decode("utf-8", "surrogateescape") for path in told.stdout.split(b"\0") if path)
+    given = "".join(f"{path}\0" for path in paths).encode("utf-8", "surrogateescape")
+    outcome = source.ask(revision, "check-ignore", "--no-index", "-z", "--stdin", stdin=given)
+    if outcome.code not in {0, 1}:  # git stops at the first path that lies below a link
+        if len(paths) == 1:
+            return frozenset(paths)
+        return frozenset(one for path in paths for one in _ignored(revision, [path]))
+    return frozenset(path.decode("utf-8", "surrogateescape") for path in outcome.stdout.split(b"\0") if path)
