@@ -37,7 +37,8 @@ def test_each_pod_is_asked_in_its_own_container(kubectl: Callable[[str], Kubectl
 
     assert answers == {name: {"rpc": Answer(status=200, body="{}")} for name in ("sf-1", "sf-2")}
     argv = (tmp_path / "argv").read_text()
-    assert "--context=c\n--namespace=ns\nexec\nsf-1\n--container=server\n--\nnode\n-e\n" in argv
+    assert "--context=c\n--namespace=ns\nexec\nsf-1\n--container=server\n--\nenv\n" in argv
+    assert "=\nnode\n-e\n" in argv
 
 
 def test_a_pod_that_runs_no_command_has_not_answered_and_says_why(kubectl: Callable[[str], Kubectl]) -> None:

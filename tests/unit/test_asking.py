@@ -1,7 +1,13 @@
+from typing import TYPE_CHECKING, cast
+
 import pytest
 
+from selfdeploy import probe
 from selfdeploy.environments.kubernetes import asking, inside
 from selfdeploy.witness import Answer
+
+if TYPE_CHECKING:
+    from selfdeploy.environments.kubernetes.api import Api
 
 GONE = Answer(status=503, body="error trying to reach service: dial tcp: connect: connection refused")
 GOOD = Answer(status=200, body="{}")
@@ -69,3 +75,35 @@ def test_what_is_asked_inside_a_pod_adds_to_what_the_api_server_passed_on_and_ch
     merged = inside.merge(passed_on, {"sf-1": {"rpc": GOOD, "version": GONE}, "sf-2": {"rpc": GOOD}})
 
     assert merged == {"sf-1": {"version": GOOD, "rpc": GOOD}, "service/sf": {"version": GOOD}}
+
+
+class Recorder:
+    """An API server that answers 200 to whatever it is asked, and keeps the paths."""
+
+    name, kubectl = "test", None
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def path(self, *parts: str) -> str:
+        return "/" + "/".join(parts)
+
+    def fetch(self, method: str, path: str, *, timeout: float, limit: int) -> tuple[int, bytes]:
+        assert (method, timeout) == ("GET", 3)
+        assert limit == (probe.LARGE if path.endswith("/x") else probe.LIMIT)
+        self.asked.append(path)
+        return 200, b"{}"
+
+
+def test_extra_paths_are_asked_of_the_pods_and_not_of_the_service() -> None:
+    api = Recorder()
+
+    answers = asking.ask(cast("Api", api), ["p"], "sf", "", {"ready": "/api/ready"}, 3, ["/api/x"])
+
+    assert answers["p"].keys() == {"ready", "/api/x"}
+    assert answers["service/sf"].keys() == {"ready"}
+    assert sorted(api.asked) == [
+        "/v1/pods/p:4000/proxy/api/ready",
+        "/v1/pods/p:4000/proxy/api/x",
+        "/v1/services/sf:http/proxy/api/ready",
+    ]
