@@ -31,6 +31,7 @@ HELP = {
     "twice": "Build it once more, without a cache, and compare the digests.",
     "start": "Start what the gates left to ship, as the image and vega do, and end it with SIGTERM.",
     "tail": "How many lines.",
+    "verbose": "Say also how much of the disk the working files take.",
     "wait": "Wait for who holds the environment, so many seconds; an hour when none are given.",
     "url": "The address of a running server, as in http://127.0.0.1:4000.",
     "workspace": "The repository at /workspace; SF's checkout when left out.",

@@ -23,14 +23,16 @@ def unhold(show: Console, environment: str, digest: str, wait: str = "") -> None
     show.result(f"{environment}: {digest} is free", {"environment": environment, "digest": digest})
 
 
-def status(show: Console, environment: str = "") -> None:
+def status(show: Console, environment: str = "", verbose: bool = False) -> None:
     """Say for each environment, or for ENVIRONMENT, what it runs, what it last proved, and who holds it."""
     from selfdeploy import deploy_toml, upkeep
+    from selfdeploy.gates import usage
 
     project = deploy_toml.load()
     names = [environment] if environment else project.environments
-    told = [upkeep.read_status(project, name) for name in names]
-    show.result("\n\n".join(map(str, told)), [status.as_data() for status in told])
+    parts: list[upkeep.Status | usage.Usage] = [upkeep.read_status(project, name) for name in names]
+    parts += [usage.read(project.work)] if verbose else []
+    show.result("\n\n".join(map(str, parts)), [part.as_data() for part in parts])
 
 
 def history(show: Console, environment: str) -> None:

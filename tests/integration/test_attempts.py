@@ -309,3 +309,36 @@ def test_one_room_whose_gates_failed_is_kept_and_three_that_passed(trial: Trial)
     rooms = [path for path in trial.room.folder.parent.iterdir() if path.is_dir() and "-" not in path.name]
     assert sum((room / "receipt.json").exists() for room in rooms) == keeping.KEPT
     assert [room for room in rooms if not (room / "receipt.json").exists()] == [trial.room.folder]
+
+
+def test_the_log_says_when_a_gate_starts_and_what_takes_its_time_between(
+    trial: Trial, capfd: pytest.CaptureFixture[str]
+) -> None:
+    trial.run()
+
+    lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith(runner.TELLS)]
+    assert lines[0] == "gates: exporting the revision"
+    assert lines[1].startswith("gates: exported ")
+    assert lines[-2].startswith("gates: laying out what ships of ")
+    assert lines[-1].startswith("gates: hashing ")
+    for name in SCRIPTS:
+        started = lines.index(f"gate {name} started")
+        assert any(line.startswith(f"gate {name} passed in") for line in lines[started:])
+
+
+def test_the_receipt_has_the_sizes_that_the_next_release_needs_room_for(trial: Trial) -> None:
+    trial.run()
+
+    sizes = keeping.read_sizes(trial.room.folder.parent)
+
+    assert sizes["export"] > sizes["ship"] > 0
+
+
+def test_nothing_of_an_old_tree_is_left_once_its_process_has_ended(trial: Trial) -> None:
+    call = "import sys, test_attempts as t; t.Trial(folder=t.Path(sys.argv[1])).run(fresh=True)"
+    env = {**os.environ, "PYTHONPATH": f"{Path(__file__).parent}:{Path(__file__).parents[1]}"}
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", call, str(trial.folder)], env=env, check=True)
+
+    assert {path.name for path in trial.room.folder.parent.iterdir() if path.is_dir()} == {trial.room.folder.name}
+    assert {path.name for path in trial.room.folder.iterdir()} == {"image", "logs", "receipt.json"}
