@@ -17,8 +17,6 @@ SMALL = 1024
 ENTRY = re.compile(rb"([0-7]{6}) [a-z]+ ([0-9a-f]+) +([0-9]+|-)\t(.+)", re.DOTALL)
 """A line of `git ls-tree -l -z`: mode, kind, id, bytes of a file, path."""
 
-INITIALIZE = "git submodule update --init --recursive"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Submodule:
@@ -26,21 +24,29 @@ class Submodule:
 
     path: str
     commit: str
-    folder: Path
-    """Where the checkout has its clone, once it is initialized."""
+    top: Path
+    inside: str
+    """Its path from the TOP of the checkout."""
 
-    def tree(self) -> str:
-        """Return the tree of its commit.
+    @property
+    def folder(self) -> Path:
+        """Where the checkout has its clone, once it is initialized."""
+        return self.top / self.inside
+
+    def tree(self, within: str = "") -> str:
+        """Return the tree of its commit; WITHIN is what its path is told with.
 
         Raises:
             errors.SourceUnusable: its clone is missing, or does not have the commit.
         """
+        # Without a path, one entry that .gitmodules does not name would keep git from all of them.
+        hint = f"git -C {self.top} submodule update --init --recursive -- {self.inside}"
         top = git.run(self.folder, "rev-parse", "--show-toplevel") if self.folder.is_dir() else None
         if top is None or top.code or Path(top.text).resolve() != self.folder.resolve():
-            raise errors.SourceUnusable(f"{self.path}: a submodule that is not initialized", INITIALIZE)
+            raise errors.SourceUnusable(f"{within}{self.path}: a submodule that is not initialized", hint)
         found = git.run(self.folder, "rev-parse", "--verify", "--quiet", f"{self.commit}^{{tree}}")
         if found.code:
-            raise errors.SourceUnusable(f"{self.path}: its clone does not have {self.commit}", INITIALIZE)
+            raise errors.SourceUnusable(f"{within}{self.path}: its clone does not have {self.commit}", hint)
         return found.text
 
 
@@ -57,17 +63,22 @@ class Outline:
     submodules: tuple[Submodule, ...]
     pointers: tuple[str, ...]
 
-    def refuse(self, submodules: str) -> None:
-        """Raise `errors.SourceUnusable` for what an export cannot hold; SUBMODULES is `refuse` or `checkout`."""
+    def refuse(self, submodules: str, within: str = "") -> None:
+        """Raise `errors.SourceUnusable` for what an export cannot hold; SUBMODULES is `refuse` or `checkout`.
+
+        WITHIN is the path of the submodule that it is the outline of; its own submodules are looked at too.
+        """
         if self.submodules and submodules == "refuse":
             raise errors.SourceUnusable(
-                f"{', '.join(module.path for module in self.submodules)}: a submodule",
+                f"{', '.join(within + module.path for module in self.submodules)}: a submodule",
                 'set source.submodules = "checkout" to export its files, or commit them here',
             )
         if self.pointers:
-            raise errors.SourceUnusable(f"{', '.join(self.pointers)}: an LFS pointer", "commit the file itself")
+            named = ", ".join(within + path for path in self.pointers)
+            raise errors.SourceUnusable(f"{named}: an LFS pointer", "commit the file itself")
         for module in self.submodules:
-            module.tree()
+            inner = read(module.folder, module.tree(within), ".", module.commit)
+            inner.refuse(submodules, f"{within}{module.path}/")
 
 
 def read(checkout: Path, tree: str, path: str, modules: str) -> Outline:
@@ -98,7 +109,7 @@ def read(checkout: Path, tree: str, path: str, modules: str) -> Outline:
         size=size,
         empty=tuple(name for name in links if inside[name] not in known),
         submodules=tuple(
-            Submodule(path=name, commit=commit, folder=top / inside[name])
+            Submodule(path=name, commit=commit, top=top, inside=inside[name])
             for name, commit in links.items()
             if inside[name] in known
         ),
