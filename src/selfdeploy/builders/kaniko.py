@@ -1,6 +1,5 @@
 """The kaniko builder: the executor in a container, or in a pod, that gets all it needs over its standard input."""
 
-import base64
 import gzip
 import io
 import json
@@ -100,18 +99,15 @@ class Kaniko:
 
 def logins(hosts: Iterable[str]) -> bytes:
     """Return, as a config.json of Docker's, what we know for HOSTS: an executor has none of our credential helpers."""
-    auths = {}
+    auths: dict[str, dict[str, str]] = {}
     for host in sorted(hosts):
         found = credentials.find(host, credentials.path())
-        if found is not None and found.identity_token:
-            auths[host] = {"auth": _encode(f"{found.user}:"), "identitytoken": found.identity_token}
-        elif found is not None:
-            auths[host] = {"auth": _encode(f"{found.user}:{found.password}")}
+        if found is not None:
+            login = {"identitytoken": found.identity_token, "registrytoken": found.registry_token}
+            if found.user:  # docker refuses a whole file for an `auth` without a user
+                login["auth"] = found.basic.removeprefix("Basic ")
+            auths[credentials.key(host)] = {name: value for name, value in login.items() if value}
     return json.dumps({"auths": auths}).encode()
-
-
-def _encode(text: str) -> str:
-    return base64.b64encode(text.encode()).decode()
 
 
 def pack(to: IO[bytes], root: Path, files: Mapping[str, bytes], epoch: int) -> None:

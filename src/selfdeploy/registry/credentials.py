@@ -1,4 +1,7 @@
-"""Who we are to a registry: what `docker login` left in config.json, or in a credential helper."""
+"""Who we are to a registry: what `docker login` left in config.json, or in a credential helper.
+
+Source: docker/cli, packages `cli/config/configfile` and `cli/config/credentials`, whose behaviour this follows.
+"""
 
 import base64
 import os
@@ -7,10 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pydantic
+import pydantic_core
 
 from selfdeploy import docker_config, errors, process, surroundings
 
 IDENTITY_TOKEN = "<token>"  # noqa: S105 -- the user name by which a helper says that its secret is an identity token
+HUB = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io"})
+HUB_KEY = "https://index.docker.io/v1/"
 NOT_FOUND = b"credentials not found"
 """How a helper begins to say that it knows nothing (docker-credential-helpers, `credentials` package)."""
 TIMEOUT = 20.0
@@ -25,24 +31,32 @@ class Credentials:
     user: str
     password: str = field(default="", repr=False)
     identity_token: str = field(default="", repr=False)
+    registry_token: str = field(default="", repr=False)
+    """A bearer token that is good for the registry as it is."""
 
     @property
     def basic(self) -> str:
         """The Authorization header's value for the password (RFC 7617)."""
-        return "Basic " + base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
+        return "Basic " + base64.b64encode(f"{self.user}:{self.password}".encode(errors="surrogateescape")).decode()
 
 
 class _Auth(pydantic.BaseModel):
-    auth: str = ""
-    username: str = ""
-    password: str = ""
-    identitytoken: str = ""
+    auth: str | None = None
+    username: str | None = None
+    password: str | None = None
+    identitytoken: str | None = None
+    registrytoken: str | None = None
 
 
 class _Config(pydantic.BaseModel):
-    auths: dict[str, _Auth] = {}
-    cred_helpers: dict[str, str] = pydantic.Field({}, alias="credHelpers")
-    creds_store: str = pydantic.Field("", alias="credsStore")
+    auths: dict[str, _Auth | None] | None = None
+    credhelpers: dict[str, str | None] | None = None
+    credsstore: str | None = None
+
+    def helper(self, key: str) -> str:
+        """Return the credential helper for KEY; empty if the file itself has its login."""
+        helpers = self.credhelpers or {}
+        return helpers.get(key, self.credsstore) or ""
 
 
 class _Told(pydantic.BaseModel):
@@ -56,26 +70,49 @@ def path() -> Path:
     return (folder or NOWHERE) / docker_config.NAME
 
 
+def key(host: str) -> str:
+    """Return the name under which docker keeps the login of HOST: Docker Hub's is an address of its first API."""
+    return HUB_KEY if host in HUB else host
+
+
 def find(host: str, file: Path) -> Credentials | None:
-    """Return what Docker's config FILE, or the credential helper it names for HOST, knows; None where it is nothing.
+    """Return the login for HOST in Docker's config FILE, or in the credential helper it names; None if there is none.
 
     Raises:
         errors.ConfigInvalid: the file is not what Docker writes.
-        errors.ToolMissing: there is no such helper.
-        errors.RegistryDenied: the helper failed.
+        errors.ToolMissing: the helper is not installed, and the file has no login of its own.
+        errors.RegistryDenied: the helper failed, and the file has no login of its own.
     """
     try:
-        config = _Config.model_validate_json(file.read_bytes())
+        data = file.read_bytes()
     except FileNotFoundError:
         return None
     except OSError as exc:
         raise errors.ConfigInvalid(f"{file}: {exc.strerror}", "make it readable to you") from exc
-    except pydantic.ValidationError:
+    config = _parse(data, host, file)
+    helper = config.helper(key(host))
+    if not helper:
+        return _stored(config, host, file)
+    try:
+        return _ask(helper, key(host), file)
+    except (errors.ToolMissing, errors.RegistryDenied):
+        stored = _stored(config, host, file)
+        if stored is None:
+            raise
+        return stored
+
+
+def _parse(data: bytes, host: str, file: Path) -> _Config:
+    """Return the config in DATA: nulls count as absent, an empty file as an empty config, keys in any case."""
+    try:
+        value = pydantic_core.from_json(data) if data.strip() else None
+        value = {} if value is None else {name.lower(): each for name, each in value.items()}
+        auths = {} if value.get("auths") is None else value["auths"]
+        lowered = {name: each and {key.lower(): part for key, part in each.items()} for name, each in auths.items()}
+        return _Config.model_validate({**value, "auths": lowered})
+    except (ValueError, AttributeError):
         # Neither the cause nor its text: both quote what is in the file.
         raise errors.ConfigInvalid(f"{file}: not what docker writes", f"docker login {host} writes it") from None
-    helper = config.cred_helpers.get(host) or config.creds_store
-    found = _ask(helper, host, file) if helper else None
-    return found or _stored(config, host, file)
 
 
 def _ask(helper: str, host: str, file: Path) -> Credentials | None:
@@ -102,17 +139,29 @@ def _ask(helper: str, host: str, file: Path) -> Credentials | None:
 
 
 def _stored(config: _Config, host: str, file: Path) -> Credentials | None:
+    auths = config.auths or {}
     # Docker of old wrote URLs for hosts.
-    by_host = {re.sub(r"^https?://|/.*", "", name): auth for name, auth in config.auths.items()}
-    stored = config.auths.get(host) or by_host.get(host)
+    by_host = {re.sub(r"^[A-Za-z][A-Za-z0-9+.-]*://|/.*", "", name): auth for name, auth in auths.items()}
+    stored = auths[key(host)] if key(host) in auths else by_host.get(key(host))
     if stored is None:
         return None
-    user, password = stored.username, stored.password
+    user, password = stored.username or "", stored.password or ""
     if stored.auth:
-        try:
-            user, _, password = base64.b64decode(stored.auth, validate=True).decode().partition(":")
-        except ValueError:
-            raise errors.ConfigInvalid(f"{file}: auths.{host}.auth: no base64", f"docker login {host}") from None
-    if stored.identitytoken:
-        return Credentials(user=user, identity_token=stored.identitytoken)
+        user, password = _decode(stored.auth, host, file)
+    if stored.identitytoken or stored.registrytoken:
+        return Credentials(
+            user=user, identity_token=stored.identitytoken or "", registry_token=stored.registrytoken or ""
+        )
     return Credentials(user=user, password=password) if user else None
+
+
+def _decode(auth: str, host: str, file: Path) -> tuple[str, str]:
+    """Return the user and the password in AUTH, base64 that may be wrapped."""
+    try:
+        decoded = base64.b64decode(re.sub(r"\s", "", auth), validate=True)
+    except ValueError:
+        raise errors.ConfigInvalid(f"{file}: auths.{host}.auth: no base64", f"docker login {host}") from None
+    user, colon, password = decoded.decode(errors="surrogateescape").partition(":")
+    if not colon or not user:
+        raise errors.ConfigInvalid(f"{file}: auths.{host}.auth: no user:password", f"docker login {host}")
+    return user, password.strip("\0")
