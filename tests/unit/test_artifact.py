@@ -1,5 +1,7 @@
 """What a registry stores, as values."""
 
+import json
+
 import pytest
 
 from selfdeploy import errors, registry
@@ -73,3 +75,65 @@ def test_an_index_of_another_shape_is_refused_by_name(data: bytes) -> None:
 def test_what_is_no_json_object_is_refused_by_name(data: bytes) -> None:
     with pytest.raises(errors.RegistryInvalid, match="^where: no JSON object"):
         artifact.parse_object(data, "where")
+
+
+ENTRY = {"mediaType": artifact.SINGLE[0], "digest": DIGEST, "size": 1}
+LINUX = {"os": "linux", "architecture": "arm64"}
+
+
+@pytest.mark.parametrize(
+    ("entry", "place", "may_be_image"),
+    [
+        ({"platform": {**LINUX, "variant": None, "os.version": None}}, "linux/arm64", True),
+        ({"platform": {**LINUX, "variant": "v8"}, "annotations": None}, "linux/arm64/v8", True),
+        ({"platform": None}, "", True),
+        ({"platform": {}}, "", True),
+        ({"platform": {"os": "", "architecture": ""}}, "", True),
+        ({"platform": {"os": "unknown", "architecture": "unknown"}}, "unknown/unknown", False),
+        ({"platform": {"os": "linux", "architecture": "unknown"}}, "linux/unknown", False),
+        ({"platform": LINUX, "annotations": {artifact.REFERS: "attestation-manifest"}}, "linux/arm64", False),
+        ({"mediaType": "application/vnd.oci.artifact.manifest.v1+json"}, "", False),
+        ({"mediaType": "application/vnd.oci.image.layer.v1.tar"}, "", False),
+        ({"mediaType": artifact.INDEX[1]}, "", True),
+    ],
+)
+def test_an_entry_beside_an_image_is_told_from_one(entry: dict[str, object], place: str, *, may_be_image: bool) -> None:
+    data = json.dumps({"mediaType": None, "manifests": [{**ENTRY, **entry}]}).encode()
+
+    (found,) = artifact.parse(artifact.Index, data, "where").manifests
+
+    assert (found.place, found.may_be_image) == (place, may_be_image)
+
+
+def test_a_list_of_nothing_may_be_null_and_a_required_value_may_not() -> None:
+    single = {"config": {**ENTRY, "mediaType": artifact.CONFIG[0]}, "layers": None, "subject": None}
+
+    assert artifact.parse(artifact.Single, json.dumps(single).encode(), "w").layers == ()
+    assert artifact.parse(artifact.Index, b'{"manifests": null}', "w").manifests == ()
+    for key in ("digest", "size", "mediaType"):
+        data = json.dumps({"manifests": [{**ENTRY, key: None}]}).encode()
+        with pytest.raises(errors.RegistryInvalid, match="^where: .*Field required"):
+            artifact.parse(artifact.Index, data, "where")
+
+
+@pytest.mark.parametrize(
+    ("config", "layers", "what"),
+    [
+        (artifact.CONFIG[0], ["application/vnd.oci.image.layer.v1.tar+zstd"], ""),
+        (artifact.CONFIG[1], [], ""),
+        (artifact.EMPTY, [], "its config is 'application/vnd.oci.empty"),
+        (
+            artifact.CONFIG[0],
+            ["application/vnd.dev.cosign.simplesigning.v1+json"],
+            "its layers are 'application/vnd",
+        ),
+        ("application/vnd.cncf.helm.config.v1+json", [], "its config is"),
+    ],
+)
+def test_an_artifact_is_told_from_an_image_by_what_it_holds(config: str, layers: list[str], what: str) -> None:
+    value = {"config": {**ENTRY, "mediaType": config}, "layers": [{**ENTRY, "mediaType": kind} for kind in layers]}
+
+    found = artifact.parse(artifact.Single, json.dumps(value).encode(), "where")
+
+    assert found.what_else.startswith(what)
+    assert bool(found.what_else) == bool(what)

@@ -176,9 +176,13 @@ def test_a_layer_with_what_none_may_have_is_refused(members: list[Member], what:
         files(tar(*members))
 
 
-def with_global_header(data: bytes) -> bytes:
-    head = tarfile.TarInfo.create_pax_global_header({"path": "opt/sf/renamed"})
+def with_global_header(data: bytes, **keys: str) -> bytes:
+    head = tarfile.TarInfo.create_pax_global_header(keys or {"path": "opt/sf/renamed"})
     return bytes(head) + data
+
+
+def with_damaged_header(data: bytes) -> bytes:
+    return with_global_header(data, comment="x").replace(b"13 comment=x", b"99 comment=x")
 
 
 def with_negative_size(data: bytes, size: int) -> bytes:
@@ -202,10 +206,14 @@ ONE = tar(("opt/sf/a", b"x" * 3000))
 @pytest.mark.parametrize(
     ("data", "what"),
     [
-        (b"", "empty file"),
+        (b"\0" * 100, "truncated header"),
         (b"no tar at all" * 100, "header"),
         (ONE[:1500], "unexpected end of data"),
-        (with_global_header(ONE), "a global header"),
+        (with_global_header(ONE), "a global header that sets 'path'"),
+        (ONE[:3584] + with_global_header(b"\0" * 1024, size="1"), "a global header that sets 'size'"),
+        (with_global_header(ONE, linkpath="/etc/passwd"), "a global header that sets 'linkpath'"),
+        (with_global_header(ONE, **{"GNU.sparse.name": "x"}), "a global header that sets 'GNU.sparse.name'"),
+        (with_damaged_header(ONE), "a global header that is damaged"),
         (with_negative_size(ONE, -1), "of no size"),
         (with_negative_size(ONE, -100_000), "of no size"),
         (sparse(), "sparse"),
@@ -216,6 +224,34 @@ ONE = tar(("opt/sf/a", b"x" * 3000))
 def test_a_layer_that_is_no_whole_tar_is_refused(data: bytes, what: str) -> None:
     with pytest.raises(errors.RegistryInvalid, match=what):
         files(data)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        with_global_header(ONE, comment="7f0d2a"),
+        with_global_header(with_global_header(ONE, mtime="1"), comment="\u20ac", uname="root"),
+        ONE[:3584] + with_global_header(b"\0" * 1024, comment="at the end"),
+    ],
+)
+def test_a_global_header_that_changes_no_file_is_ignored_as_runtimes_ignore_it(layer: bytes) -> None:
+    store = Held([gzip.compress(layer)], layers.GZIP[0])
+
+    assert files(layer) == {"a": entry(b"x" * 3000)}
+    assert {member.name for member in layers.members(store, store.image_manifest.layers[0])} == {"opt/sf/a"}
+
+
+@pytest.mark.parametrize(
+    "unpacked", [b"", b"\0" * 512, b"\0" * 1024, b"\0" * 10240, with_global_header(b"\0" * 1024, comment="x")]
+)
+@pytest.mark.parametrize("media_type", [layers.PLAIN[0], layers.GZIP[0]])
+def test_an_empty_layer_brings_nothing(unpacked: bytes, media_type: str) -> None:
+    stored = gzip.compress(unpacked) if media_type in layers.GZIP and unpacked else unpacked
+    store = Held([stored], media_type)
+
+    assert layers.files(store, "x", "opt/sf") == {}
+    assert layers.members(store, store.image_manifest.layers[0]) == []
+    assert files(ONE, unpacked) == {"a": entry(b"x" * 3000)}
 
 
 @pytest.mark.parametrize(

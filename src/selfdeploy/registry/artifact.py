@@ -1,5 +1,6 @@
 """What a registry stores, as values: descriptors, images, layers and release records; starts nothing."""
 
+import contextlib
 import hashlib
 import json
 import re
@@ -17,6 +18,8 @@ from selfdeploy.manifest import Digest
 INDEX = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
 SINGLE = ("application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json")
 CONFIG = ("application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json")
+LAYERS = ("application/vnd.oci.image.layer.", "application/vnd.docker.image.rootfs.")
+"""How the media types of an image's layers begin, whatever they are packed with."""
 EMPTY = "application/vnd.oci.empty.v1+json"
 RELEASE = "application/vnd.selfdeploy.release.v1+json"
 MANIFEST = "application/vnd.selfdeploy.manifest.v1+json"
@@ -82,17 +85,29 @@ class Platform(_Document):
         return "/".join(filter(None, (self.os, self.architecture, self.variant)))
 
 
+class _Nowhere(_Document):
+    """A platform that is written down and names none, as some tools do for an artifact."""
+
+    os: Literal[""] = ""
+    architecture: Literal[""] = ""
+
+
 class Listed(Descriptor):
     """An index's entry."""
 
-    platform: Platform | None = None
+    platform: Platform | _Nowhere | None = None
     annotations: Mapping[str, str] = {}
 
     @property
-    def is_image(self) -> bool:
-        """Whether it is a platform's image, and no attestation of one."""
-        unknown = self.platform is not None and (self.platform.os, self.platform.architecture) == ("unknown", "unknown")
-        return not unknown and REFERS not in self.annotations
+    def place(self) -> str:
+        """The platform; empty if the entry names none: then the image's config does."""
+        return str(self.platform) if isinstance(self.platform, Platform) else ""
+
+    @property
+    def may_be_image(self) -> bool:
+        """False for an entry that no engine would run: an attestation, or another media type than a manifest's."""
+        unknown = isinstance(self.platform, Platform) and "unknown" in {self.platform.os, self.platform.architecture}
+        return not unknown and REFERS not in self.annotations and self.media_type in {*INDEX, *SINGLE}
 
 
 class Index(_Document):
@@ -108,6 +123,14 @@ class Single(_Document):
     media_type: str = ""
     config: Descriptor
     layers: tuple[Descriptor, ...]
+
+    @property
+    def what_else(self) -> str:
+        """What it holds if it is no image but an artifact, such as a signature; empty for an image."""
+        if self.config.media_type not in CONFIG:
+            return f"its config is {self.config.media_type[:80]!a}"
+        strange = [layer.media_type for layer in self.layers if not layer.media_type.startswith(LAYERS)]
+        return f"its layers are {strange[0][:80]!a}" if strange else ""
 
 
 class _Record(Single):
@@ -141,6 +164,8 @@ class Record:
     evidence: bytes
 
 
+LISTS = frozenset({"layers", "manifests"})
+"""Keys whose null is an empty list."""
 Kind = TypeVar("Kind", bound=_Document)
 
 
@@ -156,11 +181,29 @@ def parse(kind: type[Kind], data: bytes, where: str) -> Kind:
         errors.RegistryInvalid: it has another shape; WHERE names it.
     """
     try:
-        return kind.model_validate_json(data)
+        return kind.model_validate_json(_without_nulls(data))
     except pydantic.ValidationError as exc:
         first = exc.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"])) or kind.__name__.lower()
         raise errors.RegistryInvalid(f"{where}: {place}: {first['msg']}", "push it again, with another tool") from exc
+
+
+def _without_nulls(data: bytes) -> bytes:
+    """Return the JSON text DATA without its nulls, which Go's tools write and read as if the key were not there."""
+    if b"null" not in data:
+        return data
+    with contextlib.suppress(ValueError):  # what is no JSON is refused where it is read
+        return pydantic_core.to_json(_dropped(pydantic_core.from_json(data)))
+    return data
+
+
+def _dropped(value: Any) -> Any:  # noqa: ANN401 -- any JSON
+    if isinstance(value, list):
+        return [_dropped(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    value = {key: [] if each is None and key in LISTS else each for key, each in value.items()}
+    return {key: _dropped(each) for key, each in value.items() if each is not None}
 
 
 def parse_object(data: bytes, where: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import tarfile
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
+from selfdeploy.registry import tape
 from selfdeploy.tree import Entry
 
 WHITEOUT, OPAQUE = ".wh.", ".wh..wh..opq"
@@ -37,13 +38,11 @@ class Files:
             tarfile.TarError, ValueError: it is none, or names what no layer may.
         """
         self._fresh = set()
-        with tarfile.TarFile(fileobj=layer) as tar:
-            while (member := tar.next()) is not None:
-                tar.members.clear()  # type: ignore[attr-defined] # it would keep all of them
-                too_long = max(len(member.name), len(member.linkname)) > LENGTH
-                if too_long or member.size < 0 or member.issparse() or tar.pax_headers:
-                    raise ValueError(f"{member.name[:80]!a}: sparse, too long, of no size, or below a global header")
-                self._add(tar, member)
+        for tar, member in tape.members(layer):
+            too_long = max(len(member.name), len(member.linkname)) > LENGTH
+            if too_long or member.size < 0 or member.issparse():
+                raise ValueError(f"{member.name[:80]!a}: sparse, too long, or of no size")
+            self._add(tar, member)
 
     def below(self, top: str) -> dict[str, Entry]:
         """Return what stands below the folder TOP, by its path from there; nothing where there is no such folder."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from selfdeploy import errors
-from selfdeploy.registry import Registry
+from selfdeploy.registry import Registry, tape
 from selfdeploy.registry.artifact import Descriptor
 from selfdeploy.registry.changeset import Files
 from selfdeploy.tree import Entry
@@ -125,18 +125,19 @@ def _through(store: Registry, layer: Descriptor, limit: int, use: Callable[[io.R
         raise errors.RegistryInvalid(f"{where}: {layer.media_type[:80]!a} is not read", "have it built with gzip")
     with store.stream(layer.digest) as chunks:
         stored = _Stored(chunks, layer.size)
-        tape = _Tape(gzip.GzipFile(fileobj=stored) if layer.media_type in GZIP else stored, limit)
+        unpacked = _Tape(gzip.GzipFile(fileobj=stored) if layer.media_type in GZIP else stored, limit)
         try:
-            use(tape)
-            while rest := tape.read(CHUNK):
+            use(unpacked)
+            while rest := unpacked.read(CHUNK):
                 if rest.strip(b"\0"):
                     raise tarfile.ReadError("something stands behind its end")
         except (tarfile.TarError, ValueError, EOFError, OSError, zlib.error, OverflowError, RecursionError) as exc:
-            raise errors.RegistryInvalid(f"{where}: {exc}", "push the image again") from exc
+            hint = "push the image again; if that does not help, build it with another tool (tar --format=gnu, gzip)"
+            raise errors.RegistryInvalid(f"{where}: {exc}", hint) from exc
         actual = stored.finish()
     if actual != layer.digest:
         raise errors.RegistryInvalid(f"{where}: actual {actual}", "push the image again")
-    return tape.tell()
+    return unpacked.tell()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,13 +163,11 @@ def members(store: Registry, layer: Descriptor, limits: Limits = LIMITS) -> list
     """
     found: list[Member] = []
 
-    def read(tape: io.RawIOBase) -> None:
-        with tarfile.TarFile(fileobj=tape) as tar:
-            while (member := tar.next()) is not None:
-                tar.members.clear()  # type: ignore[attr-defined] # it would keep all of them
-                found.append(_member(tar, member))
-                if len(found) > limits.paths:
-                    raise ValueError(f"more than {limits.paths} paths")
+    def read(source: io.RawIOBase) -> None:
+        for tar, member in tape.members(source):
+            found.append(_member(tar, member))
+            if len(found) > limits.paths:
+                raise ValueError(f"more than {limits.paths} paths")
 
     _through(store, layer, limits.unpacked, read)
     return found
