@@ -69,6 +69,9 @@ class Login:
                 return False
             self.header = {"Authorization": self._known.basic}
             return True
+        if self._known and self._known.registry_token and not self.header:
+            self.header = {"Authorization": f"Bearer {self._known.registry_token}"}
+            return True
         told = dict(reversed(re.findall(r'(\w+)="([^"]*)"', bearer[1])))
         realm = told.get("realm", "")
         try:

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from urllib.parse import urljoin, urlsplit
 
 from selfdeploy import errors
-from selfdeploy.registry import backoff, connections, refusal, tokens
+from selfdeploy.registry import backoff, connections, places, refusal, tokens
 from selfdeploy.registry.connections import Answer, Connections
 
 REDIRECT = frozenset({301, 302, 303, 307, 308})
@@ -133,6 +133,7 @@ class Transport:
         self, wire: Connections, method: str, url: str, headers: Mapping[str, str], data: bytes | None
     ) -> Answer:
         if _origin(url) != _origin(f"{self.scheme}://{self.host}"):
+            places.refuse_inside(self.host, url)
             answer = self._send(wire, method, url, headers, data)
             if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
                 raise errors.RegistryDenied(
@@ -152,6 +153,7 @@ class Transport:
         wanted = self.login.answer(challenge, self.scheme)
         if isinstance(wanted, bool):
             return wanted
+        places.refuse_inside(self.host, wanted.url)
         answer = _steady(lambda: self._send(wire, wanted.method, wanted.url, wanted.headers, wanted.data), PAUSES)
         if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise refusal.trouble(_named(wanted.url), f"{wanted.method} of a token", answer.status)
