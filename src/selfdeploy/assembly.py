@@ -1,5 +1,6 @@
 """From a revision to a release that the registry has on record: gated tree, image, manifest."""
 
+import contextlib
 import os
 import re
 import sys
@@ -16,7 +17,9 @@ from selfdeploy import (
     inspection,
     manifest,
     process,
+    protection,
     provenance,
+    recorded,
     registry,
     source,
     tree,
@@ -44,6 +47,8 @@ class Assembly:
 
     project: config.Project
     tell: Callable[[str], None] = silent
+    lost: dict[str, str] = field(default_factory=dict, repr=False)
+    """Why the release of a revision or digest that is on record is not whole any more."""
     _known: dict[str, Release] = field(default_factory=dict, repr=False)
     _gated: dict[str, receipt.GatedTree] = field(default_factory=dict, repr=False)
     _checked: dict[tuple[str, str], dict[str, list[str]]] = field(default_factory=dict, repr=False)
@@ -72,40 +77,21 @@ class Assembly:
     def recorded(self, name: str) -> Release | None:
         """Return the release that the registry has a record of under NAME: a revision, or a digest.
 
+        None if the record or the image is not there whole: `lost` has the reason.
+
         Raises:
             errors.RecordInvalid, errors.ManifestInvalid, errors.ImageMismatch: what is there does not hold together.
         """
-        tag = f"release-{name.removeprefix('sha256:')}" if name.startswith("sha256:") else name
-        record = self.store.find_record(tag)
-        if record is None:
+        try:
+            found = recorded.read(self.store, self.project.image.repository, name)
+            return found and Release(manifest=found[0], evidence=provenance.decode(found[1].evidence))
+        except errors.ImageGone as exc:
+            self.lost[name] = exc.message
             return None
-        where = f"{self.project.image.repository}:{tag}"
-        parsed = manifest.parse(record.manifest, where)
-        told = {parsed.image.digest, parsed.source.revision}
-        if parsed.image.digest != record.subject.digest or name not in told:
-            raise errors.RecordInvalid(
-                f"{where}: expected a record of {name}, actual of {' and '.join(sorted(told))}, "
-                f"beside {record.subject.digest}",
-                "somebody else wrote it; build the release again: inv release --fresh",
-            )
-        image = self.store.image(parsed.image.digest)
-        if image is None:
-            return None
-        self._check_against(parsed, image, where)
-        return Release(manifest=parsed, evidence=provenance.decode(record.evidence))
 
-    def _check_against(self, parsed: manifest.Manifest, image: registry.Image, where: str) -> None:
-        children = {name: (child.digest, child.config) for name, child in image.platforms.items()}
-        named = {name: (child.digest, child.config) for name, child in parsed.image.platforms.items()}
-        if parsed.image.repository != self.project.image.repository or children != named:
-            raise errors.RecordInvalid(
-                f"{where}: its image is not the registry's: expected {named}, actual {children}",
-                "build the release again: inv release --fresh",
-            )
-        for platform, child in image.platforms.items():
-            inspection.check_labels(
-                platform, inspection.read_labels(self.store, child), {inspection.REVISION: parsed.source.revision}
-            )
+    def describe_loss(self, name: str) -> str:
+        """Return why the release of NAME that is on record is not whole, to end a sentence; empty if none is known."""
+        return f": {self.lost[name]}" if name in self.lost else ""
 
     def recorded_here(self) -> Release | None:
         """Return the release of the revision that is on record, when it was made as deploy.toml says now.
@@ -189,8 +175,11 @@ class Assembly:
         return images.Images(project=self.project, revision=self.revision, store=self.store, tell=self.tell)
 
     def image(self, gated: receipt.GatedTree) -> registry.Image | None:
-        """Return the image of GATED that the registry has; None where there is none."""
-        return self.store.image(self.images.tag(gated))
+        """Return the image of GATED that the registry has whole; None if there is none."""
+        with contextlib.suppress(errors.ImageGone):
+            found = self.store.image(self.images.tag(gated))
+            return None if found is None or self.store.absent(found.digest) else found
+        return None
 
     def build(self, gated: receipt.GatedTree) -> registry.Image:
         """Return the image of GATED, built and pushed.
@@ -211,9 +200,11 @@ class Assembly:
         """
         found = self.foreign(reference)
         self.check(gated, found)
-        described = self.store.manifest(found.digest)
-        if described is None:
-            raise errors.ImageMismatch(f"{reference}: the registry has it no longer", "push it there again")
+        described, absent = self.store.manifest(found.digest), self.store.absent(found.digest)
+        if described is None or absent:
+            raise errors.ImageGone(
+                f"{reference}: the registry does not have {', '.join(absent)}", "push it there again"
+            )
         self.store.put_manifest(described[1], described[0].media_type, self.images.tag(gated))
         return found
 
@@ -274,9 +265,9 @@ class Assembly:
         )
         record = registry.Record(subject=described[0], manifest=made.bytes, evidence=evidence)
         self._known.pop(self.revision.commit, None)
+        protection.keep(self.store, made.image)
         # The tag of the digest keeps it from garbage collection; the revision's finds it, and comes last.
-        self.store.put_record(record, f"release-{image.digest.removeprefix('sha256:')}")
-        self.store.put_record(record, self.revision.commit)
+        self.store.put_record(record, protection.record_tag(image.digest), self.revision.commit)
         tree.hide(self.project.work)
         tree.write_whole(self.project.work / "evidence" / f"{self.revision.commit}.json", evidence)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from selfdeploy import base, builders, config, errors, inspection, registry, shipped, source, tree
 from selfdeploy.builders import context, packing
 from selfdeploy.gates import receipt
-from selfdeploy.registry import difference
+from selfdeploy.registry import difference, refusal
 
 DOCKERFILE = "docker/Dockerfile.sf-server"
 
@@ -110,6 +110,8 @@ class Images:
                 f"{reference}: the builder pushed {told}, the registry has {found.digest}",
                 "somebody else pushed there meanwhile, or the builder tells of another image; build it again",
             )
+        if absent := self.store.absent(found.digest):
+            raise refusal.lost(f"{reference}: {', '.join(absent)}")
         return found
 
     def build_again(self, gated: receipt.GatedTree, image: registry.Image) -> None:

@@ -1,37 +1,94 @@
-"""That the image of a release stays: whole in its registry, under a tag of its own, so that no clean-up takes it."""
+"""The image and the record of a release survive a clean-up of the registry: every manifest has a tag of its own.
+
+A tag on an index does not keep what the index lists: `garbage-collect --delete-untagged` of distribution 2.8 deletes
+its images and leaves the index (findings/registry-gc-deletes-the-images-of-a-tagged-index.sh).
+"""
 
 from selfdeploy import errors, manifest, registry
 
+PATIENCE = 10.0
+"""Seconds for one question of `look`, whose caller can do without the answer."""
+LISTED = 3
+"""Tags that are named; more are counted."""
+
 
 def tag(digest: str) -> str:
-    """Return the tag that keeps the image DIGEST."""
+    """Return the tag that keeps the manifest DIGEST, of an image or of an index."""
     return f"kept-{digest.removeprefix('sha256:')}"
 
 
-def protect(store: registry.Registry, image: manifest.Image) -> None:
-    """Have STORE keep IMAGE, which has to be there whole, under a tag of its own.
+def record_tag(digest: str) -> str:
+    """Return the tag that keeps the release record of the image DIGEST."""
+    return f"release-{digest.removeprefix('sha256:')}"
+
+
+def keep(store: registry.Registry, image: manifest.Image) -> None:
+    """Tag IMAGE, which has to be in STORE whole, and every manifest that it lists, unless they are tagged.
 
     Raises:
-        errors.ImageGone: it, or a part of it, is not there any more.
-        errors.RegistryDenied: the tag is not there yet, and our credentials may not put it there.
+        errors.ImageGone: the image, or a part of it, is not there any more.
+        errors.RegistryDenied, errors.PushRefused: the credentials, or the registry's rules, do not allow a new tag.
     """
-    found = store.manifest(image.digest)
-    absent = store.absent(image.digest) if found else [image.digest]
-    if found is None or absent:
+    if absent := store.absent(image.digest):
         raise errors.ImageGone(
             f"{image.reference}: the registry has not got {', '.join(absent)} any more",
             "release it again: inv release --fresh; nothing that this tool does deletes from a registry",
         )
-    kept = store.manifest(tag(image.digest))
-    if kept is None or kept[0].digest != image.digest:
-        store.put_manifest(found[1], found[0].media_type, tag(image.digest))
+    for found, data in store.family(image.digest):
+        if store.digest(tag(found.digest)) != found.digest:
+            store.put_manifest(data, found.media_type, tag(found.digest))
+
+
+def protect(store: registry.Registry, release: manifest.Manifest) -> None:
+    """Keep the image of RELEASE and its record in STORE, each under a tag of its own; raises what `keep` does."""
+    keep(store, release.image)
+    names = record_tag(release.image.digest), release.source.revision
+    for name, other in (names, names[::-1]):
+        record = None if store.digest(name) else store.find_record(other)
+        if record is not None and record.subject.digest == release.image.digest:
+            store.put_record(record, name)
+
+
+def missing(store: registry.Registry, release: manifest.Manifest) -> list[str]:
+    """Return the tags that should keep the image and the record of RELEASE and that STORE lacks.
+
+    Raises:
+        errors.ImageGone: STORE does not have the image at all.
+    """
+    image = release.image
+    family = [found.digest for found, _ in store.family(image.digest)]
+    if not family:
+        raise errors.ImageGone(f"{image.reference}: the registry has not got it any more", "inv release --fresh")
+    gone = [tag(digest) for digest in family if store.digest(tag(digest)) != digest]
+    return gone + [name for name in (record_tag(image.digest), release.source.revision) if not store.digest(name)]
+
+
+def describe(tags: list[str]) -> str:
+    """Return in a few words that TAGS are gone."""
+    more = f" and {len(tags) - LISTED} more" if len(tags) > LISTED else ""
+    listed = ", ".join(tags[:LISTED]) + more
+    return (
+        f"protection tag{'s' if len(tags) > 1 else ''} {listed} gone: a clean-up of the registry may delete the release"
+    )
+
+
+def look(release: manifest.Manifest, *, insecure: bool) -> str:
+    """Return what endangers RELEASE in its registry, or that this is not known; empty if it is protected."""
+    try:
+        reference = registry.Reference.parse(release.image.repository)
+        tags = missing(registry.connect(reference, insecure=insecure, patience=PATIENCE), release)
+    except errors.ImageGone as exc:
+        return f"{exc.message}: only the runtime still has it; release a new one"
+    except errors.SelfdeployError as exc:
+        return f"not known whether {release.source.revision[:12]} is protected: {exc.message}"
+    return f"{release.source.revision[:12]}: {describe(tags)}" if tags else ""
 
 
 def warn(image: manifest.Image, *, insecure: bool) -> str:
     """Return what is to be told of IMAGE, which an environment was put back to; nothing when its registry has it."""
     try:
         store = registry.connect(registry.Reference.parse(image.repository), insecure=insecure)
-        if store.manifest(image.digest) and not store.absent(image.digest):
+        if not store.absent(image.digest):
             return ""
     except errors.SelfdeployError as exc:
         return f"whether the registry still has {image.digest} is not known: {exc.message}"

@@ -59,11 +59,11 @@ class Releasing:
         """
         if not name and not revision:
             return self.assembly.recorded_here()
-        found = self.assembly.recorded(self.assembly.digest(name) if name else self._resolve(revision))
+        wanted = self.assembly.digest(name) if name else self._resolve(revision)
+        found = self.assembly.recorded(wanted)
         if found is None:
-            raise errors.NotReleased(
-                f"{self.project.image.repository}: no release of {name or revision} on record", "inv release makes it"
-            )
+            what = f"no release of {name or revision} on record{self.assembly.describe_loss(wanted)}"
+            raise errors.NotReleased(f"{self.project.image.repository}: {what}", "inv release makes it")
         return found
 
     def _resolve(self, revision: str) -> str:
@@ -75,10 +75,10 @@ class Releasing:
         """Return what `choose` does; a revision without a release is an error."""
         found = self.choose(name, revision)
         if found is None:
-            raise errors.NotReleased(
-                f"{self.project.image.repository}: no release of {self.assembly.revision.commit} on record",
-                "inv release makes it, inv plan shows what is missing",
-            )
+            commit = self.assembly.revision.commit
+            what = f"no release of {commit} on record{self.assembly.describe_loss(commit)}"
+            hint = "inv release makes it, inv plan shows what is missing"
+            raise errors.NotReleased(f"{self.project.image.repository}: {what}", hint)
         return found
 
     def plan(self) -> list[plan.Line]:
@@ -225,7 +225,7 @@ class Releasing:
         """Have NAMES run RELEASE, in order, the environments PROVED being proven first; under the locks of all."""
         proofs: list[proving.Proof] = []
         with contextlib.ExitStack() as held:
-            protect = functools.partial(protection.protect, self.assembly.store, release.manifest.image)
+            protect = functools.partial(protection.protect, self.assembly.store, release.manifest)
             common: dict[str, Any] = {
                 "release": release,
                 "held": held,
@@ -260,6 +260,8 @@ class Releasing:
         environment = environments.connect(self.project, name)
         environment.refuse_unfit()
         self.queue.refuse_held(environment)
+        if promoting and protection.missing(self.assembly.store, release.manifest):
+            protection.protect(self.assembly.store, release.manifest)
         with self._leaving_none_cut_off([name]):
             self._settle([name], release, older=older, proved=self.project.before(name) if promoting else ())
 

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from selfdeploy import admission, config, errors, plan, provenance, proving, rollout
+from selfdeploy import admission, config, errors, plan, protection, provenance, proving, rollout
 from selfdeploy.assembly import Assembly, Release
 from selfdeploy.environments import Environment, Lock
 from selfdeploy.environments.queue import Queue
@@ -75,7 +75,7 @@ class Image:
 
 @dataclass(kw_only=True)
 class Manifest:
-    """The registry has the manifest and the evidence on record beside the image."""
+    """The registry has the manifest and the evidence on record beside the image, and tags that keep all of it."""
 
     assembly: Assembly
     fresh: bool = False
@@ -86,12 +86,18 @@ class Manifest:
         """Look for the record."""
         recorded = self.assembly.on_record(fresh=self.fresh, foreign=self.foreign)
         if recorded is None:
-            revision = self.assembly.revision.commit[:12]
-            return plan.Missing(why=f"the registry has no record of {revision}, made as deploy.toml says")
+            commit = self.assembly.revision.commit
+            why = f"the registry has no record of {commit[:12]}, made as deploy.toml says"
+            return plan.Missing(why=self.assembly.lost.get(commit, why))
+        if tags := protection.missing(self.assembly.store, recorded.manifest):
+            return plan.Missing(why=f"on record, and {protection.describe(tags)}")
         return plan.Found(why=recorded.manifest.release)
 
     def make(self) -> None:
-        """Write the record."""
+        """Write the record, or put back the tags that keep it."""
+        if recorded := self.assembly.on_record(fresh=self.fresh, foreign=self.foreign):
+            protection.protect(self.assembly.store, recorded.manifest)
+            return
         gated = self.assembly.require_gated()
         image = self.assembly.image(gated)
         if image is None:

@@ -15,6 +15,7 @@ from selfdeploy import (
     overlay,
     protection,
     provenance,
+    retention,
     rollout,
     witness,
 )
@@ -37,6 +38,7 @@ class Status:
     holder: str = ""
     cut_off: record.Attempt | None = None
     targets: Sequence[overlay.Target] = ()
+    unprotected: Sequence[str] = ()
     error: str = ""
 
     def __str__(self) -> str:
@@ -55,13 +57,14 @@ class Status:
         return "\n".join([*lines, *(f"  {line}" for line in self.describe_trouble())])
 
     def describe_trouble(self) -> list[str]:
-        """Return a line for all that is not as it should be: what differs, is on hold, was cut off, or is locked."""
+        """Return a line for each trouble: what differs, is on hold, was cut off, is locked, or may get lost."""
         lines = [f"error    {self.error}"] if self.error else []
         lines += [f"differs  {line}" for line in self.differs]
         lines += [f"on hold  {digest}: {why}" for digest, why in self.holds.items()]
         if self.cut_off:
             lines.append(f"cut off  {self.cut_off.revision}, {self.cut_off.origin}")
         lines += [f"locked   by {self.holder}"] if self.holder else []
+        lines += [f"registry {line}" for line in self.unprotected]
         return lines
 
     def as_data(self) -> dict[str, object]:
@@ -79,6 +82,7 @@ class Status:
             "holds": dict(self.holds),
             "holder": self.holder,
             "cutOff": self.cut_off.model_dump() if self.cut_off else None,
+            "unprotected": list(self.unprotected),
             "targets": [asdict(target) for target in self.targets],
             "error": self.error,
         }
@@ -113,7 +117,17 @@ def read_status(project: config.Project, name: str) -> Status:
             *witness.compare(wanted, seen, rpc=project.probes.rpc, extra=project.probes.extra),
         ],
         proven=known.proven[0],
+        unprotected=_unprotected(project, name, known),
     )
+
+
+def _unprotected(project: config.Project, name: str, known: record.Record) -> list[str]:
+    """Return a line for each release that runs, or that a rollback brings back, and that a clean-up may delete."""
+    releases = {
+        each.release: manifest.parse(each.manifest.encode(), f"{name}: record") for each in retention.kept(known)
+    }
+    lines = [protection.look(each, insecure=project.image.insecure) for each in releases.values()]
+    return list(dict.fromkeys(filter(None, lines)))
 
 
 def _describe(wanted: manifest.Manifest, answers: Mapping[str, witness.Answer]) -> str:

@@ -102,6 +102,62 @@ def test_an_index_is_kept_apart_from_its_platforms_and_attestations_are_left_out
     assert ours.labels(found) == {"linux/amd64": {"for": "amd64"}, "linux/arm64/v8": {"for": "arm64"}}
 
 
+def put_artifact(ours: Registry, config: str, layer: str) -> registry.Descriptor:
+    """Push what has an image manifest's media type and is none, as cosign and oras do."""
+    parts = []
+    for kind, data in ((config, b"{}"), (layer, b"payload")):
+        ours.put_blob(data)
+        parts.append({"mediaType": kind, "digest": registry.sha256(data), "size": len(data)})
+    value = {"schemaVersion": 2, "mediaType": artifact.SINGLE[0], "config": parts[0], "layers": parts[1:]}
+    manifest = json.dumps(value).encode()
+    ours.put_manifest(manifest, artifact.SINGLE[0], registry.sha256(manifest))
+    return registry.Descriptor(media_type=artifact.SINGLE[0], digest=registry.sha256(manifest), size=len(manifest))
+
+
+COSIGN = artifact.CONFIG[0], "application/vnd.dev.cosign.simplesigning.v1+json"
+ORAS = artifact.EMPTY, "application/spdx+json"
+
+
+@pytest.mark.parametrize(("config", "layer"), [COSIGN, ORAS])
+@pytest.mark.parametrize("more", [{}, {"platform": None}, {"platform": {"os": "", "architecture": ""}}])
+def test_an_artifact_beside_an_image_is_left_out(
+    more: dict[str, object], config: str, layer: str, here: lab.Registry
+) -> None:
+    ours = store(here.name)
+    one, beside = put_image(ours, {"os": "linux", "architecture": "amd64"}), put_artifact(ours, config, layer)
+    platform = {"os": "linux", "architecture": "amd64", "variant": None}
+    digest = put_index(ours, [{**beside.as_json(), **more}, {**one.as_json(), "platform": platform}], "index")
+
+    found = ours.image("index")
+
+    assert found is not None
+    assert {name: child.digest for name, child in found.platforms.items()} == {"linux/amd64": one.digest}
+    assert ours.absent(digest) == []
+    assert [each.digest for each, _ in ours.family(digest)] == [digest, beside.digest, one.digest]
+
+
+def test_an_artifact_that_an_engine_might_start_is_refused_with_a_way_on(here: lab.Registry) -> None:
+    ours = store(here.name)
+    one, beside = put_image(ours, {"os": "linux", "architecture": "amd64"}), put_artifact(ours, *COSIGN)
+    platform = {"platform": {"os": "linux", "architecture": "amd64"}}
+    put_index(ours, [{**one.as_json(), **platform}, {**beside.as_json(), **platform}], "placed")
+    inner = put_index(ours, [{**one.as_json(), **platform}], "inner")
+    found = ours.manifest(inner)
+    assert found is not None
+    put_index(ours, [found[0].as_json()], "nested")
+    put_index(ours, [beside.as_json()], "alone")
+
+    for tag, what, hint in (
+        ("placed", "no image, and the index lists it for linux/amd64: its layers are", "without a platform"),
+        ("nested", "an index inside an index", "imagetools create"),
+        ("alone", "an index without an image", "push"),
+        (beside.digest, "no image: its layers are 'application/vnd.dev.cosign", "push"),
+    ):
+        with pytest.raises(errors.ImageMismatch, match=what) as caught:
+            ours.image(tag)
+        assert hint in caught.value.hint
+
+
 def test_what_is_no_image_is_no_release(here: lab.Registry) -> None:
     ours = store(here.name)
     a_record(ours)

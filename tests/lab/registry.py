@@ -22,7 +22,8 @@ class Registry(children.Part):
 
     Plain HTTP unless `tls`; open to everybody unless `login` (Basic, htpasswd) or `login` and `token` (Bearer; `tokens`
     then tells which scopes were asked for, and can be told what to grant). `ca` is the authority a client has to trust,
-    alone in its folder. The port is a free one unless it is said.
+    alone in its folder. The port is a free one unless it is said. With `cache` it remembers which blobs it has, as
+    Debian configures it. `program` is another version of distribution.
     """
 
     def __init__(
@@ -33,8 +34,11 @@ class Registry(children.Part):
         login: Login | None = None,
         token: bool = False,
         port: int = 0,
+        cache: bool = False,
+        program: str = "docker-registry",
     ) -> None:
         self.address = address
+        self.program, self._cache = program, cache
         self.login = login
         self.folder = children.new_folder("registry", Path(tempfile.gettempdir()))
         self.data = self.folder / "data"
@@ -66,7 +70,7 @@ class Registry(children.Part):
         """Start it and wait until it answers; the port and the data are those it had before."""
         file = self.folder / "config.yml"
         file.write_text(json.dumps(self._settings()))
-        self.spawn(["docker-registry", "serve", str(file)])
+        self.spawn([self.program, "serve", str(file)])
         self.wait_until(self._answers, f"registry {self.name}")
 
     def stop(self) -> None:
@@ -77,6 +81,15 @@ class Registry(children.Part):
         """Stop it and start it on the same port with the same data."""
         self.stop()
         self.start()
+
+    def collect_garbage(self) -> str:
+        """Delete every manifest without a tag, and what only such manifests list; the server goes on beside it."""
+        command = [self.program, "garbage-collect", "--delete-untagged", str(self.folder / "config.yml")]
+        return children.run(command).decode()
+
+    def drop_tag(self, repository: str, tag: str) -> None:
+        """Remove TAG alone, as a clean-up that counts tags does; distribution 2.8 has no request for it."""
+        shutil.rmtree(self.data / "docker/registry/v2/repositories" / repository / "_manifests" / "tags" / tag)
 
     def close(self) -> None:
         """Stop it and remove everything it kept."""
@@ -111,7 +124,11 @@ class Registry(children.Part):
         settings: dict[str, object] = {
             "version": 0.1,
             "log": {"level": "warn", "accesslog": {"disabled": False}},
-            "storage": {"filesystem": {"rootdirectory": str(self.data)}, "delete": {"enabled": True}},
+            "storage": {
+                "filesystem": {"rootdirectory": str(self.data)},
+                "delete": {"enabled": True},
+                **({"cache": {"blobdescriptor": "inmemory"}} if self._cache else {}),
+            },
             "http": served,
         }
         if self.tokens:

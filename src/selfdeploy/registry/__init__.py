@@ -25,6 +25,8 @@ __all__ = [
     "sha256",
 ]
 
+LISTED = 256
+"""Manifests that one index may list, those of indexes in it included."""
 Document = TypeVar("Document", artifact.Index, artifact.Single)
 
 
@@ -47,6 +49,33 @@ class Registry(Blobs):
             raise errors.RegistryInvalid(f"{self._named(name)}: no image's media type: {kind[:80]!a}", refusal.DAMAGED)
         return Descriptor(media_type=kind, digest=sha256(found), size=len(found)), found
 
+    def digest(self, name: str) -> str:
+        """Return the digest of the manifest under NAME; empty if there is none."""
+        found = self.manifest(name)
+        return found[0].digest if found else ""
+
+    def family(self, name: str) -> list[tuple[Descriptor, bytes]]:
+        """Return the manifest NAME, and after it all that it lists, as far as the registry has them.
+
+        Raises:
+            errors.RegistryInvalid: it lists more than `LISTED` manifests, or is malformed.
+        """
+        found: dict[str, tuple[Descriptor, bytes]] = {}
+        names = [name]
+        for each in names:
+            manifest = self.manifest(each)
+            if manifest is None or manifest[0].digest in found:
+                continue
+            found[manifest[0].digest] = manifest
+            if manifest[0].media_type in artifact.INDEX:
+                listed = self._parsed(artifact.Index, *manifest).manifests
+                names += [entry.digest for entry in listed if entry.media_type in {*artifact.INDEX, *artifact.SINGLE}]
+            if len(names) > LISTED:
+                raise errors.RegistryInvalid(
+                    f"{self._named(name)}: more than {LISTED} manifests", "push a smaller index"
+                )
+        return list(found.values())
+
     def image(self, name: str) -> Image | None:
         """Return the image under the tag or digest NAME: index, platforms and configs kept apart; None where is none.
 
@@ -60,11 +89,11 @@ class Registry(Blobs):
         children: dict[str, Child] = {}
         for entry in self._entries(*found):
             whole_image = top.media_type in artifact.SINGLE
-            single = self._parsed(artifact.Single, *found) if whole_image else self.single(entry.digest, entry.size)
-            if single.config.media_type not in artifact.CONFIG:
-                kind = single.config.media_type[:80]
-                raise errors.ImageMismatch(f"{self._named(entry.digest)}: no image: its config is {kind!a}", "push one")
-            platform = str(entry.platform or self._platform(single))
+            single = self._parsed(artifact.Single, *found) if whole_image else self._listed(entry)
+            if single.what_else:
+                self._refuse_artifact(entry, single.what_else, alone=whole_image)
+                continue
+            platform = entry.place or str(self._platform(single))
             if platform in children:
                 raise errors.ImageMismatch(f"{self._named(name)}: two images for {platform[:80]!a}", "push one of them")
             children[platform] = Child(digest=entry.digest, config=single.config.digest)
@@ -72,18 +101,40 @@ class Registry(Blobs):
             raise errors.ImageMismatch(f"{self._named(name)}: an index without an image", "push it again")
         return Image(digest=top.digest, media_type=top.media_type, platforms=children)
 
+    def _refuse_artifact(self, entry: artifact.Listed, what: str, *, alone: bool) -> None:
+        """Return if ENTRY, which is no image, can be left out: an engine chooses by platform, and it has none.
+
+        Raises:
+            errors.ImageMismatch: it stands ALONE, or for a platform.
+        """
+        if alone:
+            raise errors.ImageMismatch(f"{self._named(entry.digest)}: no image: {what}", "push one")
+        if entry.place:
+            raise errors.ImageMismatch(
+                f"{self._named(entry.digest)}: no image, and the index lists it for {entry.place}: {what}",
+                "list it without a platform, or attach it to the image instead (oras attach, cosign)",
+            )
+
+    def _listed(self, entry: artifact.Listed) -> artifact.Single:
+        if entry.media_type in artifact.INDEX:
+            raise errors.ImageMismatch(
+                f"{self._named(entry.digest)}: an index inside an index, which engines do not pull",
+                "list its images in one index: docker buildx imagetools create",
+            )
+        return self.single(entry.digest, entry.size)
+
     def single(self, digest: str, size: int | None = None) -> artifact.Single:
         """Return one platform's image manifest, which the registry has to have."""
         found = self.manifest(digest)
         if found is None:
-            raise errors.RegistryInvalid(f"{self._named(digest)}: it is gone", "push the image again")
+            raise errors.ImageGone(f"{self._named(digest)}: the registry does not have it", refusal.AGAIN)
         self._check(found[0].size if size is None else size, found[0].size, digest)
         if found[0].media_type not in artifact.SINGLE:
             raise errors.RegistryInvalid(f"{self._named(digest)}: an index where an image has to be", "push it again")
         return self._parsed(artifact.Single, *found)
 
     def absent(self, digest: str) -> list[str]:
-        """Return the digests of those parts of the image DIGEST that the registry has not got."""
+        """Return the digests of those parts of the image DIGEST that the registry does not give."""
         found = self.manifest(digest)
         if found is None:
             return [digest]
@@ -94,6 +145,8 @@ class Registry(Blobs):
                 absent.append(entry.digest)
                 continue
             single = self._parsed(artifact.Single, *child)
+            if single.what_else:
+                continue
             parts = (single.config, *single.layers)
             absent += [part.digest for part in parts if not self.gives(part.digest, part.size)]
         return absent
@@ -153,18 +206,17 @@ class Registry(Blobs):
         manifest, evidence = (self.blob(parts[kind].digest) for kind in (artifact.MANIFEST, artifact.EVIDENCE))
         return Record(subject=subject, manifest=manifest, evidence=evidence)
 
-    def put_record(self, record: Record, tag: str) -> None:
-        """Store RECORD under TAG, its parts first: what the tag finds is whole."""
+    def put_record(self, record: Record, *tags: str) -> None:
+        """Store RECORD under TAGS, in their order, once its parts are there: what a tag finds is whole."""
         for data in (b"{}", record.manifest, record.evidence):
             self.put_blob(data)
-        data = artifact.encode_record(record)
-        self.put_manifest(data, artifact.SINGLE[0], f"record-{sha256(data).removeprefix('sha256:')}")
-        self.put_manifest(data, artifact.SINGLE[0], tag)
+        for tag in tags:
+            self.put_manifest(artifact.encode_record(record), artifact.SINGLE[0], tag)
 
     def _entries(self, top: Descriptor, data: bytes) -> list[artifact.Listed]:
         if top.media_type in artifact.SINGLE:
             return [artifact.Listed(media_type=top.media_type, digest=top.digest, size=top.size)]
-        return [entry for entry in self._parsed(artifact.Index, top, data).manifests if entry.is_image]
+        return [entry for entry in self._parsed(artifact.Index, top, data).manifests if entry.may_be_image]
 
     def _parsed(self, kind: type[Document], top: Descriptor, data: bytes) -> Document:
         document = artifact.parse(kind, data, self._named(top.digest))
@@ -184,6 +236,7 @@ def is_plain(host: str, *, insecure: bool = False) -> bool:
     return insecure or (is_loopback(host) and not authorities(host))
 
 
-def connect(reference: Reference, *, insecure: bool = False) -> Registry:
-    """Return the registry of REFERENCE, over http or https as `is_plain` says."""
-    return Registry(reference, scheme="http" if is_plain(reference.host, insecure=insecure) else "https")
+def connect(reference: Reference, *, insecure: bool = False, patience: float = 60.0) -> Registry:
+    """Return the registry of REFERENCE, over http or https as `is_plain` says; PATIENCE is seconds for one exchange."""
+    scheme = "http" if is_plain(reference.host, insecure=insecure) else "https"
+    return Registry(reference, scheme=scheme, patience=patience)

@@ -9,9 +9,12 @@ from selfdeploy import errors
 from selfdeploy.registry import refusal
 from selfdeploy.registry.artifact import Reference, sha256
 from selfdeploy.registry.connections import Answer, authority
+from selfdeploy.registry.credentials import HUB
 from selfdeploy.registry.tokens import Login
 from selfdeploy.registry.transport import NOWHERE, Transport, whole
 
+API = "registry-1.docker.io"
+"""Where Docker Hub's registry answers, whose images are named docker.io/NAME."""
 LIMIT = 8 << 20
 """Bytes of the largest document: manifests, configs, records."""
 LAYER_PATIENCE = 900.0
@@ -34,7 +37,8 @@ class Blobs:
     def __init__(self, reference: Reference, *, scheme: str, patience: float = 60.0) -> None:
         self.reference = reference
         login = Login(host=reference.host, repository=reference.repository)
-        self._transport = Transport(host=reference.host, scheme=scheme, login=login, patience=patience)
+        host = API if reference.host in HUB else reference.host
+        self._transport = Transport(host=host, scheme=scheme, login=login, patience=patience)
         self._is_registry = False
 
     def ping(self) -> None:
@@ -68,9 +72,19 @@ class Blobs:
             pass
 
     def blob(self, digest: str) -> bytes:
-        """Return the blob DIGEST, verified; at most `LIMIT` bytes."""
+        """Return the blob DIGEST, verified; at most `LIMIT` bytes.
+
+        Raises:
+            errors.ImageGone: the registry does not have it, or only believes so and sends none of it.
+        """
         with self._transport.exchange("GET", self._path(f"blobs/{digest}")) as answer:
-            data = self._whole(answer, digest)
+            try:
+                data = self._whole(answer, digest)
+            except errors.RegistryUnreachable:
+                if self.gives(digest, 1):
+                    raise
+                what = "the registry announces it and does not give it"
+                raise errors.ImageGone(f"{self._named(digest)}: {what}", refusal.RESTART) from None
         self._check(digest, sha256(data), digest)
         return data
 

@@ -11,8 +11,8 @@ BODY = 1 << 16
 """Bytes of an answer's body that are searched for an error code."""
 DAMAGED = "the registry or a proxy before it is damaged: push again, or see its log"
 RESTART = (
-    "a registry that caches what it stores believes in what a clean-up has deleted: restart the registry, then "
-    "inv release --fresh"
+    "a registry that caches what it stores may still believe in what a clean-up deleted: restart the registry, then "
+    "run the command again"
 )
 """What to do about a push that is lost."""
 AGAIN = "build and push it again: inv release --fresh"

@@ -1,0 +1,46 @@
+"""A release as its registry has it on record: the record, its manifest and its image, which have to agree."""
+
+from selfdeploy import errors, inspection, manifest, protection, registry
+from selfdeploy.registry import refusal
+
+
+def read(store: registry.Registry, repository: str, name: str) -> tuple[manifest.Manifest, registry.Record] | None:
+    """Return the release that REPOSITORY, in STORE, has a record of under NAME: a revision, or an image's digest.
+
+    Raises:
+        errors.ImageGone: the record or the image is not there whole any more.
+        errors.RecordInvalid, errors.ManifestInvalid, errors.ImageMismatch: what is there does not hold together.
+    """
+    tag = protection.record_tag(name) if name.startswith("sha256:") else name
+    record = store.find_record(tag)
+    if record is None:
+        return None
+    where = f"{repository}:{tag}"
+    parsed = manifest.parse(record.manifest, where)
+    told = {parsed.image.digest, parsed.source.revision}
+    if parsed.image.digest != record.subject.digest or name not in told:
+        raise errors.RecordInvalid(
+            f"{where}: expected a record of {name}, actual of {' and '.join(sorted(told))}, "
+            f"beside {record.subject.digest}",
+            "somebody else wrote it; build the release again: inv release --fresh",
+        )
+    image = store.image(parsed.image.digest)
+    if image is None:
+        raise errors.ImageGone(f"{parsed.image.reference}: the registry does not have it", refusal.AGAIN)
+    _check(store, repository, parsed, image, where)
+    return parsed, record
+
+
+def _check(
+    store: registry.Registry, repository: str, parsed: manifest.Manifest, image: registry.Image, where: str
+) -> None:
+    children = {name: (child.digest, child.config) for name, child in image.platforms.items()}
+    named = {name: (child.digest, child.config) for name, child in parsed.image.platforms.items()}
+    if parsed.image.repository != repository or children != named:
+        raise errors.RecordInvalid(
+            f"{where}: its image is not the registry's: expected {named}, actual {children}",
+            "build the release again: inv release --fresh",
+        )
+    for platform, child in image.platforms.items():
+        expected = {inspection.REVISION: parsed.source.revision}
+        inspection.check_labels(platform, inspection.read_labels(store, child), expected)

@@ -1,0 +1,160 @@
+"""Which tags keep a release, and what is said and done when one is gone; the registry is a dictionary."""
+
+import json
+from unittest import mock
+
+import pytest
+
+from lab.values import REVISION, a_manifest
+from selfdeploy import errors, manifest, plan, protection, stages
+from selfdeploy.assembly import Assembly, Release
+from selfdeploy.registry import Descriptor, Record, Reference, Registry, artifact, sha256
+
+INDEX, SINGLE = artifact.INDEX[0], artifact.SINGLE[0]
+
+
+class Shelf(Registry):
+    """A registry that has what was put into it, and forgets the tags in `tags` that a test removes."""
+
+    def __init__(self) -> None:
+        super().__init__(Reference(host="127.0.0.1:1", repository="sf"), scheme="http")
+        self.tags: dict[str, str] = {}
+        self.manifests: dict[str, tuple[str, bytes]] = {}
+        self.blobs: dict[str, bytes] = {}
+
+    def manifest(self, name: str) -> tuple[Descriptor, bytes] | None:
+        digest = self.tags.get(name, name)
+        if digest not in self.manifests:
+            return None
+        kind, data = self.manifests[digest]
+        return Descriptor(media_type=kind, digest=digest, size=len(data)), data
+
+    def put_manifest(self, data: bytes, media_type: str, name: str) -> None:
+        self.manifests[sha256(data)] = media_type, data
+        if not name.startswith("sha256:"):
+            self.tags[name] = sha256(data)
+
+    def put_blob(self, data: bytes) -> None:
+        self.blobs[sha256(data)] = data
+
+    def blob(self, digest: str) -> bytes:
+        return self.blobs[digest]
+
+    def gives(self, digest: str, size: int) -> bool:
+        return len(self.blobs.get(digest, b"")) == size
+
+
+def single(shelf: Shelf, name: str) -> dict[str, object]:
+    config = json.dumps({"os": "linux", "architecture": name}).encode()
+    shelf.put_blob(config)
+    part = {"mediaType": artifact.CONFIG[0], "digest": sha256(config), "size": len(config)}
+    data = json.dumps({"config": part, "layers": []}).encode()
+    shelf.put_manifest(data, SINGLE, sha256(data))
+    return {"mediaType": SINGLE, "digest": sha256(data), "size": len(data)}
+
+
+@pytest.fixture
+def shelf() -> Shelf:
+    return Shelf()
+
+
+@pytest.fixture
+def release(shelf: Shelf) -> manifest.Manifest:
+    """A release of an index of two platforms and an attestation, on record and protected."""
+    entries = [{**single(shelf, name), "platform": {"os": "linux", "architecture": name}} for name in ("amd64", "arm")]
+    entries.append({**single(shelf, "x"), "platform": {"os": "unknown", "architecture": "unknown"}})
+    data = json.dumps({"manifests": entries}).encode()
+    shelf.put_manifest(data, INDEX, "image-1")
+    image = shelf.image("image-1")
+    assert image is not None
+    platforms = {
+        name: manifest.Platform(digest=child.digest, config=child.config) for name, child in image.platforms.items()
+    }
+    described = manifest.Image(
+        repository="127.0.0.1:1/sf", digest=image.digest, mediaType=image.media_type, platforms=platforms
+    )
+    made = a_manifest(image=described)
+    protection.keep(shelf, described)
+    subject = Descriptor(media_type=INDEX, digest=image.digest, size=len(data))
+    record = Record(subject=subject, manifest=made.bytes, evidence=b"{}")
+    shelf.put_record(record, protection.record_tag(image.digest), REVISION)
+    return made
+
+
+def test_every_manifest_of_a_release_has_a_tag_and_a_release_few_tags(shelf: Shelf, release: manifest.Manifest) -> None:
+    tagged = set(shelf.tags.values())
+
+    assert tagged == set(shelf.manifests)
+    assert len(shelf.tags) == 4 + 3
+    assert protection.missing(shelf, release) == []
+
+
+def test_each_tag_that_is_gone_is_named_and_put_back(shelf: Shelf, release: manifest.Manifest) -> None:
+    before = dict(shelf.tags)
+    for tag in sorted(before.keys() - {"image-1"}):
+        del shelf.tags[tag]
+
+        assert protection.missing(shelf, release) == [tag]
+        protection.protect(shelf, release)
+
+        assert shelf.tags == before
+
+
+def test_a_protection_tag_on_something_else_counts_as_gone(shelf: Shelf, release: manifest.Manifest) -> None:
+    tag = protection.tag(release.image.digest)
+    shelf.tags[tag] = shelf.tags[REVISION]
+
+    assert protection.missing(shelf, release) == [tag]
+
+
+def test_a_record_of_another_image_is_no_protection_of_this_one(shelf: Shelf, release: manifest.Manifest) -> None:
+    found = shelf.find_record(REVISION)
+    assert found is not None
+    other = Descriptor(media_type=INDEX, digest="sha256:" + "0" * 64, size=1)
+    shelf.put_record(Record(subject=other, manifest=found.manifest, evidence=found.evidence), REVISION)
+    tag = protection.record_tag(release.image.digest)
+    del shelf.tags[tag]
+
+    protection.protect(shelf, release)
+
+    assert protection.missing(shelf, release) == [tag]
+
+
+def test_a_release_whose_image_lost_a_part_is_not_protected_but_refused(
+    shelf: Shelf, release: manifest.Manifest
+) -> None:
+    child = release.image.platforms["linux/arm"]
+    for gone in (child.config, child.digest):
+        shelf.blobs.pop(gone, None)
+        shelf.manifests.pop(gone, None)
+
+        with pytest.raises(errors.ImageGone, match=gone) as caught:
+            protection.protect(shelf, release)
+
+        assert "inv release --fresh" in caught.value.hint
+
+
+def test_many_tags_that_are_gone_are_counted() -> None:
+    assert protection.describe(["a"]).startswith("protection tag a gone: ")
+    assert protection.describe(list("abcde")).startswith("protection tags a, b, c and 2 more gone: ")
+
+
+def test_a_manifest_without_its_tags_is_missing_and_made_by_putting_them_back(
+    shelf: Shelf, release: manifest.Manifest
+) -> None:
+    assembly = mock.create_autospec(Assembly, instance=True)
+    assembly.store = shelf
+    assembly.on_record.return_value = Release(manifest=release, evidence={})
+    stage = stages.Manifest(assembly=assembly)
+    before = dict(shelf.tags)
+    tag = protection.tag(release.image.platforms["linux/amd64"].digest)
+    del shelf.tags[tag]
+
+    found = stage.find()
+    stage.make()
+
+    assert isinstance(found, plan.Missing)
+    assert found.why.startswith(f"on record, and protection tag {tag} gone")
+    assert shelf.tags == before
+    assert stage.find() == plan.Found(why=release.release)
+    assembly.write_record.assert_not_called()
