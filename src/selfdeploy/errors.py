@@ -78,6 +78,14 @@ class NotReproducible(SelfdeployError, exit_code=23):
     """One gated tree, built twice, made two images."""
 
 
+class CountUnreadable(SelfdeployError, exit_code=24):
+    """A test gate ended well, and how many tests it ran cannot be read from its log."""
+
+
+class ScriptsBlocked(SelfdeployError, exit_code=25):
+    """A gate passed, but npm did not run the install scripts of some packages."""
+
+
 class PushRefused(SelfdeployError, exit_code=28):
     """The registry does not take a push: no such repository, a tag that must stay as it is, too large, read-only."""
 

@@ -59,11 +59,13 @@ class Line:
     found: bool
     why: str
     diff: str = ""
+    warnings: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """Return the line as `inv plan` prints it."""
         told = f"{self.stage:<10} {'found' if self.found else 'missing':<8} {self.why}"
-        return "\n".join([told, *(f"    {line}" for line in self.diff.splitlines())])
+        below = [*(f"warning: {warning}" for warning in self.warnings), *self.diff.splitlines()]
+        return "\n".join([told, *(f"    {line}" for line in below)])
 
 
 def look(stages: Iterable[Lookup]) -> list[Line]:

@@ -25,6 +25,7 @@ from selfdeploy import (
     report,
     retention,
     rollout,
+    shortfall,
     source,
     stages,
     tree,
@@ -95,18 +96,13 @@ class Releasing:
         except errors.RegistryUnreachable as exc:
             names = ("gates", "image", "manifest", *self.project.environments)
             return [clean, *(plan.Line(stage=name, found=False, why=exc.message) for name in names)]
-        lines = plan.look(
-            [
-                stages.Gates(assembly=assembly),
-                stages.Image(assembly=assembly),
-                stages.Manifest(assembly=assembly),
-                *(
-                    stages.Glance(environment=environments.connect(self.project, name), release=release)
-                    for name in self.project.environments
-                ),
-            ]
-        )
-        return [clean, *lines]
+        steps = (stages.Gates(assembly=assembly), stages.Image(assembly=assembly), stages.Manifest(assembly=assembly))
+        reachable = [environments.connect(self.project, name) for name in self.project.environments]
+        lines = [clean, *plan.look(steps)]
+        for environment in reachable:
+            (line,) = plan.look([stages.Glance(environment=environment, release=release)])
+            lines.append(dataclasses.replace(line, warnings=shortfall.warn(assembly, environment)))
+        return lines
 
     def preflight(self, names: Sequence[str], *, fresh: bool, foreign: str, older: bool) -> None:
         """Raise what would keep a release to the environments NAMES from ending, before minutes are spent on it."""

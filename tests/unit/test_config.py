@@ -200,6 +200,23 @@ def test_an_unknown_key_is_answered_with_those_there_are(data: dict[str, Any], k
     assert "root" not in refused.value.hint
 
 
+@pytest.mark.parametrize(
+    ("pattern", "said"),
+    [
+        ("(a", "not a regular expression (RE2): missing ): (a"),
+        (r"(?=x)(?P<passed>\d+)", "not a regular expression (RE2): invalid perl operator: (?="),
+        (r"(\d+) passed", "no group named passed, for how many tests passed"),
+        (r"(?P<passed>\d+) (?P<flaky>\d+)", "no group named flaky; the groups are passed, failed, skipped, todo"),
+        (r"(?P<passed>(a{1000}){1000})", "not a regular expression (RE2): "),
+    ],
+)
+def test_a_pattern_that_could_not_be_used_is_refused(pattern: str, said: str) -> None:
+    with pytest.raises(errors.ConfigInvalid) as refused:
+        a_project(gates={"override": {"test-unit": {"command": ["x"], "tests_pattern": pattern}}})
+
+    assert f"deploy.toml: gates.override.test-unit.tests_pattern: {said}" in refused.value.message
+
+
 def test_every_wrong_key_is_named_at_once() -> None:
     with pytest.raises(errors.ConfigInvalid) as refused:
         a_project(source={"pth": "x"}, image={"tag": "latest"})

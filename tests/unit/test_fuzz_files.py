@@ -18,7 +18,7 @@ from lab.values import INDEX, a_manifest, a_namespace_with_everything, a_project
 from selfdeploy import config, deploy_toml, errors, layout, manifest, render, source, tree
 from selfdeploy.environments import queue, secrets
 from selfdeploy.environments.kubernetes import claim, kubeconfig, objects
-from selfdeploy.gates import graph, receipt
+from selfdeploy.gates import receipt, verdict
 from selfdeploy.gates.room import Room
 from selfdeploy.overlay import Overlay
 from selfdeploy.vega import live, settings, swap, translate
@@ -214,7 +214,8 @@ def read_kubeconfig(_: Path, told: bytes) -> None:
 
 def read_gate_log(_: Path, told: bytes) -> None:
     text = f"{told.decode(errors='replace')}\n# pass {told.decode(errors='replace')}\n"
-    graph.complaint(config.Gate(command=("x",), minimum_tests=1), 0, text)
+    for code in (0, 1):
+        verdict.refusal("x", config.Gate(command=("x",), minimum_tests=1), code, text)
 
 
 def read_live_manifest(_: Path, told: bytes) -> None:

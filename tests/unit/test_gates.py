@@ -189,7 +189,7 @@ def test_a_gate_sees_the_pinned_node_first_and_only_what_the_config_names(
     assert told["CI"] == "true"
     assert [told[name] for name in ("HTTPS_PROXY", "no_proxy")] == ["http://proxy.lan", "localhost"]
     assert [told[name] for name in ("MORE", "REGION")] == ["more", "eu"]
-    assert not {"AWS_SECRET_ACCESS_KEY", "NODE_OPTIONS"} & set(told)
+    assert not {"AWS_SECRET_ACCESS_KEY", "NODE_OPTIONS", "npm_config_nodedir"} & set(told)
 
 
 def test_why_the_gates_failed_in_another_process_is_raised_here(tmp_path: Path) -> None:

@@ -112,6 +112,12 @@ def test_what_would_change_stands_below_its_line() -> None:
     assert str(line).splitlines()[1:] == ["    --- a", "    +++ b"]
 
 
+def test_warnings_stand_below_their_line_before_what_would_change() -> None:
+    line = plan.Line(stage="prod", found=False, why="last proved abc", diff="+ b", warnings=("test-unit ran 1 tests",))
+
+    assert str(line).splitlines()[1:] == ["    warning: test-unit ran 1 tests", "    + b"]
+
+
 def test_before_there_is_a_release_a_plan_says_what_a_rollout_would_mean_for_who_uses_it() -> None:
     environment = mock.create_autospec(Compose, instance=True)
     environment.continuity = "a moment without an answer"

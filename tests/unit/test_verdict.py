@@ -1,217 +1,130 @@
-import dataclasses
-from typing import Any
-
 import pytest
 
-from selfdeploy.environments.kubernetes import verdict
-from selfdeploy.environments.kubernetes.verdict import State
+from selfdeploy import config, errors
+from selfdeploy.config import REQUIRED, Gate
+from selfdeploy.gates import counting, verdict
 
-DIGEST = "sha256:" + "a" * 64
-OTHER = "sha256:" + "b" * 64
-Object = dict[str, Any]
-
-
-def template(image: str, **labels: str) -> Object:
-    return {"metadata": {"labels": {"app": "sf", **labels}}, "spec": {"containers": [{"image": image}]}}
-
-
-def deployment(**status: object) -> Object:
-    numbers = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), 2)
-    return {
-        "metadata": {"name": "sf", "uid": "d", "generation": 2, "annotations": {verdict.REVISION: "2"}},
-        "spec": {"replicas": 2, "template": template("new")},
-        "status": {"observedGeneration": 2, **numbers, **status},
-    }
-
-
-def owned(uid: str, owner: str, **metadata: object) -> Object:
-    return {"name": uid, "uid": uid, "ownerReferences": [{"uid": owner, "controller": True}], **metadata}
-
-
-def replica_set(uid: str, number: int) -> Object:
-    spec = {"template": template(uid, **{verdict.HASH: f"hash-of-{uid}"})}
-    return {"metadata": owned(uid, "d", annotations={verdict.REVISION: str(number)}), "spec": spec}
+BLOCKED = """
+added 1 package in 708ms
+npm warn install-scripts 2 packages had install scripts blocked because they are not covered by allowScripts:
+npm warn install-scripts   dep@1.0.0 (postinstall: node -e "console.log(42);process.exit(3)")
+npm warn install-scripts   @parcel/watcher@2.6.0 (install: node-gyp rebuild)
+npm warn install-scripts
+npm warn install-scripts Run `npm install-scripts ls` to review, or `npm install-scripts approve <pkg>` to allow.
+"""
+NOT_YET = """
+npm warn allow-scripts 1 package has install scripts not yet covered by allowScripts:
+npm warn allow-scripts   native@1.0.0 (install: node-gyp rebuild)
+npm warn allow-scripts
+npm warn allow-scripts Run `npm approve-scripts --allow-scripts-pending` to review
+"""
+STRICT = """
+npm error code ESTRICTALLOWSCRIPTS
+npm error --strict-allow-scripts: 1 package(s) have install scripts not covered by allowScripts:
+npm error   dep@1.0.0 (postinstall: node x)
+npm error Approve them with `npm install-scripts approve`, deny them with `npm install-scripts deny`
+"""
 
 
-def pod(
-    uid: str, owner: str = "new", *, digest: str = DIGEST, leaving: bool = False, container: Object | None = None
-) -> Object:
-    told = {"name": "server", "imageID": f"host/sf@{digest}", "state": {"running": {}}, **(container or {})}
-    gone = {"deletionTimestamp": "2026-01-01T00:00:00Z"} if leaving else {}
-    ready = [{"type": "Ready", "status": "True"}]
-    status = {"phase": "Running", "conditions": ready, "containerStatuses": [told]}
-    return {"metadata": owned(uid, owner, **gone), "status": status}
+def a_gate(*command: str, timeout: float = 900.0, minimum: int = 0, pattern: str = "") -> Gate:
+    return Gate(command=command or ("x",), timeout=timeout, minimum_tests=minimum, tests_pattern=pattern)
 
 
-def unready(uid: str) -> Object:
-    found = pod(uid)
-    return {**found, "status": {**found["status"], "conditions": [{"type": "Ready", "status": "False"}]}}
+def refuse(gate: Gate, code: int, output: str, *, timed_out: bool = False) -> errors.SelfdeployError:
+    refusal = verdict.refusal("g", gate, code, output, timed_out=timed_out, log="/x.log")
+    assert refusal is not None
+    return refusal
 
 
-def endpoints(**pods: Object) -> Object:
-    return {"endpoints": [{"targetRef": {"uid": uid}, "conditions": told} for uid, told in pods.items()]}
+def test_a_gate_that_passed_is_not_refused() -> None:
+    assert verdict.refusal("g", a_gate(), 0, "") is None
+    assert verdict.refusal("g", a_gate(minimum=2), 0, "# pass 2\n") is None
+    assert verdict.refusal("g", a_gate(pattern=r"(?P<passed>\d+) ok"), 0, "0 ok\n") is None
 
 
-READY = {"ready": True, "serving": True, "terminating": False}
-DRAINING = {"ready": False, "serving": True, "terminating": True}
-SILENT = {"ready": False, "serving": False, "terminating": True}
+def test_a_gate_that_took_too_long_says_which_key_to_raise_whatever_its_exit_code() -> None:
+    for code in (0, 1, 143):
+        refusal = refuse(a_gate(timeout=1.5), code, "begun\n", timed_out=True)
+
+        assert isinstance(refusal, errors.GateFailed)
+        assert refusal.message == "gate g: x: did not end within 1.5 s; log: /x.log\nbegun"
+        assert "raise gates.override.g.timeout" in refusal.hint
 
 
-def state(**parts: Any) -> State:  # noqa: ANN401 -- whatever a State has
-    whole = State(
-        deployment=deployment(),
-        sets=[replica_set("old", 1), replica_set("new", 2)],
-        pods=[pod("one"), pod("two")],
-        slices=[endpoints(one=READY, two=READY)],
-        events=[],
+def test_a_gate_that_failed_says_its_exit_code_and_what_explains_it() -> None:
+    refusal = refuse(a_gate("sh", "-c", "exit 3", minimum=1), 3, f"# pass 1\n{counting.trailer([])}")
+
+    assert isinstance(refusal, errors.GateFailed)
+    assert refusal.message == "gate g: sh -c 'exit 3': exit code 3; log: /x.log\n# pass 1"
+    assert "nox -s gates -- g" in refusal.hint
+
+
+@pytest.mark.parametrize(
+    "output", ["# tests 1\n# pass 0\n# skipped 1\n", "0 passed\n", "No test files found, exiting with code 0\n"]
+)
+def test_a_test_gate_that_ran_no_test_has_not_passed(output: str) -> None:
+    refusal = refuse(REQUIRED["test-unit"], 0, output)
+
+    assert isinstance(refusal, errors.GateFailed)
+    assert "0 tests ran" in refusal.message
+    assert "at least 1 have to run" in refusal.message
+    assert "gates.override.g.minimum_tests" in refusal.hint
+
+
+def test_a_test_gate_whose_only_file_has_no_test_names_the_file() -> None:
+    record = {"runner": "node", "passed": 0, "failed": 0, "skipped": 0, "todo": 0, "empty": ["tests/a.test.mjs"]}
+
+    refusal = refuse(REQUIRED["test-unit"], 0, f"\u2139 pass 1\n{counting.trailer([record])}")
+
+    assert "0 tests ran; without tests: tests/a.test.mjs; at least 1" in refusal.message
+
+
+def test_a_count_that_cannot_be_read_is_an_error_of_its_own_that_names_the_key() -> None:
+    unknown, unmatched = (
+        refuse(REQUIRED["test-unit"], 0, "fine\n"),
+        refuse(a_gate(pattern="(?P<passed>x)"), 0, "fine\n"),
     )
-    return dataclasses.replace(whole, **parts)
+
+    for refusal in (unknown, unmatched):
+        assert isinstance(refusal, errors.CountUnreadable)
+        assert "gates.override.g.tests_pattern" in refusal.hint
+        assert refusal.message.endswith("fine")
+    assert "no count of tests" in unknown.message
+    assert "no line that gates.override.g.tests_pattern matches" in unmatched.message
 
 
-def waiting(reason: str, last: Object | None = None) -> Object:
-    told = {"state": {"waiting": {"reason": reason, "message": "why"}}, "lastState": last or {}}
-    return pod("one", container=told)
+def test_a_gate_whose_install_scripts_npm_blocked_has_not_passed_and_says_how_to_approve_them() -> None:
+    refusal = refuse(a_gate("npm", "ci"), 0, BLOCKED)
+
+    assert isinstance(refusal, errors.ScriptsBlocked)
+    assert "install scripts of @parcel/watcher, dep" in refusal.message
+    assert "npm install-scripts approve @parcel/watcher dep" in refusal.hint
 
 
-def test_it_is_done_when_everything_of_it_is() -> None:
-    assert verdict.missing(state(), {DIGEST}) == ""
-    assert verdict.troubles(state()) == []
+@pytest.mark.parametrize("prefix", [("--prefix", "web"), ("--prefix=web",), ("-C", "web")])
+def test_where_npm_ran_in_another_folder_the_approval_does_too(prefix: tuple[str, ...]) -> None:
+    refusal = refuse(a_gate("npm", *prefix, "ci"), 0, BLOCKED)
+
+    assert "npm --prefix web install-scripts approve @parcel/watcher dep" in refusal.hint
 
 
-@pytest.mark.parametrize(
-    ("parts", "expected"),
-    [
-        ({"deployment": deployment(observedGeneration=1)}, "has not seen it"),
-        ({"sets": [replica_set("old", 1)]}, "no pod of it is made yet, 0 of an older release are there"),
-        ({"sets": [replica_set("old", 2)], "pods": [pod("one", "old")]}, "1 of an older release are there"),
-        ({"deployment": deployment(updatedReplicas=1)}, "1 of 2 replicas are updated"),
-        ({"deployment": deployment(replicas=3)}, "1 replicas are of an older release"),
-        ({"deployment": deployment(readyReplicas=0)}, "0 of 2 replicas are ready"),
-        ({"deployment": deployment(availableReplicas=1)}, "1 of 2 replicas are available"),
-        ({"pods": [pod("one"), unready("two")]}, "pod/two is not ready"),
-        ({"pods": [pod("one")]}, "1 of 2 pods"),
-        ({"pods": [pod("one"), pod("two", "old")]}, "1 of 2 pods"),
-        ({"pods": [pod("one"), pod("two", leaving=True)]}, "1 of 2 pods"),
-        ({"pods": [pod("one"), pod("two", digest=OTHER)]}, f"pod/two runs {OTHER}"),
-        ({"slices": []}, "does not lead to pod/one yet"),
-        ({"slices": [endpoints(one=READY)]}, "does not lead to pod/two yet"),
-        ({"slices": [endpoints(one=READY, two=DRAINING)]}, "does not lead to pod/two yet"),
-        ({"slices": [endpoints(one=READY, two=READY, three=READY)]}, "still leads to pod/three"),
-        ({"slices": [endpoints(one=READY, two=READY), endpoints(three=DRAINING)]}, "still leads to pod/three"),
-        (
-            {
-                "pods": [pod("one"), pod("two"), pod("three", "old", leaving=True)],
-                "slices": [endpoints(one=READY, two=READY, three=READY)],
-            },
-            "still leads to pod/three",
-        ),
-    ],
-)
-def test_it_is_not_done_while_anything_of_it_is_missing(parts: dict[str, Any], expected: str) -> None:
-    assert expected in verdict.missing(state(**parts), {DIGEST})
+def test_scripts_that_npm_could_not_name_are_approved_all() -> None:
+    refusal = refuse(a_gate("sh", "install"), 0, BLOCKED.replace("   ", " "))
+
+    assert "npm install-scripts approve --all" in refusal.hint
 
 
-def test_an_old_pod_that_serves_no_more_is_not_waited_for() -> None:
-    slices = [endpoints(one=READY, two=READY, three=SILENT)]
-
-    assert verdict.missing(state(slices=slices), {DIGEST}) == ""
+def test_a_strict_npm_that_failed_for_its_scripts_is_told_the_same_way() -> None:
+    assert isinstance(refuse(a_gate("npm", "ci"), 1, STRICT), errors.ScriptsBlocked)
 
 
-def test_an_old_pod_that_gets_nothing_new_and_is_ending_is_left_to_who_asks_it() -> None:
-    pods = [pod("one"), pod("two"), pod("three", "old", leaving=True)]
-    slices = [endpoints(one=READY, two=READY, three=DRAINING)]
-
-    assert verdict.missing(state(pods=pods, slices=slices), {DIGEST}) == ""
+def test_scripts_that_npm_11_has_run_and_only_warns_of_are_no_reason() -> None:
+    assert verdict.refusal("g", a_gate("npm", "ci"), 0, NOT_YET) is None
 
 
-@pytest.mark.parametrize(
-    ("reason", "ours"),
-    [
-        ("ErrImagePull", False),
-        ("ImagePullBackOff", False),
-        ("CrashLoopBackOff", True),
-        ("CreateContainerConfigError", False),
-        ("CreateContainerError", False),
-    ],
-)
-def test_a_container_that_cannot_start_is_trouble(reason: str, *, ours: bool) -> None:
-    (trouble,) = verdict.troubles(state(pods=[waiting(reason), pod("two")]))
-
-    assert (trouble.about, trouble.reason, trouble.ours) == ("pod/one", reason, ours)
-    assert trouble.patience <= 3
+def test_a_gate_that_failed_although_npm_also_blocked_scripts_is_told_by_what_failed() -> None:
+    assert isinstance(refuse(a_gate("npm", "ci"), 1, BLOCKED), errors.GateFailed)
 
 
-def test_a_container_that_is_being_made_is_none() -> None:
-    assert verdict.troubles(state(pods=[waiting("ContainerCreating"), waiting("PodInitializing")])) == []
-
-
-def test_how_a_crashed_container_ended_is_told() -> None:
-    crashed = waiting("CrashLoopBackOff", last={"terminated": {"exitCode": 137, "reason": "OOMKilled"}})
-
-    (trouble,) = verdict.troubles(state(pods=[crashed]))
-
-    assert str(trouble) == "pod/one: CrashLoopBackOff: exit code 137 (OOMKilled)"
-
-
-def test_trouble_of_an_older_release_is_none_of_ours() -> None:
-    older = waiting("ImagePullBackOff")
-    older["metadata"]["ownerReferences"][0]["uid"] = "old"
-
-    assert verdict.troubles(state(pods=[older, pod("two")])) == []
-
-
-def test_trouble_of_an_older_release_is_none_of_ours_while_its_set_still_has_the_deployment_s_number() -> None:
-    older = waiting("CrashLoopBackOff")
-    older["metadata"]["ownerReferences"][0]["uid"] = "old"
-
-    assert verdict.troubles(state(sets=[replica_set("old", 2)], pods=[older])) == []
-
-
-@pytest.mark.parametrize("key", ["labels", "annotations"])
-def test_a_set_whose_pods_are_marked_otherwise_is_of_another_template(key: str) -> None:
-    other = replica_set("new", 2)
-    other["spec"]["template"]["metadata"] = {**template("new")["metadata"], key: {"app": "other"}}
-
-    assert verdict.newest(state()) == replica_set("new", 2)
-    assert verdict.newest(state(sets=[other])) is None
-
-
-def test_a_pod_that_fits_nowhere_is_trouble_after_a_while() -> None:
-    pending = pod("one", container={"state": {}})
-    pending["status"]["conditions"] = [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}]
-
-    (trouble,) = verdict.troubles(state(pods=[pending]))
-
-    assert trouble.reason == "Unschedulable"
-    assert 0 < trouble.patience <= 10
-
-
-def test_a_volume_that_does_not_mount_is_trouble_until_something_runs() -> None:
-    event = {
-        "metadata": {"resourceVersion": "9"},
-        "involvedObject": {"uid": "one"},
-        "reason": "FailedMount",
-        "message": 'configmap "x" not found',
-    }
-
-    (trouble,) = verdict.troubles(state(pods=[waiting("ContainerCreating")], events=[event]))
-
-    assert str(trouble) == 'pod/one: FailedMount: configmap "x" not found'
-    assert verdict.troubles(state(pods=[pod("one")], events=[event])) == []
-    for passing in (
-        "failed to sync configmap cache: timed out waiting for the condition",
-        'failed to fetch PVC from API server: Get "https://127.0.0.1:6443/api": dial tcp: connection refused',
-    ):
-        late = {**event, "message": passing}
-        assert verdict.troubles(state(pods=[waiting("ContainerCreating")], events=[late])) == []
-
-
-def test_pods_that_may_not_be_made_are_trouble() -> None:
-    condition = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "exceeded quota"}
-
-    (trouble,) = verdict.troubles(state(deployment=deployment(conditions=[condition])))
-    unseen = verdict.troubles(state(deployment=deployment(conditions=[condition], observedGeneration=1)))
-
-    assert str(trouble) == "deployment/sf: FailedCreate: exceeded quota"
-    assert not trouble.ours
-    assert unseen == []
+def test_only_the_test_gate_has_to_report_tests() -> None:
+    assert [name for name, gate in config.REQUIRED.items() if gate.minimum_tests] == ["test-unit"]

@@ -12,11 +12,13 @@ from selfdeploy.config.compose import Compose
 from selfdeploy.config.environment import Common
 from selfdeploy.config.image import Image
 from selfdeploy.config.kubernetes import Kubernetes
+from selfdeploy.config.pattern import EXAMPLE, Pattern, matches
 from selfdeploy.config.quantity import Limits
 from selfdeploy.config.surroundings import INHERITED, Tool, Variables, Version
 from selfdeploy.config.values import Extra, Name, Port, Seconds, Value, Variable
 
 __all__ = [
+    "EXAMPLE",
     "FILE",
     "REDEFINED",
     "REQUIRED",
@@ -37,6 +39,7 @@ __all__ = [
     "Value",
     "Variable",
     "Vega",
+    "matches",
     "place",
 ]
 
@@ -71,7 +74,12 @@ class Gate(Value):
     needs: tuple[str, ...] = pydantic.Field((), description="The gates that have to pass before it starts.")
     timeout: Seconds = pydantic.Field(900.0, description="Seconds until it is ended.")
     minimum_tests: int = pydantic.Field(
-        0, ge=0, description="The least number of tests that its output has to report as run."
+        0, ge=0, description="How many tests have to run; skipped and todo tests do not."
+    )
+    tests_pattern: Pattern = pydantic.Field(
+        "",
+        description="How a line of its log reports tests, if no known runner does: a regular expression (RE2) with the "
+        "group `passed`, and `failed`, `skipped`, `todo` where the line has them.",
     )
     only_checks: bool = pydantic.Field(
         default=False, description="Nothing that it writes ships or is used by another gate."

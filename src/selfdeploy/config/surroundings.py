@@ -21,7 +21,7 @@ INHERITED = (
 )
 """The caller's environment variables that every gate sees: how to reach a registry, and the language."""
 
-OURS = ("PATH", "HOME", "CI", "SF_BUILD_REVISION", "npm_config_cache", "npm_config_nodedir")
+OURS = ("PATH", "HOME", "CI", "SF_BUILD_REVISION", "npm_config_cache", "npm_package_config_node_gyp_nodedir")
 """The environment variables that the gates' runner sets itself, and that decide what a gate builds with."""
 
 SECRET = re.compile(

@@ -1,15 +1,9 @@
-"""The gates as a graph: which are wanted, which are ready, and what their output reports; pure."""
+"""The gates as a graph: which are wanted, and which are ready; pure."""
 
-import re
 import statistics
 from collections.abc import Collection, Mapping, Sequence
 
 from selfdeploy import config, errors
-
-TESTS = re.compile(r"^(?:#|\u2139) pass ([0-9]{1,9})\s*$", re.MULTILINE)
-"""How node's test runner reports a count, in its `tap` and its `spec` form; what it skipped is not among them."""
-
-COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def select(gates: Mapping[str, config.Gate], names: Sequence[str]) -> dict[str, config.Gate]:
@@ -72,18 +66,3 @@ def makespan(gates: Mapping[str, config.Gate], times: Mapping[str, float], jobs:
         passed |= ended
         under_way = {name: end for name, end in under_way.items() if name not in ended}
     return now
-
-
-def tests_reported(output: str) -> int:
-    """Return how many tests OUTPUT, of node's test runner, says were run and passed."""
-    return sum(int(count) for count in TESTS.findall(COLOURS.sub("", output)))
-
-
-def complaint(gate: config.Gate, code: int, output: str, *, timed_out: bool = False) -> str:
-    """Return why GATE, which ended with CODE and OUTPUT, did not pass; empty when it did."""
-    if timed_out:
-        return f"did not end within {gate.timeout:g} s"
-    if code:
-        return f"exit code {code}"
-    count = tests_reported(output) if gate.minimum_tests else 0
-    return f"ran {count} tests, and has to run at least {gate.minimum_tests}" if count < gate.minimum_tests else ""

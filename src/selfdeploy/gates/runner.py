@@ -10,13 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from selfdeploy import config, errors, process, source, tree
-from selfdeploy.gates import aside, graph, keeping, listing, receipt
+from selfdeploy import config, process, source, tree
+from selfdeploy.gates import aside, counting, graph, headers, keeping, listing, receipt, recorder, verdict
 from selfdeploy.gates.attempt import Attempt
+from selfdeploy.gates.count import Count
 from selfdeploy.gates.room import Room
-
-TAIL = 40
-"""Lines of a failed gate's log that are shown."""
 
 TELLS = "gate"
 """What a line of progress begins with; the rest of what nox says stays in its log."""
@@ -24,7 +22,6 @@ TELLS = "gate"
 
 def environment(project: config.Project, revision: source.Revision, programs: Path, home: Path) -> dict[str, str]:
     """Return the whole environment of a gate: PROGRAMS first on PATH, and only variables that the config names."""
-    headers = (programs / "node").resolve().parent.parent
     return {
         **process.environment(project.gates.inherited),
         **project.gates.variables,
@@ -33,7 +30,8 @@ def environment(project: config.Project, revision: source.Revision, programs: Pa
         "CI": "true",
         "SF_BUILD_REVISION": revision.commit,
         "npm_config_cache": str(project.work / "npm"),
-        "npm_config_nodedir": str(headers),
+        **headers.environment(programs),
+        "npm_config_loglevel": "notice",  # npm's default: in a quieter log npm 12 does not say what it left out
         "npm_config_update_notifier": "false",
         "npm_config_fund": "false",
         "npm_config_audit": "false",
@@ -56,7 +54,9 @@ def run(
     PROGRAMS is the folder with `node`, `npm` and further tools. The log of each gate is kept.
 
     Raises:
-        errors.GateFailed: one did not pass in time, or ran fewer tests than it has to; its log's end is the hint.
+        errors.GateFailed: one did not pass in time, or ran fewer tests than it has to.
+        errors.CountUnreadable: the log of a test gate has no count of tests.
+        errors.ScriptsBlocked: npm did not run install scripts.
         errors.TreeChanged: what would ship holds an absolute or dangling link.
     """
     chosen = graph.select(project.gates.all, names)
@@ -73,6 +73,7 @@ def run(
         attempt = Attempt(place=place, revision=revision, tell=_tell, recorded=whole)
         try:
             endings = attempt.begin(project, chosen, fresh=fresh)
+            headers.lay_out(programs, place.home)
             env = environment(project, revision, programs, place.home)
             attempt.settle()
             _run_all(attempt, chosen, env, order, jobs, endings)
@@ -144,25 +145,38 @@ def _run_all(
                     name = under_way.pop(future)
                     endings[name] = {**future.result(), "attempt": attempt.state.attempt}
                     attempt.passed(name, endings[name])
-                    print(f"{TELLS} {name} passed in {endings[name]['seconds']} s", file=sys.stderr, flush=True)
+                    print(f"{TELLS} {_said(name, endings[name])}", file=sys.stderr, flush=True)
         finally:
             running.close()
+
+
+def _said(name: str, ending: Mapping[str, object]) -> str:
+    """Return how the gate NAME ended, in a line."""
+    tests = Count.read(ending.get("tests"))
+    return f"{name} passed in {ending['seconds']} s{f': {tests}' if tests else ''}"
 
 
 def _run_one(
     place: Room, name: str, gate: config.Gate, env: Mapping[str, str], running: process.Running
 ) -> dict[str, object]:
-    began = time.monotonic()
+    began, counted = time.monotonic(), counting.is_counted(gate)
+    records = place.log(name).with_suffix(".tests")
+    records.unlink(missing_ok=True)
     with place.log(name).open("wb") as log:
-        code = running.run_logged(gate.command, timeout=gate.timeout, cwd=place.export, env=env, log=log)
+        told = recorder.environment(env, records) if counted else env
+        code = running.run_logged(gate.command, timeout=gate.timeout, cwd=place.export, env=told, log=log)
     seconds = time.monotonic() - began
-    output = place.log(name).read_text(encoding="utf-8", errors="replace")
+    if counted:
+        with place.log(name).open("ab") as log:
+            log.write(counting.trailer(recorder.read(records, _read(place.log(name)), place.export)).encode())
+    output = _read(place.log(name))
     timed_out = code in process.TIMED_OUT and seconds >= gate.timeout
-    if why := graph.complaint(gate, code, output, timed_out=timed_out):
-        tail = "\n".join(output.rstrip().splitlines()[-TAIL:])
-        raise errors.GateFailed(
-            f"gate {name}: {' '.join(gate.command)}: {why}; log: {place.log(name)}\n{tail}",
-            f"run it alone: nox -s gates -- {name}",
-        )
+    if refusal := verdict.refusal(name, gate, code, output, timed_out=timed_out, log=str(place.log(name))):
+        raise refusal
     facts = {"seconds": round(seconds, 1), "log": receipt.digest(output), "command": " ".join(gate.command)}
-    return {"passed": True, **facts}
+    count = counting.count(output, gate.tests_pattern) if counted else None
+    return {"passed": True, **facts, **({"tests": count.as_data()} if count else {})}
+
+
+def _read(log: Path) -> str:
+    return log.read_text(encoding="utf-8", errors="replace")
