@@ -70,7 +70,8 @@ def test_a_gate_sees_the_pinned_node_and_only_what_the_config_names(
     assert f"SF_BUILD_REVISION={site.revision}" in seen
     assert "CI=true" in seen
     assert f"HOME={site.folder}" in seen
-    assert "npm_config_nodedir=" in seen
+    assert "npm_package_config_node_gyp_nodedir=" in seen
+    assert "npm_config_nodedir=" not in seen
     assert seen.rstrip().endswith("v24.19.0")
     binary = Path(seen.splitlines()[-2])
     assert binary.resolve().read_bytes()[:4] == b"\x7fELF"
