@@ -49,7 +49,7 @@ def states(found: dict[str, Finding], state: str) -> list[str]:
 
 
 def test_what_keeps_the_contract_breaks_no_clause(check: Check) -> None:
-    found = check()
+    found = check(probes={"interval": 0.01, "extra": ["/api/state"]})
 
     assert list(found) == [clause.number for clause in CLAUSES if clause.number[0] in "PR"]
     assert states(found, "ok") == list(found)
@@ -113,6 +113,14 @@ def test_a_server_that_sigterm_does_not_end_is_broken_and_leaves_nothing(check: 
     assert found["R6"].state == "not checked"
 
 
+def test_a_server_that_dies_of_a_question_does_not_stay(check: Check) -> None:
+    found = check("return [200, { jsonrpc", "process.exit(4);\n    return [200, { jsonrpc")
+
+    assert states(found, "broken") == ["R1"]
+    assert "exit code 4 while it was asked" in found["R1"].actual
+    assert found["R5"].state == "not checked"
+
+
 def test_the_rpc_is_demanded_where_the_proof_asks_for_it(check: Check) -> None:
     off = check('jsonrpc: "2.0", id: JSON', 'jsonrpc: "1.0", id: JSON')
     on = check(probes={"interval": 0.01, "rpc": True})
@@ -121,9 +129,21 @@ def test_the_rpc_is_demanded_where_the_proof_asks_for_it(check: Check) -> None:
     assert "probes.rpc is off" in off["P10"].todo
 
 
+def test_an_extra_path_is_asked_with_the_server_s_token(check: Check) -> None:
+    probes = {"interval": 0.01, "extra": ["/api/state"]}
+
+    bare = check(probes={**probes, "extra_token": False})
+    missing = check(probes={**probes, "extra": ["/api/state", "/api/none"]})
+
+    assert states(bare, "broken") == ["P11"]
+    assert "/api/state: HTTP 401" in bare["P11"].actual
+    assert states(missing, "broken") == ["P11"]
+    assert "/api/none: HTTP 404" in missing["P11"].actual
+
+
 def test_a_server_that_reads_no_body_is_drained_by_a_request_half_sent(check: Check) -> None:
-    reading = "for await (const chunk of request) body += chunk;"
-    kept = check(reading, "")
+    check("JSON.parse(body).id", "1")
+    kept = check("for await (const chunk of request) body += chunk;", "")
     broken = check(END, 'process.on("SIGTERM", () => process.exit(0));')
 
     assert kept["R4"].state == "ok"
@@ -154,7 +174,8 @@ def test_the_bundled_application_keeps_every_clause(application: Site) -> None:
     told = json.loads(done.stdout.splitlines()[-1])
     assert done.returncode == 0, done.stdout + done.stderr
     assert {finding["clause"]: finding["state"] for finding in told["clauses"]} == {
-        clause.number: "ok" for clause in CLAUSES if clause.number[0] in "PR"
+        **{clause.number: "ok" for clause in CLAUSES if clause.number[0] in "PR"},
+        "P11": "not checked",
     }
     assert application.shipped.is_dir()
     again = call(sys.executable, "-m", "invoke", "plan", "--json", cwd=application.folder)

@@ -45,6 +45,7 @@ const routes = {
   "/api/healthz": () => [200, { status: "ok" }],
   "/api/ready": () => [200, { status: "ready" }],
   "/api/version": () => [200, version()],
+  "/api/state": (request) => [request.headers.authorization === `Bearer ${token()}` ? 200 : 401, {}],
   "/api/rpc": (request, body) => {
     if (request.headers.authorization !== `Bearer ${token()}`) return [401, {}];
     return [200, { jsonrpc: "2.0", id: JSON.parse(body).id, result: "pong" }];

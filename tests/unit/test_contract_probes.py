@@ -159,6 +159,15 @@ def test_the_rpc_is_judged_as_the_proof_judges_it(answer: Answer | None, state: 
     assert (finding.expected != "") == (state == "broken")
 
 
+def test_each_extra_path_has_to_answer() -> None:
+    answered = {"/one": Answer(status=200), "/two": Answer(status=500, body="why")}
+
+    assert probes.check_extra(answered, ["/one"]).state == "ok"
+    assert probes.check_extra(answered, []).state == "not checked"
+    assert probes.check_extra(answered, ["/one", "/two"]).actual.startswith("/two: HTTP 500")
+    assert probes.check_extra(answered, ["/three"]).state == "broken"
+
+
 @pytest.mark.parametrize(
     "url",
     [

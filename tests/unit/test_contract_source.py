@@ -1,5 +1,6 @@
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from lab.values import a_project
 from selfdeploy.contract import source
 from selfdeploy.contract.clauses import Finding
 from selfdeploy.contract.tracked import GITLINK, LINK, Entry, Tracked, folders, parse_listing, parse_objects, target
+from selfdeploy.outline import Outline, Submodule
 
 PACKAGE: dict[str, Any] = {
     "name": "sf",
@@ -41,6 +43,7 @@ FILES: dict[str, Any] = {
     "web/next.config.mjs": "export default { output: 'standalone' };",
     "scripts/stamp.mjs": "process.env.SF_BUILD_REVISION",
 }
+NOTHING: dict[str, Any] = {"empty": (), "submodules": (), "pointers": ()}
 MENTIONS = {"SF_BUILD_REVISION": ("scripts/stamp.mjs",), "SF_RELEASE_MANIFEST": ("web/lib/version.ts",)}
 
 
@@ -48,7 +51,8 @@ def tracked(
     changes: Mapping[str, Any] | None = None,
     *,
     links: Mapping[str, str] | None = None,
-    gitlinks: tuple[str, ...] = (),
+    outline: Mapping[str, Any] | None = None,
+    unusable: str = "",
     ignored: tuple[str, ...] = (),
     mentions: Mapping[str, tuple[str, ...]] = MENTIONS,
 ) -> Tracked:
@@ -58,11 +62,14 @@ def tracked(
     contents = {path: text.encode() for path, text in {**texts, **(links or {})}.items()}
     entries = {path: Entry(mode="100644", id="0", size=len(contents[path])) for path in texts}
     entries |= {path: Entry(mode=LINK, id="0") for path in links or {}}
-    entries |= {path: Entry(mode=GITLINK, id="0") for path in gitlinks}
     return Tracked(
         entries=entries,
         contents=contents,
         paths=frozenset({*entries, *folders(entries)}),
+        outline=Outline(
+            **{"files": len(entries), "size": 0, "empty": (), "submodules": (), "pointers": (), **(outline or {})}
+        ),
+        unusable=unusable,
         ignored=frozenset(ignored),
         mentions=mentions,
     )
@@ -93,7 +100,6 @@ def test_a_revision_that_keeps_the_contract_breaks_no_clause() -> None:
 @pytest.mark.parametrize(
     ("number", "changes"),
     [
-        ("S2", {"model.bin": "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"}),
         ("S3", {"package-lock.json": None}),
         ("S3", {"package-lock.json": "no JSON"}),
         ("S3", {"package-lock.json": [1]}),
@@ -144,12 +150,31 @@ def test_a_revision_without_a_package_says_so_of_each_clause_that_reads_it() -> 
     assert broken(tracked({"package.json": None})) == ["S3", "S5", "S6", "S7"]
 
 
-def test_a_submodule_is_broken_and_an_orphan_gitlink_is_told() -> None:
-    submodule = tracked({".gitmodules": '[submodule "x"]\n\tpath = vendor/x\n\turl = ../x\n'}, gitlinks=("vendor/x",))
+MODULE = Submodule(path="vendor/x", commit="1" * 40, folder=Path("/nowhere"))
 
-    assert broken(submodule) == ["S1"]
-    assert "vendor/x" in check(submodule)["S1"].actual
-    assert "an empty folder each: docs/x" in check(tracked(gitlinks=("docs/x",)))["S1"].actual
+
+def test_a_submodule_is_broken_unless_its_files_are_exported() -> None:
+    revision = tracked(outline={"submodules": (MODULE,)})
+    exported = {"source": {"submodules": "checkout"}}
+    lost = tracked(outline={"submodules": (MODULE,)}, unusable="vendor/x: a submodule that is not initialized")
+
+    assert broken(revision) == ["S1"]
+    assert "vendor/x" in check(revision)["S1"].actual
+    assert broken(revision, **exported) == []
+    assert "from submodules: vendor/x" in check(revision, **exported)["S1"].actual
+    assert broken(lost, **exported) == ["S1"]
+    assert "not initialized" in check(lost, **exported)["S1"].actual
+
+
+def test_an_orphan_gitlink_is_kept_and_told() -> None:
+    assert "an empty folder each: docs/x" in check(tracked(outline={"empty": ("docs/x",)}))["S1"].actual
+
+
+def test_a_pointer_of_lfs_is_broken() -> None:
+    revision = tracked(outline={"pointers": ("model.bin",)})
+
+    assert broken(revision) == ["S2"]
+    assert "model.bin" in check(revision)["S2"].actual
 
 
 @pytest.mark.parametrize("text", ["/opt/sf/dist", "../../../outside", "nowhere", "../package.json/.."])

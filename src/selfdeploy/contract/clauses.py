@@ -26,7 +26,7 @@ class Clause:
 
 CLAUSES = (
     Clause(number="S1", name="files-only", title="the revision holds files, programs and links; no submodule"),
-    Clause(number="S2", name="no-lfs", title="no file is a pointer of Git LFS"),
+    Clause(number="S2", name="no-lfs", title="no file is a pointer of Git LFS that a checkout leaves as it is"),
     Clause(number="S3", name="lock", title="npm ci takes the lock file"),
     Clause(number="S4", name="web-lock", title="npm --prefix web ci takes the lock file of web"),
     Clause(number="S5", name="scripts", title="package.json has the scripts of the gates"),
@@ -45,6 +45,7 @@ CLAUSES = (
     Clause(number="P8", name="information", title="`name`, `version` and `startedAt`"),
     Clause(number="P9", name="steady", title="every answer names the same build"),
     Clause(number="P10", name="rpc", title="/api/rpc answers `ping` to the server's token"),
+    Clause(number="P11", name="extra", title="each path of `probes.extra` answers 200"),
     Clause(number="R1", name="start", title="the command of the image starts the server"),
     Clause(
         number="R2",

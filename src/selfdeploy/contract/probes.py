@@ -28,6 +28,7 @@ TODO = {
     "P6": "join image.repository, @ and image.digest of the manifest; null only without a manifest",
     "P7": "answer os.hostname(); HOSTNAME is the address that Next listens on",
     "P9": "take the three fields from the build and the manifest, never from the request or a cache of another build",
+    "P11": "answer the path with 200 to the server's token; or take it out of probes.extra",
     "P10": "POST {jsonrpc, id, method: ping} with the token as Bearer has to answer 200 and a JSON-RPC 2.0 result",
 }
 
@@ -62,6 +63,16 @@ def check_rpc(answer: Answer | None) -> Finding:
         expected, _, actual = wrong[0].removeprefix("rpc: expected ").partition(", actual ")
         return broken("P10", expected=expected, actual=actual, todo=TODO["P10"])
     return ok("P10", "HTTP 200 with a result")
+
+
+def check_extra(answers: Mapping[str, Answer], paths: Sequence[str]) -> Finding:
+    """Return what ANSWERS, by path, say of the clause of the extra PATHS."""
+    for path in paths:
+        answer = answers.get(path, Answer(status=0, body="not asked"))
+        if answer.status != OK:
+            actual = f"{path}: {witness.describe_answer(answer)}"
+            return broken("P11", expected="HTTP 200", actual=actual, todo=TODO["P11"])
+    return ok("P11", f"{len(paths)} answered") if paths else not_checked("P11", "probes.extra is empty")
 
 
 def _answered(number: str, name: str, rounds: Sequence[Mapping[str, Answer]]) -> Finding:

@@ -8,15 +8,13 @@ from selfdeploy import config
 from selfdeploy.contract import locks
 from selfdeploy.contract.clauses import Finding, broken, listed, not_checked, ok
 from selfdeploy.contract.selection import selects
-from selfdeploy.contract.tracked import CONFIGURATIONS, SMALL, Tracked, target
+from selfdeploy.contract.tracked import CONFIGURATIONS, Tracked, target
 
-POINTER = b"version https://git-lfs.github.com/spec/v1"
 SHIPPED = ("dist/loader.js", "dist/web/standalone/server.js")
 """What the image and vega start."""
 
 COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 STANDALONE = re.compile(r"""\boutput\b["']?\s*[:=][^,;}\n]*["'`]standalone["'`]""")
-SUBMODULE = re.compile(r"^\s*path\s*=\s*(.+?)\s*$", re.MULTILINE)
 
 
 def check(tracked: Tracked, project: config.Project) -> list[Finding]:
@@ -36,35 +34,34 @@ def check(tracked: Tracked, project: config.Project) -> list[Finding]:
     return [each(tracked, project) for each in checks]
 
 
-def _files_only(tracked: Tracked, _: config.Project) -> Finding:
-    modules = tracked.contents.get(".gitmodules", b"").decode(errors="replace")
-    known = set(SUBMODULE.findall(modules))
-    submodules = [path for path in tracked.gitlinks if path in known]
-    if submodules:
+def _files_only(tracked: Tracked, project: config.Project) -> Finding:
+    outline = tracked.outline
+    modules = [module.path for module in outline.submodules]
+    if modules and project.source.submodules == "refuse":
         return broken(
             "S1",
             expected="files, programs and links",
-            actual=f"submodule {listed(submodules)}",
-            todo="commit the files themselves, or drop it: git rm --cached PATH",
+            actual=f"a submodule: {listed(modules)}",
+            todo='set source.submodules = "checkout" in deploy.toml, or commit the files here',
         )
-    empty = tracked.gitlinks
-    return ok("S1", f"{len(tracked.entries)} entries" + (f"; an empty folder each: {listed(empty)}" if empty else ""))
+    if tracked.unusable:
+        todo = "git submodule update --init --recursive"
+        return broken("S1", expected="the files of each submodule", actual=tracked.unusable, todo=todo)
+    notes = [f"{outline.files} files"]
+    notes += [f"from submodules: {listed(modules)}"] if modules else []
+    notes += [f"an empty folder each: {listed(outline.empty)}"] if outline.empty else []
+    return ok("S1", "; ".join(notes))
 
 
 def _no_lfs(tracked: Tracked, _: config.Project) -> Finding:
-    pointers = [
-        path
-        for path, content in tracked.contents.items()
-        if content.startswith(POINTER) and tracked.entries[path].size < SMALL
-    ]
-    if pointers:
+    if pointers := tracked.outline.pointers:
         return broken(
             "S2",
             expected="the files themselves",
             actual=f"pointers of Git LFS: {listed(pointers)}",
-            todo="git lfs migrate export --include=PATH, or git add the file without the filter",
+            todo="git lfs migrate export --include=PATH; or git lfs install where the gates run",
         )
-    return ok("S2", "no pointer")
+    return ok("S2", "no pointer that a checkout would leave")
 
 
 def _lock(tracked: Tracked, project: config.Project) -> Finding:

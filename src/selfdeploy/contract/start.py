@@ -61,7 +61,7 @@ def check(node: Path, tree: Path, revision: str, work: Path, project: config.Pro
         findings |= _direct(one, project, findings)
     if findings["R7"].state == "broken" and findings["R1"].state == "broken":
         findings["R1"] = not_checked("R1", "it ends because of R7")
-    return [findings[number] for number in (*(f"P{number}" for number in range(1, 11)), *PROCESS)]
+    return [findings[number] for number in (*(f"P{number}" for number in range(1, 12)), *PROCESS)]
 
 
 def _release(revision: str, tree: Path) -> manifest.Manifest:
@@ -96,23 +96,27 @@ class _Image:
         up = wait(one)
         seconds = time.monotonic() - began
         if up:
-            unasked = [*(f"P{number}" for number in range(1, 11)), *PROCESS]
+            unasked = [*(f"P{number}" for number in range(1, 12)), *PROCESS]
             return {number: not_checked(number, "the server did not come up") for number in unasked} | {up.number: up}
         found = {"R1": ok("R1", f"the first answer after {seconds:.1f} s"), "R2": _address(one)}
         wanted = probes.Wanted(fields=self.release.version, instance=socket.gethostname())
         rounds = server.ask(one.url, self.project.probes)
         found |= {finding.number: finding for finding in probes.check(rounds, wanted)}
-        found["P10"] = self._rpc()
-        return found | self._end()
+        return found | self._inside() | self._end()
 
-    def _rpc(self) -> Finding:
-        finding = probes.check_rpc(ask_rpc(self.one, self.project.probes))
-        if finding.state == "broken" and not self.project.probes.rpc:
-            return not_checked("P10", f"probes.rpc is off, and the call gives {finding.actual}")
-        return finding
+    def _inside(self) -> dict[str, Finding]:
+        settings = self.project.probes
+        answers = ask_inside(self.one, settings)
+        rpc = probes.check_rpc(answers.get(RPC))
+        if rpc.state == "broken" and not settings.rpc:
+            rpc = not_checked("P10", f"probes.rpc is off, and the call gives {rpc.actual}")
+        return {"P10": rpc, "P11": probes.check_extra(answers, settings.extra)}
 
     def _end(self) -> dict[str, Finding]:
         one = self.one
+        if (code := one.code()) is not None:
+            fault = _fault("R1", "a server that stays", f"exit code {code} while it was asked: {one.last_words}")
+            return {"R1": fault, **{number: not_checked(number, "it ended before") for number in ("R4", "R5", "R6")}}
         try:
             request: pending.Pending | None = pending.begin((HOST, one.port), one.token, self.project.probes.timeout)
         except OSError:
@@ -160,16 +164,16 @@ def hold(one: Launch, request: pending.Pending) -> None:
         time.sleep(0.02)
 
 
-def ask_rpc(one: Launch, settings: config.Probes) -> Answer | None:
-    """Return the answer to the RPC call, made by node with the server's HOME as the proof makes it inside a replica."""
-    question = json.loads(probe.token_question(settings.model_copy(update={"rpc": True})))
+def ask_inside(one: Launch, settings: config.Probes) -> dict[str, Answer]:
+    """Return the answers to the RPC call and the extra paths; node asks with the server's HOME, as inside a replica."""
+    question = json.loads(probe.question(_release("0" * 40, one.tree), settings.model_copy(update={"rpc": True})))
     question[0] = one.port
     argv = [str(one.node), "-e", probe.SCRIPT, json.dumps(question)]
     try:
         outcome = process.run(argv, timeout=settings.timeout + 10, env=one.variables, check=False)
     except errors.CommandTimedOut:
-        return None
-    return probe.read_answers(outcome.stdout).get(RPC)
+        return {}
+    return probe.read_answers(outcome.stdout)
 
 
 def _fault(number: str, expected: str, actual: str) -> Finding:

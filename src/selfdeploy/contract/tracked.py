@@ -8,16 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from selfdeploy import errors, source
-
-SMALL = 1024
-"""Bytes that a pointer of Git LFS stays below (git-lfs, docs/spec.md)."""
+from selfdeploy.outline import Outline
 
 LINK, GITLINK = "120000", "160000"
 """Modes of entries in a tree of git (gitdatamodel)."""
 
 PACKAGES = ("package.json", "package-lock.json", "npm-shrinkwrap.json")
 CONFIGURATIONS = tuple(f"next.config.{suffix}" for suffix in ("js", "mjs", "cjs", "ts", "mts"))
-READ = (*PACKAGES, *(f"web/{name}" for name in (*PACKAGES, *CONFIGURATIONS)), ".gitmodules")
+READ = (*PACKAGES, *(f"web/{name}" for name in (*PACKAGES, *CONFIGURATIONS)))
 """The files whose contents are always read."""
 
 CODE = ("*.js", "*.mjs", "*.cjs", "*.jsx", "*.ts", "*.mts", "*.cts", "*.tsx", "*.json", "*.sh")
@@ -41,12 +39,14 @@ class Tracked:
     """What git tracks of one revision: its ENTRIES by path, and the CONTENTS of some.
 
     PATHS are those of all files and folders, IGNORED those of link targets that a build may make, MENTIONS the files of
-    code that name a variable.
+    code that name a variable. OUTLINE is what an export meets beside files; UNUSABLE says why a submodule has no files.
     """
 
     entries: Mapping[str, Entry]
     contents: Mapping[str, bytes]
     paths: frozenset[str]
+    outline: Outline
+    unusable: str = ""
     ignored: frozenset[str] = frozenset()
     mentions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -55,11 +55,6 @@ class Tracked:
         """The links, with the text of each."""
         links = (path for path, entry in self.entries.items() if entry.mode == LINK)
         return {path: self.contents.get(path, b"").decode("utf-8", "surrogateescape") for path in links}
-
-    @property
-    def gitlinks(self) -> list[str]:
-        """The entries that name a commit of another repository."""
-        return [path for path, entry in self.entries.items() if entry.mode == GITLINK]
 
     def has(self, path: str) -> bool:
         """Say whether PATH is a file or a folder of the revision, or lies below a link."""
@@ -123,9 +118,7 @@ def read(revision: source.Revision) -> Tracked:
     entries = parse_listing(_git(revision, "ls-tree", "-r", "-l", "-z", "--full-tree", revision.tree))
     named = {*READ, *(path for path in entries if posixpath.basename(path) == "package.json")}
     wanted = [
-        path
-        for path, entry in entries.items()
-        if entry.mode == LINK or (entry.mode != GITLINK and (entry.size < SMALL or path in named))
+        path for path, entry in entries.items() if entry.mode == LINK or (entry.mode != GITLINK and path in named)
     ]
     ids = "".join(f"{entries[path].id}\n" for path in wanted).encode()
     objects = parse_objects(_git(revision, "cat-file", "--batch", stdin=ids)) if ids else {}
@@ -133,11 +126,23 @@ def read(revision: source.Revision) -> Tracked:
         entries=entries,
         contents={path: objects.get(entries[path].id, b"") for path in wanted},
         paths=frozenset({*entries, *folders(entries)}),
+        outline=(outline := source.outline(revision)),
+        unusable=_unusable(outline),
         mentions={name: _mentions(revision, name) for name in VARIABLES},
     )
     targets = {target(path, text) for path, text in tracked.links.items()}
     missing = sorted(one for one in targets if one.partition("/")[0] not in {"", "..", "."} and not tracked.has(one))
     return dataclasses.replace(tracked, ignored=_ignored(revision, missing))
+
+
+def _unusable(outline: Outline) -> str:
+    """Return why the files of a submodule of OUTLINE cannot be had; empty if all can."""
+    try:
+        for module in outline.submodules:
+            module.tree()
+    except errors.SourceUnusable as exc:
+        return exc.message
+    return ""
 
 
 def _git(revision: source.Revision, *argv: str, stdin: bytes | None = None) -> bytes:
