@@ -150,7 +150,7 @@ def test_a_revision_without_a_package_says_so_of_each_clause_that_reads_it() -> 
     assert broken(tracked({"package.json": None})) == ["S3", "S5", "S6", "S7"]
 
 
-MODULE = Submodule(path="vendor/x", commit="1" * 40, folder=Path("/nowhere"))
+MODULE = Submodule(path="vendor/x", commit="1" * 40, top=Path("/nowhere"), inside="vendor/x")
 
 
 def test_a_submodule_is_broken_unless_its_files_are_exported() -> None:

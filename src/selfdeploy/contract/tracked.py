@@ -138,8 +138,7 @@ def read(revision: source.Revision) -> Tracked:
 def _unusable(outline: Outline) -> str:
     """Return why the files of a submodule of OUTLINE cannot be had; empty if all can."""
     try:
-        for module in outline.submodules:
-            module.tree()
+        dataclasses.replace(outline, pointers=()).refuse("checkout")
     except errors.SourceUnusable as exc:
         return exc.message
     return ""
