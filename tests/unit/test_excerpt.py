@@ -34,6 +34,14 @@ def test_of_npm_s_error_the_cause_is_shown_and_not_its_usage() -> None:
     assert len(shown.splitlines()) == 4
 
 
+def test_npm_s_usage_is_left_out_of_a_short_log_too() -> None:
+    shown = excerpt(
+        ["> build", "npm error code EUSAGE", "npm error Missing: a@1.0.0", "npm error Usage:", "npm error npm ci"]
+    )
+
+    assert shown.splitlines() == ["npm error code EUSAGE", "npm error Missing: a@1.0.0", "--- its log:", "> build"]
+
+
 def test_of_a_long_error_of_npm_its_beginning_and_the_lines_that_name_errors_are_shown() -> None:
     log = [
         "npm error code 1",

@@ -46,7 +46,7 @@ def excerpt(lines: Sequence[str]) -> str:
     while end and not lines[end - 1]:
         end -= 1
     lines = [line if len(line) <= WIDEST else f"{line[:WIDEST]}..." for line in lines[:end]]
-    if len(lines) <= FIRST + LAST:
+    if len(lines) <= FIRST + LAST and not any(USAGE.match(line) for line in lines):
         return "\n".join(lines)
     causes = [*_npm(lines), *_compiler(lines), *_thrown(lines), *(f"failed: {name}" for name in _failing(lines))]
     rest = [line for line in lines if not NPM.match(line)]
