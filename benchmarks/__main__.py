@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import cluster, side, size, window
+from benchmarks import cluster, front, side, size, window
 from benchmarks.report import Report
 from lab.children import LabError
 from lab.site import Site
@@ -100,10 +100,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="nox -s bench --", description=__doc__)
     parser.add_argument("--pairs", type=int, default=3, help="how many releases of each side; 3")
     parser.add_argument("--starts", type=int, default=15, help="how many starts of each command; 15")
-    parser.add_argument("--rollouts", type=int, default=3, help="how many rollouts of each way in a cluster; 3")
     parser.add_argument(
-        "--only", choices=("release", "cluster", "size"), help="one comparison; release and cluster when left out"
+        "--rollouts", type=int, default=3, help="how many rollouts of each way, in a cluster or with --only front; 3"
     )
+    parser.add_argument(
+        "--only",
+        choices=("release", "cluster", "size", "front"),
+        help="one comparison; release and cluster when left out",
+    )
+    parser.add_argument("--rate", type=float, default=200.0, help="requests a second of --only front; 200")
     parser.add_argument("--against", default=BEFORE, help=f"the revision that --only size compares with; {BEFORE}")
     parser.add_argument("--scale", type=float, default=1.0, help="size of its application, of the real one's; 1")
     given = parser.parse_args()
@@ -119,6 +124,11 @@ def main() -> int:
                 sizes = size.compare(Path(scratch), given.against, given.pairs, given.scale, say)
                 print(f"\n{sizes}", flush=True)
                 missed += sizes.missed
+            if given.only == "front":
+                with front.prepared(Path(scratch), say) as engine:
+                    gaps = front.compare(engine, given.rollouts, given.rate, say)
+                print(f"\n{gaps}", flush=True)
+                missed += gaps.missed
             if given.only in {None, "release"}:
                 report = compare(Path(scratch), given.pairs, given.starts)
                 print(f"\n{report}", flush=True)

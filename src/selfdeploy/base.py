@@ -14,20 +14,41 @@ SUITE = "bookworm"
 PACKAGES = {
     "base": ("ca-certificates", "git", "openssh-client", "tini"),
     "registry": ("ca-certificates", "docker-registry"),
+    "front": ("busybox-static", "haproxy", "socat"),
 }
+FILES = {"registry": ("registry.yml",), "front": ("front.cfg", "front.sh")}
+"""What else an image is built of, from docker/."""
+
 HOOKS = {
     "base": (
         'echo "sf:x:1000:1000:SF:/home/sf:/bin/sh" >>"$1/etc/passwd"; echo "sf:x:1000:" >>"$1/etc/group"',
         'mkdir -p "$1/opt/sf" "$1/home/sf" "$1/workspace"; chown 1000:1000 "$1/home/sf" "$1/workspace"',
     ),
     "registry": ('mkdir -p "$1/var/lib/registry"; chown 1000:1000 "$1/var/lib/registry"',),
+    "front": ('mkdir -p "$1/state" "$1/run/front"; chown 1000:1000 "$1/state" "$1/run/front"',),
 }
+UNPACKED = {"front"}
+"""The kinds whose packages are unpacked and not installed: no shell, no package manager, seconds to make."""
+
+LEAN = ("/usr/share/*", "/usr/lib/*/perl/*", "/usr/lib/*/perl5/*", "/usr/bin/perl*")
+"""What such an image does not get of its packages."""
 
 
 def recipe(kind: str, node: str) -> str:
     """Return a tag that names what the image KIND is made from."""
     parts = [SUITE, *PACKAGES[kind], *HOOKS[kind], node if kind == "base" else ""]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def front(project: config.Project) -> str:
+    """Return the reference of the image of PROJECT's fronts: deploy.toml's, or a tag that names what it is made of."""
+    if project.image.front:
+        return project.image.front
+    files = [shipped.find(project, f"docker/{name}").read_bytes() for name in ("Dockerfile.front", *FILES["front"])]
+    told = hashlib.sha256(
+        b"\0".join([recipe("front", "").encode(), *(path.encode() for path in LEAN), *files])
+    ).hexdigest()[:16]
+    return f"selfdeploy-front:{told}"
 
 
 def _mirror() -> str:
@@ -63,14 +84,17 @@ def _context(project: config.Project, kind: str) -> Iterator[Path]:
     tree.hide(project.work)
     with tree.scratch(project.work, "base") as scratch:
         context = scratch
-        argv = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(PACKAGES[kind])}"]
-        argv += [f"--customize-hook={hook}" for hook in HOOKS[kind]]
+        unpacked = kind in UNPACKED
+        variant, when = ("extract", "extract") if unpacked else ("minbase", "customize")
+        argv = ["mmdebstrap", "--quiet", f"--variant={variant}", f"--include={','.join(PACKAGES[kind])}"]
+        argv += [f"--{when}-hook={hook}" for hook in HOOKS[kind]]
+        argv += [f"--dpkgopt=path-exclude={path}" for path in LEAN] if unpacked else []
         try:
             process.run([*argv, SUITE, str(context / "rootfs.tar"), _mirror()], timeout=900)
             if kind == "base":
                 shutil.copy2(_node(project), context / "node")
-            else:
-                shutil.copy2(shipped.find(project, "docker/registry.yml"), context / "registry.yml")
+            for name in FILES.get(kind, ()):
+                shutil.copy2(shipped.find(project, f"docker/{name}"), context / name)
             yield context
         except (errors.CommandFailed, errors.CommandTimedOut) as exc:
             raise errors.BuildFailed(f"{kind} image: {exc.message}", exc.hint) from exc
@@ -85,18 +109,18 @@ def _dockerfile(project: config.Project, kind: str) -> Path:
     return shipped.find(project, f"docker/Dockerfile.{kind}")
 
 
-def build(project: config.Project, kind: str, tag: str) -> None:
-    """Build the image KIND (`base` or `registry`) and tag it TAG on the local engine.
+def build(project: config.Project, kind: str, tag: str, on: engine.Engine | None = None) -> None:
+    """Build the image KIND (`base`, `registry` or `front`) and tag it TAG on the engine ON, or else the caller's own.
 
     Raises:
         errors.BuildFailed: mmdebstrap or the engine did not make it; the end of what it said is the hint.
     """
     with _context(project, kind) as context:
-        buildx = not process.run(_docker("buildx", "version"), timeout=20, check=False).code
-        own = engine.connect("base", "").builder
-        builder = ["buildx", "build", "--builder", own, "--load"] if buildx else ["build"]
+        target = on or engine.connect("base", "")
+        buildx = not process.run(target.argv("buildx", "version"), timeout=20, check=False).code
+        builder = ["buildx", "build", "--builder", target.builder, "--load"] if buildx else ["build"]
         file = str(_dockerfile(project, kind))
-        process.run(_docker(*builder, "--quiet", "-f", file, "-t", tag, str(context)), timeout=600)
+        process.run(target.argv(*builder, "--quiet", "-f", file, "-t", tag, str(context)), timeout=600)
 
 
 TRIPPED = ("blob unknown", "unknown blob", "Internal Server Error")

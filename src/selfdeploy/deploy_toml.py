@@ -158,10 +158,10 @@ def _places(project: Project, name: str) -> dict[str, tuple[object, ...]]:
     """Return what only one environment can have, by the key that says it."""
     environment = project.environment(name)
     if isinstance(environment, Compose):
-        return {
-            "project": (environment.engine, project.compose_project(name)),
-            "port": (environment.engine, environment.bind, environment.port),
-        }
+        places: dict[str, tuple[object, ...]] = {"project": (environment.engine, project.compose_project(name))}
+        if environment.traefik:
+            return places | {"traefik.rule": (environment.engine, environment.traefik.volume, environment.traefik.rule)}
+        return places | {"port": (environment.engine, environment.bind, environment.port)}
     told: dict[str, tuple[object, ...]] = {"name": (*environment.cluster, environment.namespace, environment.name)}
     return {**told, "ingress.host": (*environment.cluster, environment.ingress.host)} if environment.ingress else told
 

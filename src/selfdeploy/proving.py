@@ -29,12 +29,9 @@ def prove(
         errors.ReplicaHeldUp: it settled, and who was told to end did not.
         errors.LockLost: the lock went away meanwhile.
     """
-    probes = environment.project.probes
-    if answered is not None:
-        probes = probes.model_copy(update={"extra": tuple(path for path in probes.extra if path in answered)})
     rounds = probe.until_settled(
         release,
-        probes,
+        environment.project.probes.narrowed(answered),
         lambda: environment.ask(release),
         environment.name,
         environment.patience,

@@ -56,9 +56,13 @@ def _fill(project: config.Project, template: str, values: Mapping[str, object]) 
         raise errors.ConfigInvalid(f"{template}: {exc}", "compare it with the one that comes with us") from exc
 
 
-def compose(project: config.Project, name: str, manifest: Manifest) -> str:
-    """Return the Compose file that runs MANIFEST's release in the environment NAME."""
+def compose(project: config.Project, name: str, manifest: Manifest, front_image: str = "") -> str:
+    """Return the Compose file that runs MANIFEST's release in the environment NAME.
+
+    FRONT_IMAGE is the image of its front, if one of ours has the port.
+    """
     environment = project.compose(name)
+    traefik = environment.traefik
     values = {
         "project": project.compose_project(name),
         "image": manifest.image.reference,
@@ -70,6 +74,10 @@ def compose(project: config.Project, name: str, manifest: Manifest) -> str:
         "port": environment.port,
         "manifest_volume": manifest_name(manifest.release),
         **environment.limits,
+        "rolls": environment.rolls,
+        "front": json.dumps({"front": environment.front} | ({"traefik": traefik.model_dump()} if traefik else {})),
+        "front_image": front_image,
+        "network": traefik.network if traefik else "",
     }
     return _fill(project, "templates/compose.yml.j2", values)
 

@@ -1,7 +1,7 @@
 """Settle one environment: admit, apply, wait, prove; on failure evidence, hold, put back."""
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from selfdeploy import admission, errors, manifest, plan, provenance, proving, tree, witness
 from selfdeploy.assembly import Release
@@ -98,8 +98,7 @@ def settle(
     known = _begin(environment, lock, known, target, holder)
     try:
         # What has been proven just so and no longer answers is made anew: a server that hangs would stay as it is.
-        environment.apply(lock, wanted, target.rendered, recreate=again)
-        proof = proving.prove(environment, lock, wanted)
+        proof = _run(environment, lock, wanted, target.rendered, recreate=again)
     except FAILURES as exc:
         raise _put_back(environment, lock, known, target, exc, holder) from exc
     environment.write(lock, known.prove(target, now()).end("proven", now(), holder.took()))
@@ -228,8 +227,26 @@ def _bring_back(environment: Environment, lock: Lock, proven: record.Proven) -> 
             f"{environment.name}: record: {proven.release} does not hold together", "inv rollback to another"
         )
     environment.fetch(wanted.image.reference)
-    environment.apply(lock, wanted, proven.rendered)
-    proving.prove(environment, lock, wanted, proven.extra)
+    _run(environment, lock, wanted, proven.rendered, answered=proven.extra)
+
+
+def _run(
+    environment: Environment,
+    lock: Lock,
+    release: manifest.Manifest,
+    rendered: str,
+    *,
+    recreate: bool = False,
+    answered: Collection[str] | None = None,
+) -> proving.Proof:
+    """Have ENVIRONMENT run RENDERED, of RELEASE; return the proof, made before the replaced replicas end for good.
+
+    A release that was proven before has to answer the extra paths that it ANSWERED then.
+    """
+    environment.apply(lock, release, rendered, recreate=recreate, answered=answered)
+    proof = proving.prove(environment, lock, release, answered)
+    environment.retire(lock)
+    return proof
 
 
 def restore(environment: Environment, lock: Lock, name: str, holder: provenance.Holder) -> record.Proven:

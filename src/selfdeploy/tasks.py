@@ -18,6 +18,7 @@ HELP = {
     "environment": "The environment; a name from deploy.toml.",
     "follow": "Go on with what comes, until interrupted.",
     "fresh": "Whatever is on record, run the gates anew, or take what they left here.",
+    "front": "The log of the front before the replicas.",
     "image": "An image that somebody else built: REPOSITORY@sha256:...",
     "json": "Print events and the result as JSON lines.",
     "manifest": "The release manifest that the server at URL was started with.",

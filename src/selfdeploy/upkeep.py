@@ -37,6 +37,7 @@ class Status:
     holds: Mapping[str, str] = field(default_factory=dict)
     holder: str = ""
     cut_off: record.Attempt | None = None
+    front: str = ""
     targets: Sequence[overlay.Target] = ()
     unprotected: Sequence[str] = ()
     error: str = ""
@@ -53,6 +54,7 @@ class Status:
             lines.append("  proven   nothing yet")
         lines += [f"  replica  {replica.name} is {replica.state}" for replica in self.replicas]
         lines += [] if self.replicas else ["  replica  none"]
+        lines += [f"  front    {self.front}"] if self.front else []
         lines += [f"  answers  {way}: {told}" for way, told in self.answers.items()]
         return "\n".join([*lines, *(f"  {line}" for line in self.describe_trouble())])
 
@@ -81,6 +83,7 @@ class Status:
             "proven": self.proven.model_dump(exclude={"manifest", "rendered"}) if self.proven else None,
             "holds": dict(self.holds),
             "holder": self.holder,
+            "front": self.front,
             "cutOff": self.cut_off.model_dump() if self.cut_off else None,
             "unprotected": list(self.unprotected),
             "targets": [asdict(target) for target in self.targets],
@@ -99,6 +102,7 @@ def read_status(project: config.Project, name: str) -> Status:
             "targets": targets,
             "holds": known.holds,
             "holder": str(holder or ""),
+            "front": environment.way_in,
             "cut_off": known.cut_off if known.cut_off and not known.cut_off.is_of(holder) else None,
         }
         if not known.proven:

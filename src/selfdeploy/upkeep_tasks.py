@@ -43,12 +43,12 @@ def history(show: Console, environment: str) -> None:
     show.result("\n".join(map(str, told)), [attempt.model_dump() for attempt in told])
 
 
-def logs(show: Console, environment: str, tail: str = "100", follow: bool = False) -> None:
-    """Print what the replicas of ENVIRONMENT wrote last."""
+def logs(show: Console, environment: str, tail: str = "100", follow: bool = False, front: bool = False) -> None:
+    """Print what the replicas of ENVIRONMENT, or its front, wrote last."""
     from selfdeploy import deploy_toml, environments, flags
 
     lines = flags.count("--tail", tail)
-    show.result(environments.connect(deploy_toml.load(), environment).logs(lines, follow=follow))
+    show.result(environments.connect(deploy_toml.load(), environment).logs(lines, follow=follow, front=front))
 
 
 def down(show: Console, environment: str, wait: str = "") -> None:

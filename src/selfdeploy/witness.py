@@ -53,13 +53,15 @@ class Replica:
 class Round:
     """One time of asking: the replicas listed before and after, and what each way in answered.
 
-    LEAVING are those that their runtime has told to end, and that may still answer who asks them.
+    LEAVING are those that their runtime has told to end, and that may still answer who asks them. ASIDE are those that
+    run beside them and get no requests: of a rollout under way, or left by one that was cut off.
     """
 
     before: tuple[Replica, ...]
     after: tuple[Replica, ...]
     answers: Mapping[str, Mapping[str, Answer]] = field(default_factory=dict)
     leaving: tuple[Replica, ...] = ()
+    aside: tuple[Replica, ...] = ()
 
 
 def compare(manifest: Manifest, seen: Round, *, rpc: bool = False, extra: Sequence[str] = ()) -> list[str]:
@@ -67,10 +69,9 @@ def compare(manifest: Manifest, seen: Round, *, rpc: bool = False, extra: Sequen
 
     With RPC, every replica also has to have answered the RPC call, and with EXTRA, these paths with 200.
     """
-    return [
-        *compare_staying(manifest, seen, rpc=rpc, extra=extra),
-        *(f"{one.name}: is {one.state}" for one in seen.leaving),
-    ]
+    wrong = compare_staying(manifest, seen, rpc=rpc, extra=extra)
+    wrong += [f"{replica.name}: is {replica.state}" for replica in seen.leaving]
+    return [*wrong, *(f"{replica.name}: is {replica.state} beside it, and gets no requests" for replica in seen.aside)]
 
 
 def compare_staying(manifest: Manifest, seen: Round, *, rpc: bool = False, extra: Sequence[str] = ()) -> list[str]:

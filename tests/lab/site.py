@@ -304,9 +304,12 @@ port = {self.ports[1]}
         """Remove what the site made on its engine."""
         for environment in ("t", "p"):
             project = f"{self.name}-{environment}"
-            self.docker("rm", "--force", "--volumes", f"{project}-server-1", f"{project}-lock")
+            ours = f"label=com.docker.compose.project={project}"
+            containers = self.docker("ps", "--all", "--quiet", "--filter", ours).stdout.split()
+            self.docker("rm", "--force", "--volumes", *containers, f"{project}-lock")
             self.docker("network", "rm", f"{project}_default")
-            self.docker("volume", "rm", f"{project}-record", f"{project}_home", f"{project}_workspace")
+            volumes = self.docker("volume", "ls", "--quiet", "--filter", ours).stdout.split()
+            self.docker("volume", "rm", f"{project}-record", *volumes)
         for environment in ("t", "p"):
             ours = f"label=dev.selfdeploy.project={self.name}-{environment}"
             releases = self.docker("volume", "ls", "--quiet", "--filter", ours).stdout.split()

@@ -34,7 +34,7 @@ def assembly() -> mock.Mock:
     """A revision that is newer than what runs, and not on record."""
     made: mock.Mock = mock.create_autospec(Assembly, instance=True)
     made.revision, made.project = mock.Mock(commit=REVISION), a_project(environments=PLACES)
-    made.store, made.images = mock.Mock(), mock.Mock()
+    made.store, made.images, made.outline = mock.Mock(), mock.Mock(), mock.Mock(size=0)
     made.on_record.return_value = None
     return made
 

@@ -4,6 +4,7 @@ import datetime
 import itertools
 import json
 import re
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -113,7 +114,7 @@ def git_uses(checkout: Path, name: str) -> list[Callable[[], object]]:
         read,
         look,
         lambda: source.compare_revisions(checkout, "a" * 40, name),
-        lambda: source.export(revision, checkout / "export"),
+        lambda: source.export(revision, Path(tempfile.mkdtemp(dir=checkout)) / "export"),
         lambda: source.refuse_dirty(revision),
         lambda: source.refuse_below(checkout),
     ]

@@ -15,7 +15,7 @@ SOURCE = Path(__file__).parents[2] / "src" / "selfdeploy"
 STARTERS = {"run", "start", "feed", "follow", "become", "run_logged"}
 """The functions of process.py, and the builders' record.run, that take a command line."""
 
-MAKERS = {"engine.argv": "docker", "_docker": "docker", "kubectl.argv": "kubectl"}
+MAKERS = {"engine.argv": "docker", "target.argv": "docker", "_docker": "docker", "kubectl.argv": "kubectl"}
 """The functions that make the command lines of one program."""
 
 ELSEWHERE = {

@@ -1,7 +1,7 @@
 """deploy.toml as frozen values: every key checked by name, every default on its field."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
@@ -182,6 +182,12 @@ class Probes(Value):
             raise ValueError(f"{', '.join(twice)}: listed twice")
         return extra
 
+    def narrowed(self, answered: Collection[str] | None) -> "Probes":
+        """Return the probes of a release that ANSWERED those extra paths when it was proven; all if None."""
+        if answered is None:
+            return self
+        return self.model_copy(update={"extra": tuple(path for path in self.extra if path in answered)})
+
     @property
     def needs_token(self) -> bool:
         """True if a probe sends the server's own token, so that it can only be asked from inside."""
@@ -217,8 +223,8 @@ class Project(Value):
     probes: Probes = pydantic.Field(Probes(), description="How an environment is asked until it settles.")
     environments: dict[Name, Environment] = pydantic.Field(
         {
-            "test": Compose(kind="compose", port=4101),
-            "prod": Compose(kind="compose", port=4100),
+            "test": Compose(kind="compose", port=4101, strategy="rolling"),
+            "prod": Compose(kind="compose", port=4100, strategy="rolling"),
         },
         description="The environments, in order.",
     )

@@ -93,6 +93,12 @@ class Image(Value):
         pattern=r"^(|[^@\s]+@sha256:[0-9a-f]{64})$",
         description="The base image by digest; it has node and tini. When empty, `inv base` builds one.",
     )
+    front: str = pydantic.Field(
+        "",
+        pattern=r"^(|[^@\s]+@sha256:[0-9a-f]{64})$",
+        description="The image of a rolling environment's front, by digest: docker/Dockerfile.front, built elsewhere. "
+        "When empty, it is built from Debian's package where it is needed.",
+    )
     include: tuple[str, ...] = pydantic.Field(
         (), description="What goes into the image; package.json and its `files` when empty."
     )

@@ -1,6 +1,6 @@
 """Where a release runs: what every kind of environment can do, and the one that deploy.toml names."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -79,12 +79,24 @@ class Environment(Protocol):
     def rehearse(self, rendered: str) -> None:
         """Raise why the runtime would not take RENDERED, as far as it can tell; changes nothing."""
 
-    def apply(self, lock: Lock, manifest: Manifest, rendered: str, *, recreate: bool = False) -> None:
+    def apply(
+        self,
+        lock: Lock,
+        manifest: Manifest,
+        rendered: str,
+        *,
+        recreate: bool = False,
+        answered: Collection[str] | None = None,
+    ) -> None:
         """Have the runtime run RENDERED, the release of MANIFEST; anew in any case when RECREATE.
 
         Where the runtime rolls, one replica after the other, it returns when that is done; those that were replaced
-        may still be about to go.
+        may still be about to go. Where new replicas are proven before they get requests, those that were proven before
+        have to answer the extra paths that they ANSWERED then.
         """
+
+    def retire(self, lock: Lock) -> None:
+        """End the replicas that the last `apply` replaced, once the new ones are proven."""
 
     def replicas(self) -> Sequence[Replica]:
         """Return what the runtime says runs here."""
@@ -92,8 +104,15 @@ class Environment(Protocol):
     def ask(self, manifest: Manifest) -> Round:
         """Ask every replica from inside, and the public way, once."""
 
-    def logs(self, lines: int, *, follow: bool = False) -> str:
-        """Return the last LINES lines that each replica wrote; with FOLLOW, pass on what comes until interrupted."""
+    @property
+    def way_in(self) -> str:
+        """What has the public way and sends requests to the replicas, for people; empty if nothing of ours does."""
+
+    def logs(self, lines: int, *, follow: bool = False, front: bool = False) -> str:
+        """Return the last LINES lines that each replica wrote; with FOLLOW, pass on what comes until interrupted.
+
+        With FRONT, those of what stands before the replicas.
+        """
 
     def any_image(self) -> str:
         """Return an image that the runtime holds and that can hold the lock; empty when there is none."""

@@ -1,17 +1,24 @@
-"""An environment on a Docker engine, run by Compose: one replica, replaced by each release."""
+"""An environment on a Docker engine, run by Compose: one replica, replaced, or rolled behind a front."""
 
 import contextlib
+import functools
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from python_on_whales.exceptions import DockerException
 
-from selfdeploy import config, errors, probe, process, render, surroundings, tree
+from selfdeploy import base, config, errors, probe, process, render, surroundings, tree
 from selfdeploy.environments import Lock as Held
 from selfdeploy.environments import containers, engine, fitness, images, lock, proxies, record, secrets, volumes
+from selfdeploy.environments import front as fronts
 from selfdeploy.environments.containers import Container
+from selfdeploy.environments.front import SERVICE as FRONT
+from selfdeploy.environments.front import Front, HAProxy
+from selfdeploy.environments.rolling import SERVER, Rolling
+from selfdeploy.environments.traefik import Traefik
 from selfdeploy.manifest import Manifest
 from selfdeploy.provenance import Holder
 from selfdeploy.witness import Answer, Replica, Round
@@ -27,6 +34,8 @@ class Compose:
     project: config.Project
     name: str
     _images: dict[str, frozenset[str]] = field(default_factory=dict, repr=False, compare=False)
+    _rolled: list[tuple[Rolling, str]] = field(default_factory=list, repr=False, compare=False)
+    """The rollout of this process that `retire` is to end, and the replica that it made live."""
 
     @property
     def settings(self) -> config.Compose:
@@ -41,17 +50,19 @@ class Compose:
     @property
     def continuity(self) -> str:
         """How a rollout goes for who uses it."""
+        if self.settings.rolls:
+            return "a rollout proves the new replica before the first request reaches it: no moment without an answer"
         return "a rollout replaces the container: a moment without an answer"
 
     @property
     def patience(self) -> float:
-        """None: Compose ends a container before it starts the next."""
+        """None: a replaced replica is gone when `apply`, or `retire`, returns."""
         return 0.0
 
     @property
     def url(self) -> str:
         """The public way to it."""
-        return self.settings.url.rstrip("/") or address(self.settings.bind, self.settings.port)
+        return self.settings.url.rstrip("/") or address(self.settings.bind, self.settings.port or 0)
 
     @cached_property
     def engine(self) -> engine.Engine:
@@ -74,26 +85,34 @@ class Compose:
         fitness.refuse_few_cpus(self.engine, self.settings.cpus, f"environments.{self.name}.cpus")
         if not self.engine.is_remote:
             fitness.refuse_full_disk(self.engine)
-            if address(self.settings.bind, self.settings.port) not in _published(self.containers()):
-                self._refuse_taken_port()
+            self._refuse_taken_port()
 
     def _refuse_taken_port(self) -> None:
         bind, port = self.settings.bind, self.settings.port
+        if port is None or address(bind, port) in _published([*self.containers(), *self.containers(FRONT)]):
+            return
         if why := fitness.why_taken(bind, port):
             hint = f"free it, or set environments.{self.name}.port or bind"
             raise errors.PortTaken(f"{self.name}: {bind}:{port}: {why}", hint)
 
-    def containers(self) -> tuple[Container, ...]:
-        """Return the environment's containers, running or not, as the engine describes them."""
+    def containers(self, service: str = SERVER) -> tuple[Container, ...]:
+        """Return the environment's containers of SERVICE, running or not, as the engine describes them."""
         argv = ["container", "ls", "--all", "--quiet", "--no-trunc"]
         argv += ["--filter", f"label=com.docker.compose.project={self.compose_project}"]
-        ids = self.engine.run(*argv, "--filter", "label=com.docker.compose.service=server", timeout=30).text.split()
+        ids = self.engine.run(*argv, "--filter", f"label=com.docker.compose.service={service}", timeout=30).text.split()
         told = [self.engine.describe("container", each) or b"" for each in ids]  # one may have gone away in between
         return tuple(container for data in told for container in containers.parse(data, self.name))
 
     def replicas(self) -> tuple[Replica, ...]:
-        """Return what the engine runs here, each with every digest the engine knows its image by."""
-        return self._replicas(self.containers())
+        """Return what answers here, each with every digest the engine knows its image by."""
+        return self._replicas(self._split(self.containers())[0])
+
+    def _split(self, found: Sequence[Container]) -> tuple[list[Container], list[Container]]:
+        """Return the containers in FOUND that get requests, and those beside them."""
+        live = self._rolled[-1][1] if self._rolled else self.front.live() if len(found) > 1 else ""
+        if not any(container.title == live for container in found):
+            return list(found), []
+        return [each for each in found if each.title == live], [each for each in found if each.title != live]
 
     def _replicas(self, found: Sequence[Container]) -> tuple[Replica, ...]:
         return tuple(container.replica(self._digests(container.image)) for container in found)
@@ -119,25 +138,56 @@ class Compose:
 
     def _ask(self, manifest: Manifest) -> Round:
         settings = self.project.probes
-        found = self.containers()
+        found, aside = self._split(self.containers())
         before = self._replicas(found)
-        answers: dict[str, dict[str, Answer]] = {}
-        question = probe.question(manifest, settings, self.settings.secrets)
-        for replica in before:
-            argv = ["exec", *surroundings.inside(), replica.name, "node", "-e", probe.SCRIPT, question]
-            try:
-                told = self.engine.run(*argv, timeout=settings.timeout + 5, check=False).stdout
-            except errors.CommandTimedOut:
-                told = b""
-            answers[replica.name] = probe.read_answers(told[: 8 * probe.LIMIT])
-        for url in {self.settings.url.rstrip("/")} if self.settings.url else _published(found):
+        answers = {replica.name: self._ask_inside(replica, manifest) for replica in before}
+        for url in {self.settings.url.rstrip("/")} if self.settings.url else self._ways(found):
             answers[url] = probe.get_all(url, manifest.probes, settings.timeout)
-        return Round(before=before, after=self.replicas(), answers=answers)
+        return Round(before=before, after=self.replicas(), answers=answers, aside=self._replicas(aside))
+
+    def _ways(self, found: Sequence[Container]) -> list[str]:
+        """Return the addresses that lead to FOUND: their own, or those of the front before them."""
+        return _published(found) or (_published(self.containers(FRONT)) if found else [])
+
+    def _ask_inside(self, replica: Replica, manifest: Manifest) -> dict[str, Answer]:
+        settings = self.project.probes
+        question = probe.question(manifest, settings, self.settings.secrets)
+        argv = ["exec", *surroundings.inside(), replica.name, "node", "-e", probe.SCRIPT, question]
+        try:
+            told = self.engine.run(*argv, timeout=settings.timeout + 5, check=False).stdout
+        except errors.CommandTimedOut:
+            told = b""
+        return probe.read_answers(told[: 8 * probe.LIMIT])
+
+    def _prove_inside(self, manifest: Manifest, probes: config.Probes, container: Container) -> None:
+        """Ask CONTAINER alone, from inside, as PROBES say, until it has settled on the release of MANIFEST."""
+
+        def ask() -> Round:
+            replicas = listed()
+            answers = {replica.name: self._ask_inside(replica, manifest) for replica in replicas}
+            return Round(before=replicas, after=listed(), answers=answers)
+
+        def listed() -> tuple[Replica, ...]:
+            return self._replicas([each for each in self.containers() if each.id == container.id])
+
+        probe.until_settled(manifest, probes, ask, self.name)
 
     def fetch(self, image: str) -> None:
         """Have the engine hold IMAGE, by digest; from the registry unless it is there."""
         if self.engine.inspect("image", image) is None:
             self.engine.run("pull", "--quiet", image, timeout=600)
+        if self.settings.rolls and self.settings.front == "haproxy":
+            self._fetch_front()
+
+    def _fetch_front(self) -> None:
+        """Have the engine hold the front's image: pulled by deploy.toml's digest, or built on the engine."""
+        image = base.front(self.project)
+        if self.engine.inspect("image", image) is not None:
+            return
+        if self.project.image.front:
+            self.engine.run("pull", "--quiet", image, timeout=600)
+        else:
+            base.build(self.project, "front", image, self.engine)
 
     def any_image(self) -> str:
         """Return an image that the engine holds and that can hold the lock; empty when there is none."""
@@ -207,7 +257,8 @@ class Compose:
 
     def render(self, manifest: Manifest) -> str:
         """Return the Compose file of MANIFEST's release."""
-        return render.compose(self.project, self.name, manifest)
+        ours = self.settings.rolls and self.settings.front == "haproxy"
+        return render.compose(self.project, self.name, manifest, base.front(self.project) if ours else "")
 
     def _compose(self, rendered: str, *argv: str, timeout: float) -> process.Outcome:
         with contextlib.suppress(OSError):  # for people to read; Compose does not
@@ -221,21 +272,54 @@ class Compose:
         limit = timeout + self.settings.grace
         return self.engine.run(*prefix, *argv, timeout=limit, stdin=rendered.encode(), env=env, check=False)
 
+    @property
+    def front(self) -> Front:
+        """The front that deploy.toml names: the site's Traefik, or else the environment's own service."""
+        traefik = self.settings.traefik
+        return self._front("", {"traefik": traefik.model_dump()} if traefik else {})
+
+    def _front(self, rendered: str, settings: Mapping[str, Any]) -> Front:
+        """Return the front of RENDERED, which says SETTINGS of it."""
+        if traefik := settings.get("traefik"):
+            return Traefik(engine=self.engine, owner=self.compose_project, settings=traefik, image=self.any_image())
+        return HAProxy(
+            engine=self.engine,
+            compose=lambda *argv, timeout: self._compose(rendered, *argv, timeout=timeout),
+            find=self.containers,
+            hashes=lambda: self._hashes(rendered),
+        )
+
+    def _hashes(self, rendered: str) -> dict[str, str]:
+        """Return, by service, the hash that Compose labels its containers of RENDERED with; empty if it takes none."""
+        told = self._compose(rendered, "config", "--hash", "*", timeout=60)
+        pairs = (line.split() for line in told.text.splitlines())
+        return {} if told.code else {pair[0]: pair[1] for pair in pairs if len(pair) == 2}  # noqa: PLR2004 -- "NAME HASH"
+
     def is_applied(self, rendered: str) -> bool:
         """Say whether the container that runs is what Compose would make of RENDERED and the present secrets."""
         found = self.containers()
-        if len(found) != 1:
+        if len(found) != 1 or self._hashes(rendered).get(SERVER) != found[0].hash:
             return False
         image = self.engine.inspect("image", found[0].image) or {}
         if proxies.foreign(found[0].config.env or (), image, rendered):
             return False
-        told = self._compose(rendered, "config", "--hash", "server", timeout=60)
-        wanted = told.text.split()[-1:] if not told.code else []
-        return wanted == [found[0].labels.get("com.docker.compose.config-hash")]
+        settings = fronts.read(rendered)
+        if settings is None:
+            return not self.containers(FRONT)
+        way = self._front(rendered, settings)
+        return way.is_placed and way.live() == found[0].title
 
-    def difference(self, rendered: str) -> str:  # noqa: ARG002 -- Compose compares hashes
-        """Return nothing: an engine knows what runs, and not what it was rendered from."""
-        return ""
+    def difference(self, rendered: str) -> str:
+        """Return what changes for users beside the replica: a front that is to be replaced. An engine tells no more."""
+        settings = fronts.read(rendered)
+        if settings is None or not self.containers():
+            return ""
+        way = self._front(rendered, settings)
+        if way.is_placed:
+            return ""
+        had = way.live() or self.containers(FRONT)
+        what = "its settings or its template changed" if had else "there is none yet"
+        return f"the front is made anew ({what}): this rollout has a moment without an answer"
 
     def rehearse(self, rendered: str) -> None:
         """Raise `errors.ConfigInvalid` when RENDERED is no file of Compose's, or takes a secret that is not there."""
@@ -246,21 +330,65 @@ class Compose:
                 "compare templates/compose.yml.j2 with the one that comes with selfdeploy; nothing was changed",
             )
 
-    def apply(self, lock: Held, manifest: Manifest, rendered: str, *, recreate: bool = False) -> None:
-        """Have Compose run RENDERED, the release of MANIFEST; in a new container in any case when RECREATE."""
+    def apply(
+        self,
+        lock: Held,
+        manifest: Manifest,
+        rendered: str,
+        *,
+        recreate: bool = False,
+        answered: Collection[str] | None = None,
+    ) -> None:
+        """Have Compose run RENDERED, the release of MANIFEST; in a new container in any case when RECREATE.
+
+        Where it rolls, the new replica is proven from inside before it goes live, and the previous one runs on until
+        `retire`.
+        """
         self._place_manifest(manifest)
         lock.check()
         self._remove_unstarted()
+        self._rolled.clear()
+        settings = fronts.read(rendered)
+        if settings is None:
+            self._replace(rendered, recreate=recreate)
+            return
+        wanted = self._hashes(rendered).get(SERVER, "")
+        prove = functools.partial(self._prove_inside, manifest, self.project.probes.narrowed(answered))
+        rolling = self._rolling(self._front(rendered, settings), rendered, wanted, prove, lock)
+        self._rolled.append((rolling, rolling.bring(anew=recreate)))
+
+    def _rolling(
+        self, way: Front, rendered: str, wanted: str, prove: Callable[[Container], None], lock: Held
+    ) -> Rolling:
+        return Rolling(
+            engine=self.engine,
+            front=way,
+            compose=lambda *argv, timeout: self._compose(rendered, *argv, timeout=timeout),
+            find=self.containers,
+            wanted=wanted,
+            prove=prove,
+            check=lock.check,
+            grace=self.settings.grace,
+        )
+
+    def _replace(self, rendered: str, *, recreate: bool) -> None:
+        """Have Compose replace the replica; a front that is there goes first, for it has the port."""
+        _, aside = self._split(self.containers())
+        self.front.remove()
+        if spare := [container.id for container in aside]:
+            self.engine.run("container", "rm", "--force", "--volumes", *spare, check=False)
         argv = ["up", "--detach", "--no-build", "--pull", "never", "--remove-orphans"]
-        argv += ["--force-recreate", "server"] if recreate else ["server"]
-        outcome = self._compose(rendered, *argv, timeout=180)
-        if outcome.code:
-            said = outcome.complaint
-            if "port is already allocated" in said or "address already in use" in said:
-                raise errors.PortTaken(f"{self.name}: port {self.settings.port} is taken", "free it or name another")
-            if told := [line for line in said.splitlines() if "OCI runtime" in line]:  # as of a command it has not got
-                raise errors.ReplicaFailed(f"{self.name}: {told[-1]}", "mend the image")
-            raise errors.CommandFailed(f"{self.name}: docker compose up: exit code {outcome.code}", said)
+        argv += ["--force-recreate", SERVER] if recreate else [SERVER]
+        fronts.refuse_failed(self._compose(rendered, *argv, timeout=180), self.name)
+
+    def retire(self, lock: Held) -> None:
+        """End the replicas that requests no longer reach: those that the last `apply` has replaced."""
+        for rolling, _ in self._rolled:
+            lock.check()
+            rolling.retire()
+            if not isinstance(rolling.front, HAProxy):
+                self._front("", {}).remove()
+        self._rolled.clear()
 
     def _remove_unstarted(self) -> None:
         """Remove what a Compose that was cut off had made and not started: the next would stumble over its name."""
@@ -275,10 +403,17 @@ class Compose:
         if volumes.write(self.engine, image, self.compose_project, volume, name, manifest.bytes) != manifest.bytes:
             raise errors.ManifestInvalid(f"{self.name}: {volume}: not the bytes that were written", "inv rollout")
 
-    def logs(self, lines: int, *, follow: bool = False) -> str:
-        """Return the last LINES lines that each replica wrote; with FOLLOW, pass on what comes until interrupted."""
+    @property
+    def way_in(self) -> str:
+        """The front and the replica that it sends requests to; empty if a replica has the port itself."""
+        if not self.settings.traefik and not self.containers(FRONT):
+            return ""
+        return f"{self.front.title}, sends requests to {self.front.live() or 'nobody'}"
+
+    def logs(self, lines: int, *, follow: bool = False, front: bool = False) -> str:
+        """Return the last LINES lines that each replica, or the FRONT, wrote; with FOLLOW, pass on what comes."""
         told = []
-        for container in self.containers():
+        for container in self.containers(FRONT if front else SERVER):
             argv = ["logs", "--tail", str(lines), container.name.lstrip("/")]
             if follow:
                 self.engine.follow(*argv[:1], "--follow", *argv[1:])
@@ -288,8 +423,10 @@ class Compose:
         return "\n".join(told)
 
     def down(self, lock: Held) -> None:
-        """Stop and remove the replica and its network; volumes and the record stay."""
+        """Stop and remove the replica, its front and its network; volumes and the record stay."""
         lock.check()
+        if self.settings.traefik:
+            self.front.remove()
         limit, project = 120 + self.settings.grace, self.compose_project
         client = self.engine.client(limit, like="docker compose", compose_project_name=project)
         try:

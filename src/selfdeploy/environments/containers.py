@@ -67,10 +67,20 @@ class Container(_Told):
         """Its labels."""
         return self.config.labels or {}
 
+    @property
+    def title(self) -> str:
+        """Its name, as people type it."""
+        return self.name.lstrip("/")
+
+    @property
+    def hash(self) -> str:
+        """What Compose labelled it with: the hash of the settings that it was made of."""
+        return self.labels.get("com.docker.compose.config-hash", "")
+
     def replica(self, digests: frozenset[str]) -> Replica:
         """Return it as one running server, its image being known by DIGESTS."""
         return Replica(
-            name=self.name.lstrip("/"),
+            name=self.title,
             instance=self.config.hostname,
             digests=digests,
             state=self.state.status,

@@ -53,6 +53,13 @@ def read(engine: Engine, image: str, owner: str, volume: str, name: str) -> proc
     return insist(lambda: engine.run(*argv, timeout=300, check=False))
 
 
+def remove(engine: Engine, image: str, owner: str, volume: str, name: str) -> None:
+    """Have a container of IMAGE, on ENGINE, remove the file NAME of VOLUME, if it is there."""
+    argv = ["run", "--rm", *CONFINED, f"--label={PASSING}={owner}", "--user", "0:0", "--volume", f"{volume}:/v"]
+    argv += surroundings.inside()
+    engine.run(*argv, "--entrypoint", "rm", image, "-f", f"/v/{name}", timeout=60)
+
+
 def insist(run: Callable[[], process.Outcome]) -> process.Outcome:
     """Return how it went that a container did what prints something, as RUN has it do: once more where it said nothing.
 

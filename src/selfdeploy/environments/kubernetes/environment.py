@@ -1,7 +1,7 @@
 """An environment in a Kubernetes namespace: so many replicas, rolled by their Deployment."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -140,7 +140,15 @@ class Kubernetes:
         """Raise why the cluster would not take RENDERED: another manager's fields, policy, rights, a pause."""
         self.difference(rendered)
 
-    def apply(self, lock: Held, manifest: Manifest, rendered: str, *, recreate: bool = False) -> None:
+    def apply(
+        self,
+        lock: Held,
+        manifest: Manifest,
+        rendered: str,
+        *,
+        recreate: bool = False,
+        answered: Collection[str] | None = None,  # noqa: ARG002 -- a Deployment proves nothing
+    ) -> None:
         """Apply RENDERED, the release of MANIFEST, and wait until it is rolled out.
 
         When RECREATE, pods are made anew although nothing of it has changed; where something has, that is mended first.
@@ -249,8 +257,20 @@ class Kubernetes:
         after, leaving = asking.replicas(wanted.result(), pods), asking.leaving(pods, slices.result(), told)
         return Round(before=before, after=after, answers=answers, leaving=leaving)
 
-    def logs(self, lines: int, *, follow: bool = False) -> str:
+    def retire(self, lock: Held) -> None:
+        """Do nothing: a Deployment ends the pods that it replaces by itself."""
+
+    @property
+    def way_in(self) -> str:
+        """Nothing of ours: the cluster's Service and Ingress are."""
+        return ""
+
+    def logs(self, lines: int, *, follow: bool = False, front: bool = False) -> str:
         """Return the last LINES lines that each replica wrote; with FOLLOW, pass on what comes until interrupted."""
+        if front:
+            raise errors.ConfigInvalid(
+                f"{self.name}: a cluster's pods have no front of ours", "ask the Ingress controller for its log"
+            )
         if follow:
             argv = ["logs", "--follow", f"--tail={lines}", "--prefix", "--max-log-requests=100"]
             self.api.kubectl.follow(*argv, f"--selector={self._selector}")

@@ -1,0 +1,98 @@
+"""The site's own Traefik as the front: a file in the volume that its file provider watches names the live replica."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from selfdeploy import errors
+from selfdeploy.environments import volumes
+from selfdeploy.environments.engine import Engine
+from selfdeploy.environments.front import NOBODY
+
+ADDRESS = re.compile(r"http://([A-Za-z0-9][A-Za-z0-9_.-]*):4000")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traefik:
+    """The router and service of one environment, OWNER, in the site's Traefik.
+
+    SETTINGS are deploy.toml's (`network`, `volume`, `rule`, `entrypoints`, `tls`, `resolver`); IMAGE is one that the
+    engine holds, and that has node and cat. Traefik takes the file as a whole: it switches in one step.
+    """
+
+    engine: Engine
+    owner: str
+    settings: Mapping[str, Any]
+    image: str
+
+    @property
+    def title(self) -> str:
+        """Return what it is, and where its file is."""
+        return f"Traefik, {self._file} in the volume {self._volume}"
+
+    @property
+    def is_placed(self) -> bool:
+        """Whether the file has these settings, whatever replica is live."""
+        live = self.live()
+        return bool(live) and self._read() == self._content(live)
+
+    def live(self) -> str:
+        """Return the replica that the file names; empty if there is no such file."""
+        try:
+            servers = json.loads(self._read())["http"]["services"][self.owner]["loadBalancer"]["servers"]
+            match = ADDRESS.fullmatch(servers[0]["url"])
+        except (ValueError, LookupError, TypeError, RecursionError):
+            return ""
+        return match[1] if match and match[1] != NOBODY else ""
+
+    def place(self) -> None:
+        """Raise `errors.ConfigInvalid` unless the volume and the network are there; both are the site's own."""
+        for kind in ("volume", "network"):
+            name = str(self.settings[kind])
+            if self.engine.run(kind, "inspect", name, check=False).code:
+                raise errors.ConfigInvalid(
+                    f"deploy.toml: environments.{self.engine.name}.traefik.{kind}: the engine has no {kind} {name!r}",
+                    "name the one that Traefik has; docs/compose.md shows how",
+                )
+
+    def switch(self, replica: str) -> None:
+        """Write the file that names REPLICA; Traefik takes it up within its throttle (two seconds by default)."""
+        content = self._content(replica)
+        written = volumes.write(self.engine, self.image, self.owner, self._volume, self._file, content)
+        if written != content:
+            raise errors.CommandFailed(f"{self.engine.name}: {self._volume}: {self._file} was not written", "")
+
+    def keep(self) -> None:
+        """Do nothing: the file stays as it is."""
+
+    def remove(self) -> None:
+        """Remove the file: Traefik answers 404 from then on."""
+        if self.engine.describe("volume", self._volume) is not None:
+            volumes.remove(self.engine, self.image, self.owner, self._volume, self._file)
+
+    @property
+    def _volume(self) -> str:
+        return str(self.settings["volume"])
+
+    @property
+    def _file(self) -> str:
+        return f"{self.owner}.yml"
+
+    def _read(self) -> bytes:
+        if self.engine.describe("volume", self._volume) is None:
+            return b""
+        return volumes.read(self.engine, self.image, self.owner, self._volume, self._file).stdout
+
+    def _content(self, replica: str) -> bytes:
+        """Return the dynamic configuration that sends requests to REPLICA; JSON is YAML, too."""
+        router: dict[str, Any] = {"rule": self.settings["rule"], "service": self.owner}
+        if self.settings.get("entrypoints"):
+            router["entryPoints"] = list(self.settings["entrypoints"])
+        if self.settings.get("tls"):
+            resolver = self.settings.get("resolver")
+            router["tls"] = {"certResolver": resolver} if resolver else {}
+        service = {"loadBalancer": {"servers": [{"url": f"http://{replica}:4000"}]}}
+        http = {"routers": {self.owner: router}, "services": {self.owner: service}}
+        return json.dumps({"http": http}, indent=2, sort_keys=True).encode()
