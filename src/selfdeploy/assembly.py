@@ -135,7 +135,7 @@ class Assembly:
         self._gated.clear()
         argv = [sys.executable, "-m", "nox", "--session", "gates", "--"]
         argv += ["--source", str(self.project.source_path()), *(["--fresh"] if fresh else [])]
-        limit = sum(gate.timeout for gate in self.project.gates.all.values()) + 600
+        limit = sum(gate.timeout for gate in self.project.gates.all.values()) + self.project.gates.smoke + 600
         Room.of(self.project, self.revision).failure.unlink(missing_ok=True)
         log = self.project.work / "gates.log"
         tree.hide(self.project.work)
@@ -240,7 +240,9 @@ class Assembly:
         if self.project.image.base and builders.wants_base(self.project):
             labels[inspection.BASE] = self.project.image.base
         foreign = self.project.image.foreign
-        self._checked[which] = inspection.check(self.store, image, labels, gated.ship, foreign=foreign)
+        self._checked[which] = inspection.check(
+            self.store, image, labels, gated.ship, foreign=foreign, required=gated.receipt.required
+        )
         return self._checked[which]
 
     # The manifest.
@@ -260,6 +262,7 @@ class Assembly:
             redefined=self.project.gates.redefined,
             surroundings=self.project.gates.surroundings,
             tree=gated.digest,
+            contents=gated.receipt.facts,
             base=inspection.bases(self.store, image, gated.digest),
             foreign=differing,
         )

@@ -86,6 +86,14 @@ class ScriptsBlocked(SelfdeployError, exit_code=25):
     """A gate passed, but npm did not run the install scripts of some packages."""
 
 
+class ContentsIncomplete(SelfdeployError, exit_code=26):
+    """What ships lacks a package of the lock file, what the image starts, or a native module that loads."""
+
+
+class StartFailed(SelfdeployError, exit_code=27):
+    """The server does not start from what ships: it ends, or does not answer in time."""
+
+
 class PushRefused(SelfdeployError, exit_code=28):
     """The registry does not take a push: no such repository, a tag that must stay as it is, too large, read-only."""
 

@@ -2,11 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from selfdeploy import errors, registry, render, source, tree
+from selfdeploy import contents, errors, registry, render, source, tree
 from selfdeploy.builders import layering
 from selfdeploy.registry import layers
 
@@ -83,12 +83,18 @@ def check_contract(store: registry.Registry, image: registry.Image, revision: st
 
 
 def check(
-    store: registry.Registry, image: registry.Image, expected: Mapping[str, str], ship: Path, *, foreign: bool
+    store: registry.Registry,
+    image: registry.Image,
+    expected: Mapping[str, str],
+    ship: Path,
+    *,
+    foreign: bool,
+    required: Sequence[str] = (),
 ) -> dict[str, list[str]]:
     """Return how the files of IMAGE differ from those of the gated tree SHIP, by platform, where FOREIGN accepts that.
 
     An image that carries the tree's hash among the EXPECTED labels is one that was built from it; of any other the
-    layers are read.
+    layers are read. An image with other files still needs the loader and the REQUIRED packages: a path for each.
 
     Raises:
         errors.ImageMismatch: other labels, user or command line than the contract's; or other files.
@@ -100,8 +106,11 @@ def check(
         if told.get(TREE) == expected[TREE]:
             check_labels(platform, told, expected)
             continue
-        if wrong := layers.compare(tree.entries(ship), layers.files(store, child.digest, below="opt/sf")):
+        gated, actual = tree.entries(ship), layers.files(store, child.digest, below="opt/sf")
+        if wrong := layers.compare(gated, actual):
             differing[platform] = wrong
+            if foreign:
+                contents.refuse_incomplete(platform, gated, actual, required)
     if differing and not foreign:
         listed = "".join(f"\n  {platform}: {line}" for platform, lines in differing.items() for line in lines)
         raise errors.ImageMismatch(

@@ -4,18 +4,15 @@ import atexit
 import contextlib
 import glob
 import hashlib
-import json
 import os
 import re
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
-
-from selfdeploy import errors
+from typing import Literal
 
 BLOCK = 1 << 20
 """Bytes that are read of a file at once."""
@@ -173,65 +170,6 @@ def digest(root: Path) -> str:
     return f"sha256:{total.hexdigest()}"
 
 
-def _read_object(file: Path) -> dict[str, Any]:
-    try:
-        told = json.loads(file.read_bytes())
-    except (FileNotFoundError, ValueError, RecursionError) as exc:
-        raise errors.SourceUnusable(f"{file.name}: missing or no JSON", "name SF's checkout: --source") from exc
-    if not isinstance(told, dict):
-        raise errors.SourceUnusable(f"{file.name}: no JSON object", "name SF's checkout: --source")
-    return told
-
-
-def production_packages(export: Path) -> list[str]:
-    """Return the folders below EXPORT's node_modules that production needs, as package-lock.json tells them.
-
-    A linked workspace package ships as the folder it links to. Source: npm's package-lock.json, lockfileVersion 3.
-    """
-    if not (export / "package-lock.json").exists():
-        return []
-    packages = _read_object(export / "package-lock.json").get("packages")
-    if not isinstance(packages, dict) or not all(isinstance(package, dict) for package in packages.values()):
-        raise errors.SourceUnusable("package-lock.json: no 'packages' in it", "make it with npm 7 or newer")
-    found: list[str] = []
-    for name, package in packages.items():
-        if ".." in Path(name).parts or "\0" in f"{name}{package.get('resolved')}":
-            raise errors.SourceUnusable(f"package-lock.json: {name!a}: no package's folder", "npm install makes it")
-        if not name.startswith("node_modules/") or package.get("dev") or package.get("devOptional"):
-            continue
-        if package.get("link"):
-            linked = str(package.get("resolved", ""))
-            if not linked or {"..", "/"} & set(Path(linked).parts) or not (export / linked).exists():
-                raise errors.SourceUnusable(
-                    f"package-lock.json: {name}: links to {linked!a}, which is not in the package", "vendor it"
-                )
-            found.append(linked)
-        if os.path.lexists(export / name):
-            found.append(name)
-    return found
-
-
-def stage(export: Path, ship: Path, *, include: Sequence[str] = (), epoch: int = 0) -> None:
-    """Lay out below SHIP what goes into the image, and give all of it the one time EPOCH (seconds since 1970).
-
-    What goes in is INCLUDE, or else package.json with its `files`; and the production packages either way.
-
-    Raises:
-        errors.TreeChanged: a link there is absolute or leads nowhere.
-    """
-    shutil.rmtree(ship, ignore_errors=True)
-    ship.mkdir(parents=True)
-    files = _read_object(export / "package.json").get("files", [])
-    if not isinstance(files, list) or not all(isinstance(pattern, str) for pattern in files):
-        raise errors.SourceUnusable("package.json: files: no list of patterns", "see npm's package.json")
-    for path in _chosen(export, include or ("package.json", *files), demanded=bool(include)):
-        _copy(path, ship / path.relative_to(export))
-    for name in production_packages(export):
-        _copy(export / name, ship / name, top_only=True)
-    _check_links(ship)
-    level(ship, epoch)
-
-
 def level(root: Path, epoch: int) -> None:
     """Give ROOT and all below it the one time EPOCH, and the modes that images get: an image keeps both.
 
@@ -250,65 +188,3 @@ def settle(path: str, found: os.stat_result, epoch: int) -> None:
             os.chmod(path, wanted)  # noqa: PTH101 -- a Path takes longer than the call
     if found.st_mtime_ns != epoch * 10**9:
         os.utime(path, (epoch, epoch), follow_symlinks=False)
-
-
-def _chosen(export: Path, patterns: Sequence[str], *, demanded: bool) -> list[Path]:
-    """Return what PATTERNS, as in package.json's `files`, choose below EXPORT; each has to match where DEMANDED."""
-    found: dict[Path, None] = {}
-    for pattern in patterns:
-        plain = pattern.removeprefix("!").removeprefix("./").strip("/")
-        if not plain or ".." in Path(plain).parts:
-            raise errors.SourceUnusable(
-                f"what ships: {pattern!r}: no path below the package", "see package.json's files"
-            )
-        try:
-            matched = sorted(export.glob(plain))
-        except ValueError as exc:
-            raise errors.SourceUnusable(f"what ships: {pattern!r}: {exc}", "see package.json's files") from exc
-        if pattern.startswith("!"):
-            for path in matched:
-                found.pop(path, None)
-                if any(path.is_relative_to(chosen) for chosen in found):
-                    raise errors.SourceUnusable(
-                        f"what ships: {pattern!r}: cuts a hole into a folder", "name what ships in image.include"
-                    )
-        elif demanded and not matched:
-            raise errors.SourceUnusable(f"image.include: {pattern!r}: matches nothing", "the gates have to make it")
-        else:
-            found |= dict.fromkeys(matched)
-    return list(found)
-
-
-def _copy(path: Path, to: Path, *, top_only: bool = False) -> None:
-    to.parent.mkdir(parents=True, exist_ok=True)
-    if path.is_symlink():
-        to.unlink(missing_ok=True)
-        to.symlink_to(path.readlink())
-    elif path.is_dir():
-        # A package's own node_modules are packages of their own in the lock file.
-        ignore = (lambda _, names: [n for n in names if n == "node_modules"]) if top_only else None
-        shutil.copytree(path, to, symlinks=True, dirs_exist_ok=True, ignore=ignore, copy_function=_link)
-    else:
-        _link(path, to)
-
-
-def _link(path: str | Path, to: str | Path) -> None:
-    """Have the file PATH at TO as well; without a copy where it is nobody else's, for the export goes away soon."""
-    if Path(to).exists():
-        return
-    if Path(path).stat().st_nlink == 1:
-        with contextlib.suppress(OSError):
-            os.link(path, to)
-            return
-    shutil.copy2(path, to)
-
-
-def _check_links(root: Path) -> None:
-    for path in _walk(root):
-        if path.is_symlink():
-            target = path.readlink()
-            if target.is_absolute() or not path.resolve().is_relative_to(root.resolve()) or not path.exists():
-                name = path.relative_to(root)
-                raise errors.TreeChanged(
-                    f"{name}: a link to {target}, which will not be there", "ship the file itself, or drop the link"
-                )

@@ -15,7 +15,7 @@ from chaos.instant import ENGINE, REGISTRY
 from lab import children, images
 from lab.local_engine import LocalEngine
 from lab.registry import Registry
-from lab.site import ROOT, Done, Site
+from lab.site import IN_A_CONTAINER, ROOT, Done, Site
 
 ROUNDS = 2
 """How many rounds of asking prove a release here."""
@@ -200,7 +200,7 @@ def prepare(world: World) -> None:
     site.git("commit", "--quiet", "--allow-empty", "--message", "two")
     world.revisions["two"] = site.revision
     world.revisions["bad"] = site.answer_as_another_revision()
-    world.revisions["dead"] = site.begin_server("process.exit(1);", "ends at once")
+    world.revisions["dead"] = site.begin_server(f"{IN_A_CONTAINER} process.exit(1);", "ends at once")
     world.configure(site)
     for name in (*BAD, "two", "one"):
         site.git("checkout", "--quiet", "--detach", world.revisions[name])

@@ -6,7 +6,7 @@ import pytest
 
 from lab import disk
 from lab.cluster.site import Site
-from lab.site import Done
+from lab.site import IN_A_CONTAINER, Done
 
 SECONDS = 40
 """Far less than the deadline of 300 seconds, on a machine that has other things to do."""
@@ -47,7 +47,7 @@ def fail(site: Site) -> Done:
 
 
 def test_a_server_that_ends_at_once(site: Site) -> None:
-    site.begin_server("console.log('no way'); process.exit(7);", "ends at once")
+    site.begin_server(f"{IN_A_CONTAINER} {{ console.log('no way'); process.exit(7); }}", "ends at once")
 
     done = fail(site)
 

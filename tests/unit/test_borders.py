@@ -75,6 +75,7 @@ def test_imports_point_one_way() -> None:
     families = {
         "selfdeploy",
         "selfdeploy.builders",
+        "selfdeploy.contents",
         "selfdeploy.environments",
         "selfdeploy.gates",
         "selfdeploy.registry",

@@ -13,9 +13,10 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from lab import packing
 from lab.fuzz import SECRET, TEXT, VALUE, changed, data, dump, ends_well, fuzzed
 from lab.values import INDEX, a_manifest, a_namespace_with_everything, a_project, an_environment
-from selfdeploy import config, deploy_toml, errors, layout, manifest, render, source, tree
+from selfdeploy import config, contents, deploy_toml, errors, layout, manifest, render, source
 from selfdeploy.environments import queue, secrets
 from selfdeploy.environments.kubernetes import claim, kubeconfig, objects
 from selfdeploy.gates import receipt, verdict
@@ -294,13 +295,21 @@ PATTERN = TEXT | st.sampled_from(["**", "a**", "dist/**.js", "[", "[!", "!**", "
 
 
 @fuzzed
-@given(data(PACKAGE) | PATTERN.map(lambda pattern: dump({**PACKAGE, "files": [pattern]})), data(LOCK))
+@given(
+    data(PACKAGE) | PATTERN.map(lambda pattern: dump({**PACKAGE, "files": [pattern]})),
+    data(LOCK),
+    st.lists(PATTERN, max_size=3),
+)
 def test_what_ships_is_laid_out_or_refused(
-    tmp_path_factory: pytest.TempPathFactory, package: bytes, packages: bytes
+    tmp_path_factory: pytest.TempPathFactory, package: bytes, packages: bytes, include: list[str]
 ) -> None:
     export = tmp_path_factory.getbasetemp() / "export"
     shutil.rmtree(export, ignore_errors=True)
     in_file("package.json", package, export)
     in_file("package-lock.json", packages, export)
+    in_file("packages/a/package.json", package, export)
+    in_file("dist/loader.js", b"", export)
+    in_file("node_modules/b/package.json", packages, export)
+    (export / "node_modules" / "a").symlink_to("../packages/a")
 
-    ends_well(lambda: tree.stage(export, export.with_name("ship")))
+    ends_well(lambda: contents.choose(export, export.with_name("scratch"), packing.Npm(), include))

@@ -85,7 +85,7 @@ IMAGE = {
         "User": "1000",
     },
 }
-TAR = a_tar("opt/sf", "opt/sf/a", "opt/sf/b", "opt/sf/c")
+TAR = a_tar("opt/sf", "opt/sf/a", "opt/sf/b", "opt/sf/dist/loader.js")
 NAMES = [
     "opt/sf",
     "opt/sf/a",

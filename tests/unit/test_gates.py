@@ -28,6 +28,7 @@ def leave_passed(project: config.Project) -> Room:
         "key": receipt.key(project, a_revision()),
         "tree": tree.digest(place.ship),
         "gates": dict.fromkeys(project.gates.all, ending),
+        "contents": {"files": 1, "required": [], "smoke": {"started": True, "seconds": 1.0}},
     }
     tree.write_whole(place.receipt, json.dumps(passed).encode())
     return place

@@ -32,11 +32,14 @@ HANDED_ON = {"process.py", "builders/record.py"}
 
 GIVEN = {
     "builders/command.py": "command",
+    "contents/native.py": "the gates'",
+    "contents/npm.py": "the gates'",
+    "contents/smoke.py": "the gates'",
     "contract/launch.py": "SF's server",
     "contract/start.py": "node, as in SF's server",
     "gates/runner.py": "the gates'",
 }
-"""The modules that start what deploy.toml or SF names, in an environment that they make."""
+"""The modules that start programs in an environment of their own: what deploy.toml or SF names, or the gates see."""
 
 
 def started() -> Iterator[tuple[str, str, ast.Call, ast.FunctionDef]]:

@@ -1,7 +1,6 @@
 import atexit
 import errno
 import functools
-import json
 import os
 import tempfile
 from collections.abc import Callable
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from selfdeploy import errors, tree
+from selfdeploy import tree
 
 
 def write(root: Path, **files: str) -> Path:
@@ -18,18 +17,6 @@ def write(root: Path, **files: str) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
     return root
-
-
-def an_export(root: Path, *files: str, package: object = None, lock: object = None) -> Path:
-    package = package or {"files": ["dist"]}
-    written = {"package.json": json.dumps(package), **{name: name for name in files}}
-    if lock is not None:
-        written["package-lock.json"] = json.dumps({"packages": lock})
-    return write(root, **written)
-
-
-def shipped(ship: Path) -> list[str]:
-    return sorted(path.relative_to(ship).as_posix() for path in ship.rglob("*") if path.is_symlink() or path.is_file())
 
 
 def rewrite(root: Path) -> None:
@@ -80,119 +67,6 @@ def test_equal_trees_have_equal_digests_wherever_and_whenever_they_were_made(tmp
     os.utime(one / "a", (0, 0))
 
     assert tree.digest(one) == tree.digest(two)
-
-
-def test_what_ships_is_the_package_s_files_and_its_production_packages(tmp_path: Path) -> None:
-    lock = {
-        "": {},
-        "node_modules/prod": {},
-        "node_modules/dev": {"dev": True},
-        "node_modules/both": {"devOptional": True},
-        "node_modules/other-platform": {"optional": True},
-    }
-    packages = ("node_modules/prod/i.js", "node_modules/dev/i.js", "node_modules/both/i.js")
-    export = an_export(tmp_path / "sf", "dist/loader.js", "src/loader.ts", *packages, lock=lock)
-
-    tree.stage(export, tmp_path / "ship")
-
-    assert shipped(tmp_path / "ship") == ["dist/loader.js", "node_modules/prod/i.js", "package.json"]
-
-
-def test_a_package_brings_its_own_packages_only_where_production_needs_them(tmp_path: Path) -> None:
-    inner, dev = "node_modules/a/node_modules/b", "node_modules/a/node_modules/c"
-    lock = {"node_modules/a": {}, inner: {}, dev: {"dev": True}}
-    export = an_export(tmp_path / "sf", "node_modules/a/i.js", f"{inner}/i.js", f"{dev}/i.js", lock=lock)
-
-    tree.stage(export, tmp_path / "ship")
-
-    assert shipped(tmp_path / "ship") == ["node_modules/a/i.js", f"{inner}/i.js", "package.json"]
-
-
-def test_a_workspace_package_ships_as_the_folder_it_links_to(tmp_path: Path) -> None:
-    lock = {"node_modules/core": {"link": True, "resolved": "packages/core"}, "packages/core": {}}
-    export = an_export(tmp_path / "sf", "packages/core/i.js", "node_modules/x/i.js", lock=lock)
-    (export / "node_modules" / "core").symlink_to("../packages/core")
-
-    tree.stage(export, tmp_path / "ship")
-
-    assert shipped(tmp_path / "ship") == ["node_modules/core", "package.json", "packages/core/i.js"]
-    assert (tmp_path / "ship" / "node_modules" / "core" / "i.js").read_text() == "packages/core/i.js"
-
-
-def test_a_workspace_package_elsewhere_on_this_machine_does_not_ship(tmp_path: Path) -> None:
-    (tmp_path / "elsewhere").mkdir()
-    lock = {"node_modules/core": {"link": True, "resolved": str(tmp_path / "elsewhere")}}
-    export = an_export(tmp_path / "sf", lock=lock)
-
-    with pytest.raises(errors.SourceUnusable, match="node_modules/core: links to .*, which is not in the package"):
-        tree.stage(export, tmp_path / "ship")
-
-
-@pytest.mark.parametrize("pattern", ["dist/**.js", "a**"])
-def test_a_pattern_that_is_none_is_named(tmp_path: Path, pattern: str) -> None:
-    export = an_export(tmp_path / "sf", "dist/a.js")
-
-    with pytest.raises(errors.SourceUnusable, match=r"what ships: '.*\*\*.*': "):
-        tree.stage(export, tmp_path / "ship", include=[pattern])
-
-
-def test_what_ships_can_be_said(tmp_path: Path) -> None:
-    export = an_export(tmp_path / "sf", "dist/a.js", "web/b.js", "web/c.js")
-
-    tree.stage(export, tmp_path / "ship", include=["/web/*.js", "package.json"])
-
-    assert shipped(tmp_path / "ship") == ["package.json", "web/b.js", "web/c.js"]
-
-
-def test_everything_that_ships_has_one_time_and_plain_modes(tmp_path: Path) -> None:
-    export = an_export(tmp_path / "sf", "dist/program", "dist/file")
-    (export / "dist" / "program").chmod(0o700)
-    (export / "dist" / "file").chmod(0o600)
-    (export / "dist" / "link").symlink_to("file")
-
-    tree.stage(export, tmp_path / "ship", epoch=1000)
-
-    ship = tmp_path / "ship"
-    assert {int(path.lstat().st_mtime) for path in (ship, *ship.rglob("*"))} == {1000}
-    modes = {name: (ship / "dist" / name).stat().st_mode & 0o777 for name in ("program", "file")}
-    assert modes == {"program": 0o755, "file": 0o644}
-
-
-def test_staging_again_leaves_nothing_of_the_last_time(tmp_path: Path) -> None:
-    export = an_export(tmp_path / "sf", "dist/a.js")
-    write(tmp_path / "ship", old="x")
-
-    tree.stage(export, tmp_path / "ship")
-
-    assert shipped(tmp_path / "ship") == ["dist/a.js", "package.json"]
-
-
-@pytest.mark.parametrize("target", ["/etc/passwd", "nowhere", "../../outside", "../src/not-shipped"])
-def test_a_link_that_will_not_be_there_is_refused(tmp_path: Path, target: str) -> None:
-    export = an_export(write(tmp_path / "sf", **{"src/not-shipped": "x"}), "dist/a.js")
-    write(tmp_path, outside="x")
-    (export / "dist" / "link").symlink_to(target)
-
-    with pytest.raises(errors.TreeChanged, match=f"^dist/link: a link to {target}"):
-        tree.stage(export, tmp_path / "ship")
-
-
-@pytest.mark.parametrize("content", [None, "", "{"])
-def test_a_source_without_a_package_is_refused(tmp_path: Path, content: str | None) -> None:
-    (tmp_path / "sf").mkdir()
-    if content is not None:
-        write(tmp_path / "sf", **{"package.json": content})
-
-    with pytest.raises(errors.SourceUnusable, match=r"^package\.json: "):
-        tree.stage(tmp_path / "sf", tmp_path / "ship")
-
-
-@pytest.mark.parametrize("content", ["{", "{}"])
-def test_a_lock_file_without_packages_is_refused(tmp_path: Path, content: str) -> None:
-    export = write(an_export(tmp_path / "sf"), **{"package-lock.json": content})
-
-    with pytest.raises(errors.SourceUnusable, match=r"^package-lock\.json: "):
-        tree.stage(export, tmp_path / "ship")
 
 
 def test_a_file_is_written_whole_over_what_was_there(tmp_path: Path) -> None:
@@ -311,29 +185,6 @@ def test_a_disk_that_is_full_is_told_by_the_file_that_found_no_room(
 
     assert failed.value.filename == str(path)
     assert [(found.name, found.read_text()) for found in tmp_path.iterdir()] == [("file", "x")]
-
-
-@pytest.mark.parametrize("pattern", ["", "/", "../x", "a/../../x", "!dist/secret.js"])
-def test_a_pattern_that_leads_out_or_cuts_a_hole_is_refused(tmp_path: Path, pattern: str) -> None:
-    export = an_export(tmp_path / "sf", "dist/loader.js", "dist/secret.js", package={"files": ["dist", pattern]})
-
-    with pytest.raises(errors.SourceUnusable, match="what ships"):
-        tree.stage(export, tmp_path / "ship")
-
-
-def test_a_file_that_is_taken_out_again_does_not_ship(tmp_path: Path) -> None:
-    export = an_export(tmp_path / "sf", "dist/a.js", "dist/b.js", package={"files": ["dist/*.js", "!dist/b.js"]})
-
-    tree.stage(export, tmp_path / "ship")
-
-    assert shipped(tmp_path / "ship") == ["dist/a.js", "package.json"]
-
-
-def test_what_is_demanded_and_not_there_is_named(tmp_path: Path) -> None:
-    export = an_export(tmp_path / "sf", "dist/a.js", package={"files": ["dist"]})
-
-    with pytest.raises(errors.SourceUnusable, match="'build': matches nothing"):
-        tree.stage(export, tmp_path / "ship", include=["package.json", "build"])
 
 
 def test_a_folder_for_working_files_is_hidden_from_git_once(tmp_path: Path) -> None:

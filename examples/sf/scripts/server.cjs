@@ -4,6 +4,7 @@ const { randomBytes } = require("node:crypto");
 const { linkSync, mkdirSync, rmSync, writeFileSync } = require("node:fs");
 const http = require("node:http");
 const { join } = require("node:path");
+const { milliseconds } = require("@sf/durations");
 
 process.env.HOSTNAME = process.env.SF_WEB_HOST ?? "127.0.0.1";
 process.env.PORT = process.env.SF_WEB_PORT ?? "4000";
@@ -83,7 +84,7 @@ const drain = () => {
       server.closeIdleConnections();
     }
     if (!open) process.exit(0);
-  }, Number(process.env.SF_DRAIN_MS ?? 200));
+  }, milliseconds(process.env.SF_DRAIN_MS ?? "200"));
 };
 for (const ending of ["SIGTERM", "SIGINT", "disconnect"]) process.on(ending, drain); // the last: the loader was killed
 

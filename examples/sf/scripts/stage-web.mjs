@@ -1,5 +1,6 @@
 // Stages Next's standalone server, with its static files, at dist/web/standalone.
-import { cpSync, existsSync, renameSync, rmSync, copyFileSync } from "node:fs";
+import { copyFileSync, cpSync, existsSync, mkdirSync, renameSync, rmSync, symlinkSync } from "node:fs";
+import { resolve } from "node:path";
 
 const to = "dist/web/standalone";
 rmSync(to, { recursive: true, force: true });
@@ -9,3 +10,6 @@ if (existsSync("web/public")) cpSync("web/public", `${to}/public`, { recursive: 
 renameSync(`${to}/server.js`, `${to}/next-server.js`);
 copyFileSync("scripts/server.cjs", `${to}/server.js`);
 copyFileSync("scripts/worker.cjs", `${to}/worker.cjs`);
+// The server shares a workspace package with the CLI; builds that trace files leave such links, absolute ones.
+mkdirSync(`${to}/node_modules/@sf`, { recursive: true });
+symlinkSync(resolve("packages/durations"), `${to}/node_modules/@sf/durations`);

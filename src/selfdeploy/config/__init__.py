@@ -15,7 +15,7 @@ from selfdeploy.config.kubernetes import Kubernetes
 from selfdeploy.config.pattern import EXAMPLE, Pattern, matches
 from selfdeploy.config.quantity import Limits
 from selfdeploy.config.surroundings import INHERITED, Tool, Variables, Version
-from selfdeploy.config.values import Extra, Name, Port, Seconds, Value, Variable
+from selfdeploy.config.values import Extra, Name, Port, Seconds, Smoke, Value, Variable
 
 __all__ = [
     "EXAMPLE",
@@ -129,6 +129,10 @@ class Gates(Value):
     )
     tools: dict[Tool, Version] = pydantic.Field(
         {}, description="More programs on the gates' PATH: packages of PyPI, or of npm as `npm:NAME`, by exact version."
+    )
+    smoke: Smoke = pydantic.Field(
+        120.0,
+        description="Seconds that the server has to answer once it is started from what ships; `off` starts none.",
     )
     override: dict[Name, Override] = pydantic.Field(
         {}, description="Gates by name: more of them, or other values of keys of one of the contract's."

@@ -100,7 +100,7 @@ class Image(Value):
         "When empty, it is built from Debian's package where it is needed.",
     )
     include: tuple[str, ...] = pydantic.Field(
-        (), description="What goes into the image; package.json and its `files` when empty."
+        (), description="What goes into the image instead of the root package's `files`: docs/contents.md."
     )
     foreign: bool = pydantic.Field(
         default=False, description="Accept an image built elsewhere whose files differ from the gated tree's."

@@ -9,6 +9,11 @@ Name = Annotated[str, pydantic.Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9]
 Variable = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Text = Annotated[str, pydantic.Field(pattern=r"^[^\x00]*$")]
 Seconds = Annotated[float, pydantic.Field(gt=0, le=86_400)]
+Smoke = Annotated[
+    float,
+    pydantic.BeforeValidator(lambda value: 0.0 if value is False or value == "off" else value),
+    pydantic.Field(ge=0, le=86_400),
+]
 Port = Annotated[int, pydantic.Field(ge=1, le=65_535)]
 
 

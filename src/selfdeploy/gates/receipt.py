@@ -3,10 +3,11 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from selfdeploy import config, errors, source, tree
+from selfdeploy import config, contents, errors, source, tree
 from selfdeploy.gates import verdict
 from selfdeploy.gates.room import Room
 
@@ -18,6 +19,17 @@ class Receipt:
     key: str
     tree: str
     gates: Mapping[str, Mapping[str, object]]
+    contents: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """Paths below the tree that any image of it has, whatever else differs: a path for each required package."""
+        return tuple(self.contents.get("required", ()))
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the evidence keeps of the contents: the packages only as a count."""
+        return {**self.contents, "required": len(self.required)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +50,8 @@ class GatedTree:
 def key(project: config.Project, revision: source.Revision) -> str:
     """Return what a receipt binds: the revision, the gates, what they find around them, and which files ship."""
     gates = {name: gate.model_dump(mode="json") for name, gate in project.gates.all.items()}
-    parts = [revision.commit, revision.tree, project.gates.surroundings, gates, project.image.include]
+    shipping = [contents.RULES, project.image.include, bool(project.gates.smoke)]
+    parts = [revision.commit, revision.tree, project.gates.surroundings, gates, shipping]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -47,7 +60,7 @@ def find(project: config.Project, revision: source.Revision) -> GatedTree | erro
     place = Room.of(project, revision)
     try:
         data = json.loads(place.receipt.read_bytes())
-        receipt = Receipt(key=data["key"], tree=data["tree"], gates=data["gates"])
+        receipt = Receipt(key=data["key"], tree=data["tree"], gates=data["gates"], contents=dict(data["contents"]))
         if receipt.key != key(project, revision):
             return _incomplete("the receipt is of another revision, other gates or another Node")
         unproven = [

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from selfdeploy import config, process, source, tree
-from selfdeploy.gates import aside, counting, graph, headers, keeping, listing, receipt, recorder, verdict
+from selfdeploy import config, contents, process, source, tree
+from selfdeploy.gates import aside, counting, graph, headers, keeping, listing, receipt, recorder, staging, verdict
 from selfdeploy.gates.attempt import Attempt
 from selfdeploy.gates.count import Count
 from selfdeploy.gates.room import Room
@@ -57,7 +57,8 @@ def run(
         errors.GateFailed: one did not pass in time, or ran fewer tests than it has to.
         errors.CountUnreadable: the log of a test gate has no count of tests.
         errors.ScriptsBlocked: npm did not run install scripts.
-        errors.TreeChanged: what would ship holds an absolute or dangling link.
+        errors.TreeChanged: links of what ships lead out of the export, or nowhere.
+        errors.SourceUnusable, errors.ContentsIncomplete, errors.StartFailed: as `staging.stage` does.
     """
     chosen = graph.select(project.gates.all, names)
     whole = not revision.live and set(chosen) == set(project.gates.all)
@@ -78,26 +79,24 @@ def run(
             attempt.settle()
             _run_all(attempt, chosen, env, order, jobs, endings)
             if whole:
-                _finish(project, attempt, endings)
+                _finish(project, attempt, env, endings)
         finally:
             keeping.prune(place)
 
 
-def _finish(project: config.Project, attempt: Attempt, endings: Mapping[str, object]) -> None:
+def _finish(project: config.Project, attempt: Attempt, env: Mapping[str, str], endings: Mapping[str, object]) -> None:
     """Lay out what ships of the export that passed, and write the receipt with ENDINGS."""
     place, revision = attempt.place, attempt.revision
     files, size = listing.measure(place, attempt.state.latest)
     _tell(f"laying out what ships of {files:,} files")
     try:
-        tree.stage(place.export, place.ship, include=project.image.include, epoch=revision.epoch)
+        digest, facts = staging.stage(project, revision, place, env, _tell)
     except BaseException:
         attempt.staged()
         raise
-    ships, shipped = keeping.measure(place.ship)
-    _tell(f"hashing {ships:,} files")
     key = receipt.key(project, revision)
-    sizes = {"export": size, "ship": shipped}
-    passed = {"key": key, "tree": tree.digest(place.ship), "gates": endings, "bytes": sizes}
+    sizes = {"export": size, "ship": keeping.measure(place.ship)[1]}
+    passed = {"key": key, "tree": digest, "gates": endings, "contents": facts, "bytes": sizes}
     tree.write_whole(place.receipt, json.dumps(passed, indent=2, sort_keys=True).encode())
     keeping.clear(place)
 
@@ -143,7 +142,9 @@ def _run_all(
                 done, _ = concurrent.futures.wait(under_way, return_when=concurrent.futures.FIRST_COMPLETED)
                 for future in done:
                     name = under_way.pop(future)
-                    endings[name] = {**future.result(), "attempt": attempt.state.attempt}
+                    facts = future.result()
+                    contents.refuse_outward_links(attempt.place.export, name)
+                    endings[name] = {**facts, "attempt": attempt.state.attempt}
                     attempt.passed(name, endings[name])
                     print(f"{TELLS} {_said(name, endings[name])}", file=sys.stderr, flush=True)
         finally:

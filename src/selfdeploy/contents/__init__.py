@@ -1,0 +1,94 @@
+"""The files of an image: chosen by npm from what the gates left, checked, and started once."""
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from selfdeploy import errors, tree
+from selfdeploy.contents import check, links, lock, native, packages, patterns, published
+from selfdeploy.contents.check import refuse_incomplete
+from selfdeploy.contents.layout import Plan
+from selfdeploy.contents.npm import Npm
+from selfdeploy.contents.smoke import start
+
+__all__ = ["RULES", "Npm", "Staged", "refuse_incomplete", "refuse_outward_links", "stage", "start"]
+
+RULES = 2
+"""Part of a receipt's key: a tree that was laid out by other rules does not ship."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Staged:
+    """What ships: notes for the evidence, and the packages that have to be in any image of it."""
+
+    files: int
+    notes: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
+    native: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+def stage(export: Path, ship: Path, *, npm: Npm, include: Sequence[str] = (), epoch: int = 0) -> Staged:
+    """Lay out below SHIP what goes into the image, and give all of it the one time EPOCH (seconds since 1970).
+
+    npm chooses: the packages that production needs of those that the gates installed, and the files that the root
+    package and each linked package publish. INCLUDE, if there is any, chooses the root package's files instead.
+
+    Raises:
+        errors.TreeChanged: links lead out of the tree, or nowhere.
+        errors.SourceUnusable: package.json, the lock file or INCLUDE does not say what ships.
+        errors.ContentsIncomplete: a package or the loader is missing, or a native module does not load.
+    """
+    shutil.rmtree(ship, ignore_errors=True)
+    try:
+        plan, required = choose(export, ship.parent, npm, include)
+        plan.lay_out(ship)
+        check.refuse_missing(ship, required)
+        modules = native.load(ship, npm.environment)
+        tree.level(ship, epoch)
+    except OSError as exc:
+        raise errors.unusable(exc) from exc
+    return Staged(
+        files=len(plan.paths), notes=tuple(plan.notes), required=tuple(_list_marks(ship, required)), native=modules
+    )
+
+
+def choose(export: Path, scratch: Path, npm: Npm, include: Sequence[str]) -> tuple[Plan, dict[str, lock.Required]]:
+    """Return the plan of what ships of EXPORT, and the packages that have to; SCRATCH is for working files."""
+    package = lock.read_object(export / "package.json")
+    published.read_files(package, "package.json")
+    removed = npm.list_removed(export)
+    required = {name: entry for name, entry in lock.read_required(export).items() if name not in removed}
+    installed = packages.find(export, removed)
+    plan = Plan(export=export)
+    scratch.mkdir(parents=True, exist_ok=True)
+    plan.add({"package.json": (export / "package.json").is_symlink()})
+    plan.add(patterns.choose(export, include))
+    plan.add(published.choose(export, [*([] if include else [""]), *installed.linked], npm, scratch))
+    for folder in installed.folders:
+        plan.add(patterns.walk(export, folder, {"node_modules"}))
+    for path in (*installed.links, *installed.others):
+        plan.add(patterns.walk(export, path))
+    plan.settle_links()
+    plan.add_programs(installed.bins)
+    return plan, required
+
+
+def refuse_outward_links(export: Path, gate: str) -> None:
+    """Raise `errors.TreeChanged` if links of what ships lead out of EXPORT after GATE has passed."""
+    heads = set()
+    for folder in ("", *packages.list_linked(export)):
+        try:
+            package = json.loads((export / folder / "package.json").read_bytes())
+            files = published.read_files(package, "package.json") or []
+        except (OSError, ValueError, RecursionError, AttributeError, errors.SourceUnusable):
+            files = []  # `stage` refuses what is wrong with it
+        heads |= {f"{folder}/{head}" if folder else head for head in links.heads(files)}
+    links.refuse_outward(export, sorted(heads), gate)
+
+
+def _list_marks(ship: Path, required: Mapping[str, lock.Required]) -> list[str]:
+    """Return a path below SHIP for each REQUIRED package by which an image has it."""
+    marks = (name if entry.link else f"{name}/package.json" for name, entry in required.items())
+    return sorted(mark for mark in marks if (ship / mark).exists())

@@ -1,0 +1,92 @@
+"""The symbolic links of a tree: relative ones inside it ship, links out of it are refused."""
+
+import os
+import posixpath
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from selfdeploy import errors
+
+SHOWN = 20
+"""Links that an error names."""
+
+MAGIC = frozenset("*?[]{}()!+@|\\")
+
+
+def target(export: Path, link: str) -> str | None:
+    """Return the path below EXPORT that LINK leads to, lexically; None if it leads out of EXPORT."""
+    given = str((export / link).readlink())
+    if given.startswith("/"):
+        given = posixpath.normpath(given)
+        for root in (str(export), str(export.resolve())):
+            if given == root or given.startswith(f"{root}/"):
+                return given[len(root) + 1 :]
+        return None
+    path = posixpath.normpath(posixpath.join(posixpath.dirname(link), given))
+    return None if path == ".." or path.startswith(("../", "/")) else path.removeprefix(".")
+
+
+def relative(link: str, path: str) -> str:
+    """Return the content of LINK, below the same folder as PATH, that leads to PATH."""
+    return posixpath.relpath(path or ".", posixpath.dirname(link) or ".")
+
+
+def refuse_outward(export: Path, heads: Iterable[str], gate: str) -> None:
+    """Raise `errors.TreeChanged` if links below HEADS lead out of EXPORT; GATE, which ran last, is named.
+
+    All of them are named at once.
+    """
+    outward = [link for head in heads for link in find(export, head) if target(export, link) is None]
+    if outward:
+        raise errors.TreeChanged(
+            f"after gate {gate}: {describe(export, outward, 'leads out of the tree')}",
+            "have the gate copy the files themselves",
+        )
+
+
+def describe(export: Path, paths: list[str], what: str) -> str:
+    """Return a line for each of the links PATHS with its target; WHAT is wrong with them."""
+    lines = [f"{path}: a link to {(export / path).readlink()}, which {what}" for path in paths[:SHOWN]]
+    more = len(paths) - SHOWN
+    return "\n".join([*lines, *([f"and {more} more"] if more > 0 else [])])
+
+
+def find(export: Path, head: str) -> Iterator[str]:
+    """Yield the links at and below HEAD, a path below EXPORT; installed packages are npm's and left out."""
+    if (export / head).is_symlink():
+        yield head
+        return
+    queue = [head]
+    while queue:
+        folder = queue.pop()
+        try:
+            entries = sorted(os.scandir(export / folder), key=lambda entry: entry.name)
+        except (FileNotFoundError, NotADirectoryError):
+            continue  # a gate that is under way removes files
+        for entry in entries:
+            path = f"{folder}/{entry.name}" if folder else entry.name
+            if entry.is_symlink():
+                yield path
+            elif entry.is_dir() and not _is_installed(export, path):
+                queue.append(path)
+
+
+def _is_installed(export: Path, path: str) -> bool:
+    """Return True for .git, and for node_modules that npm installed outside of the folders that a build writes."""
+    parts = path.split("/")
+    return parts[-1] == ".git" or (parts[-1] == "node_modules" and "dist" not in parts and (export / path).is_dir())
+
+
+def heads(files: Iterable[str]) -> set[str]:
+    """Return the paths that the patterns FILES begin with, as far as they have no special character."""
+    found = {"dist"}
+    for pattern in files:
+        if pattern.startswith("!"):
+            continue
+        parts = []
+        for part in posixpath.normpath(pattern.strip("/") or ".").split("/"):
+            if MAGIC & set(part) or part in {"..", ""}:
+                break
+            parts.append(part)
+        found.add("/".join(part for part in parts if part != "."))
+    return found - {""}

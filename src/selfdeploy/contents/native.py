@@ -1,0 +1,100 @@
+"""The native modules that ship: each of the gates' platform has to load."""
+
+import json
+import mmap
+import os
+import platform
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
+
+from selfdeploy import errors, process
+
+MACHINES = {"x86_64": 62, "aarch64": 183, "armv7l": 40, "i686": 3, "ppc64le": 21, "s390x": 22, "riscv64": 243}
+"""The `e_machine` of ELF headers by what `uname -m` prints. Source: the System V ABI's list of machines."""
+
+MACH_O = (b"\xfe\xed\xfa\xce", b"\xfe\xed\xfa\xcf", b"\xce\xfa\xed\xfe", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
+MUSL = (b"libc.musl-", b"ld-musl-")
+TESTS = frozenset({"test", "tests", "__tests__", "fixtures", "__fixtures__", "spec"})
+HEADER = 20
+"""Bytes of an ELF header up to and with the machine."""
+
+TIMEOUT = 120.0
+"""Seconds for all of them; a second more for each."""
+
+LOAD = """
+const { spawnSync } = require("node:child_process");
+const failed = {};
+for (const file of JSON.parse(require("node:fs").readFileSync(0, "utf8"))) {
+  const code = "process.dlopen({ exports: {} }, process.argv[1]); process.exit(0)";
+  const options = { encoding: "utf8", timeout: 30000 };
+  const { status, signal, stderr } = spawnSync(process.execPath, ["-e", code, file], options);
+  const said = /^\\w*Error.*/m.exec(stderr ?? "")?.[0] ?? (stderr ?? "").trim().split("\\n").at(-1);
+  if (status !== 0) failed[file] = said || `ended with ${signal ?? `exit code ${status}`}`;
+}
+console.log(JSON.stringify(failed));
+"""
+"""Loads each file in a process of its own: a module that crashes is named."""
+
+
+def load(ship: Path, environment: Mapping[str, str]) -> dict[str, list[str]]:
+    """Load the native modules below SHIP that are for this platform; return all of them, as `loaded` and `skipped`.
+
+    A module in `prebuilds/`, where packages have one for each platform and Node version, may fail to load if another
+    one of the package loads.
+
+    Raises:
+        errors.ContentsIncomplete: modules do not load; all are named, with node's error.
+    """
+    found = sorted(_find(ship))
+    fit = [path for path in found if is_for_this_platform(ship, path)]
+    if not fit:
+        return {"loaded": [], "skipped": found}
+    outcome = process.run(
+        ["node", "-e", LOAD],
+        timeout=TIMEOUT + len(fit),
+        env=environment,
+        cwd=ship,
+        stdin=json.dumps([f"{ship}/{path}" for path in fit]),
+    )
+    failed = {path.removeprefix(f"{ship}/"): why for path, why in json.loads(outcome.text).items()}
+    loaded = [path for path in fit if path not in failed]
+    wrong = {path: why for path, why in failed.items() if not has_another(path, loaded)}
+    if wrong:
+        raise errors.ContentsIncomplete(
+            "\n".join(f"{path}: does not load: {why}" for path, why in wrong.items()),
+            "a native module is built by its package's install script; look at the logs of npm-ci and web-npm-ci",
+        )
+    return {"loaded": loaded, "skipped": [path for path in found if path not in loaded]}
+
+
+def _find(ship: Path) -> Iterator[str]:
+    queue = [""]
+    while queue:
+        folder = queue.pop()
+        with os.scandir(ship / folder) as entries:
+            for entry in entries:
+                path = f"{folder}/{entry.name}" if folder else entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    queue.append(path)
+                elif entry.name.endswith(".node") and entry.is_file(follow_symlinks=False):
+                    yield path
+
+
+def is_for_this_platform(ship: Path, path: str) -> bool:
+    """Return True unless the module PATH is for another system, machine or C library; or a test's own file."""
+    if (ship / path).stat().st_size < HEADER:
+        return not TESTS & set(PurePosixPath(path).parts)
+    with (ship / path).open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        if data[:4] in MACH_O or data[:2] == b"MZ":
+            return False
+        if data[:4] != b"\x7fELF":
+            return not TESTS & set(PurePosixPath(path).parts)
+        machine = int.from_bytes(data[18:20], "big" if data[5:6] == b"\x02" else "little")
+        musl = any(data.find(mark) >= 0 for mark in MUSL)
+    return machine == MACHINES.get(platform.machine(), machine) and musl == (platform.libc_ver()[0] != "glibc")
+
+
+def has_another(path: str, loaded: Iterable[str]) -> bool:
+    """Return True if PATH is in `prebuilds/` and one of the modules LOADED is of the same package."""
+    package, prebuilds, _ = path.partition("prebuilds/")
+    return bool(prebuilds) and any(other.startswith(package) for other in loaded)

@@ -1,0 +1,75 @@
+"""npm's answers about a tree: the packages that production does not need, and the files that a package publishes."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from selfdeploy import errors, process
+
+TIMEOUT = 300.0
+"""Seconds for one answer."""
+
+QUIET = ("--offline", "--ignore-scripts", "--json", "--dry-run", "--loglevel=error")
+"""Asks npm to change nothing, to start nothing and to use its cache alone."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Npm:
+    """The npm of the gates, with the environment of a gate."""
+
+    environment: Mapping[str, str]
+
+    def list_removed(self, export: Path) -> frozenset[str]:
+        """Return the locations that `npm prune --omit=dev` removes from EXPORT; EXPORT stays as it is.
+
+        Raises:
+            errors.SourceUnusable: npm cannot read the tree or its lock file.
+        """
+        if not (export / "node_modules").is_dir():
+            return frozenset()
+        listing = self._ask(["npm", "prune", "--omit=dev", *QUIET], export)
+        removed = listing.get("remove", []) if isinstance(listing, dict) else None
+        if not isinstance(removed, list):
+            raise errors.SourceUnusable("npm prune --omit=dev: unexpected output", "set gates.node to another version")
+        roots = {f"{export}/", f"{export.resolve()}/"}
+        paths = [str(package.get("path", "")) for package in removed if isinstance(package, dict)]
+        return frozenset(path.removeprefix(root) for path in paths for root in roots if path.startswith(root))
+
+    def list_packed(self, parent: Path, folders: Sequence[str]) -> dict[str, list[str]]:
+        """Return the files that `npm pack` puts into the package of each of FOLDERS below PARENT.
+
+        Each folder has a package.json with the folder as its name.
+
+        Raises:
+            errors.SourceUnusable: npm refuses a package.json.
+        """
+        if not folders:
+            return {}
+        listing = self._ask(["npm", "pack", *(f"./{folder}" for folder in folders), *QUIET], parent)
+        packages = listing.values() if isinstance(listing, dict) else listing
+        try:
+            return {package["name"]: [str(file["path"]) for file in package["files"]] for package in packages}
+        except (TypeError, KeyError) as exc:
+            raise errors.SourceUnusable("npm pack: unexpected output", "set gates.node to another version") from exc
+
+    def _ask(self, argv: Sequence[str], folder: Path) -> Any:  # noqa: ANN401 -- any JSON
+        outcome = process.run(argv, timeout=TIMEOUT, cwd=folder, env=self.environment, check=False)
+        command = " ".join(argv[:3])
+        if outcome.code:
+            raise errors.SourceUnusable(
+                f"{command}: exit code {outcome.code}\n{outcome.complaint}",
+                "fix package.json or its lock file and run the command again",
+            )
+        return parse(command, outcome.text)
+
+
+def parse(command: str, text: str) -> Any:  # noqa: ANN401 -- any JSON
+    """Return the JSON value in TEXT, the output of COMMAND; a dry run prints lines for people before it."""
+    start = re.search(r"^[\[{]$|^[\[{]", text, re.MULTILINE)
+    try:
+        return json.loads(text[start.start() :] if start else text)
+    except (ValueError, RecursionError) as exc:
+        raise errors.SourceUnusable(f"{command}: unexpected output: {text[:200]!a}", "set gates.node") from exc
