@@ -9,7 +9,7 @@ import pytest
 
 from lab.packing import Npm
 from selfdeploy import contents, errors
-from selfdeploy.contents import links, lock, published
+from selfdeploy.contents import links, lock, skeleton
 
 
 def write(root: Path, *names: str, **files: object) -> Path:
@@ -110,8 +110,8 @@ def test_a_linked_package_without_files_ships_whole_and_one_with_files_as_npm_sa
     ships = chosen(export, "dist", npm=Watched())
 
     assert "packages/a/lib/i.js" in ships
-    assert ".gitignore" not in copies["package-0"]  # else npm would leave the build's output out
-    assert ".gitignore" in copies["package-1"]
+    assert copies == {"package-0": [".gitignore", "i.js", "package.json"]}  # npm would leave the other's build out
+    assert "packages/b/i.js" in ships
 
 
 def test_npm_sees_empty_files_and_links_as_files_and_no_key_that_leads_it_elsewhere(tmp_path: Path) -> None:
@@ -150,6 +150,43 @@ def test_the_packages_of_a_staged_host_ship_when_the_host_does(tmp_path: Path) -
             return {name: [path for path in paths if path.endswith(".js")] for name, paths in answer.items()}
 
     assert chosen(export, npm=Scripts()) == ["dist/loader.js", *sorted(host)]
+
+
+def test_what_files_says_of_node_modules_is_npm_s_to_decide(tmp_path: Path) -> None:
+    host = ("dist/web/node_modules/x/i.js", "dist/web/node_modules/y/i.js", "dist/web/server.js")
+    export = an_export(tmp_path, *host, package={"files": ["dist", "!dist/web/node_modules/y"]})
+
+    class Choosy(Npm):
+        def list_packed(self, parent: Path, folders: list[str]) -> dict[str, list[str]]:  # type: ignore[override]
+            answer = super().list_packed(parent, folders)
+            return {name: [path for path in paths if "/y/" not in path] for name, paths in answer.items()}
+
+    assert chosen(export, npm=Choosy()) == [host[0], host[2]]
+
+
+def test_ignore_rules_that_a_build_writes_for_git_do_not_count(tmp_path: Path) -> None:
+    export = an_export(tmp_path, "dist/loader.js", package={"files": ["dist", "lib"]})
+    rules = {".gitignore": "dist/\n", "dist/.gitignore": "*\n", "dist/.npmignore": "x\n", "lib/.gitignore": "y\n"}
+    write(export, **rules)
+
+    class Watched(Npm):
+        def list_packed(self, parent: Path, folders: list[str]) -> dict[str, list[str]]:  # type: ignore[override]
+            copy = parent / folders[0]
+            seen = {name: (copy / name).read_text() for name in rules if (copy / name).exists()}
+            assert seen == {name: rules[name] for name in rules if name != "dist/.gitignore"}
+            return {folder: ["dist/loader.js"] for folder in folders}
+
+    assert chosen(export, npm=Watched()) == ["dist/loader.js"]
+
+
+def test_packages_whose_names_begin_alike_are_not_mixed_up(tmp_path: Path) -> None:
+    export = an_export(tmp_path, "dist/x", "packages/a/b/i.js", "packages/ab/i.js", package={"files": ["dist"]})
+    write(export, **{"packages/a/package.json": {"files": ["b"]}, "packages/ab/package.json": {}})
+    (export / "node_modules").mkdir()
+    for name in ("a", "ab"):
+        (export / "node_modules" / name).symlink_to(f"../packages/{name}")
+
+    assert {"packages/a/b/i.js", "packages/ab/i.js"} <= set(chosen(export))
 
 
 def test_without_files_dist_ships_although_git_ignores_it(tmp_path: Path) -> None:
@@ -260,6 +297,14 @@ def test_links_that_lead_out_or_nowhere_are_refused_all_at_once(tmp_path: Path, 
     assert refused.value.message == "\n".join(
         f"dist/{name}: a link to {target}, which {why}" for name in ("bad", "worse")
     )
+
+
+def test_the_link_that_node_gyp_leaves_in_what_it_compiles_does_not_ship(tmp_path: Path) -> None:
+    export = an_export(tmp_path, "dist/x", "node_modules/a/build/Release/a.node")
+    (export / "node_modules/a/build/node_gyp_bins").mkdir()
+    (export / "node_modules/a/build/node_gyp_bins/python3").symlink_to("/usr/bin/python3")
+
+    assert chosen(export, "dist") == ["dist/x", "node_modules/a/build/Release/a.node"]
 
 
 def test_a_link_of_a_gate_that_leads_out_is_found_with_the_gate(tmp_path: Path) -> None:
@@ -442,4 +487,4 @@ def test_a_lock_file_that_cannot_be_used_is_refused(tmp_path: Path, content: str
 def test_npm_is_shown_the_folders_it_can_choose_of(
     files: list[str], package: dict[str, object], expected: object
 ) -> None:
-    assert published.list_tops(package, files) == expected
+    assert skeleton.list_tops(package, files) == expected

@@ -60,7 +60,10 @@ class Plan:
         while queue:
             path = queue.pop()
             target = links.target(self.export, path)
-            if target is None:
+            if target is None and links.is_of_node_gyp(path):
+                del self.paths[path]
+                self.notes.append(f"{path}: left out, node-gyp's link to the machine's own Python")
+            elif target is None:
                 outward.append(path)
             elif not (self.export / path).exists():
                 nowhere.append(path)
@@ -105,19 +108,20 @@ class Plan:
     def lay_out(self, ship: Path) -> None:
         """Write the plan below the new folder SHIP."""
         ship.mkdir(parents=True)
+        exported, shipped = str(self.export), str(ship)
         for folder in sorted(self._folders - {""}):
             (ship / folder).mkdir()
         for path, is_link in self.paths.items():
-            source, to = self.export / path, ship / path
+            source, to = f"{exported}/{path}", f"{shipped}/{path}"
             if is_link:
-                to.symlink_to(self.targets.get(path) or source.readlink())
+                Path(to).symlink_to(self.targets.get(path) or Path(source).readlink())
             else:
                 _link(source, to)
 
 
-def _link(source: Path, to: Path) -> None:
+def _link(source: str, to: str) -> None:
     """Have the file SOURCE at TO as well, without a copy if nobody else has it: the tree goes away soon."""
-    if source.stat().st_nlink == 1:
+    if os.lstat(source).st_nlink == 1:
         with contextlib.suppress(OSError):
             os.link(source, to)
             return

@@ -26,6 +26,11 @@ def target(export: Path, link: str) -> str | None:
     return None if path == ".." or path.startswith(("../", "/")) else path.removeprefix(".")
 
 
+def is_of_node_gyp(link: str) -> bool:
+    """Return True for the link to Python that node-gyp leaves in a package that it compiles; nothing there uses it."""
+    return "/build/node_gyp_bins/" in link and "node_modules/" in link
+
+
 def relative(link: str, path: str) -> str:
     """Return the content of LINK, below the same folder as PATH, that leads to PATH."""
     return posixpath.relpath(path or ".", posixpath.dirname(link) or ".")

@@ -46,7 +46,7 @@ def _match(export: Path, pattern: str) -> Iterator[tuple[str, bool]]:
 def walk(export: Path, path: str, leave_out: Collection[str] = ()) -> Iterator[tuple[str, bool]]:
     """Yield the files and links at and below PATH, a path below EXPORT, without the entries of PATH named in LEAVE_OUT.
 
-    Special files (pipes, sockets, devices) have no content and are left out.
+    Each comes with True if it is a link. Special files (pipes, sockets, devices) have no content and are left out.
     """
     if (export / path).is_symlink() or (export / path).is_file():
         yield path, (export / path).is_symlink()

@@ -1,49 +1,53 @@
-"""The files that npm chooses of a package: `npm pack` on a copy of it whose files are empty."""
+"""The files that packages publish: npm's choice, and what npm does not know of a build."""
 
-import json
 import os
-import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from selfdeploy import errors, tree
-from selfdeploy.contents import links, lock, patterns
+from selfdeploy.contents import lock, patterns, skeleton
 from selfdeploy.contents.npm import Npm
 from selfdeploy.contents.patterns import Paths
+from selfdeploy.contents.skeleton import DIST, Package
 
-IGNORE = (".npmignore", ".gitignore")
-DROPPED = ("scripts", "workspaces", "bundleDependencies", "bundledDependencies", "publishConfig")
-"""Keys of package.json that do not choose files, or would have npm look elsewhere for them."""
-
-HOST = "dist/web/standalone/node_modules"
-"""The packages of the staged web host."""
+NEVER = frozenset({".git", ".npmrc", "node_modules"})
+"""Entries of a package's folder that npm publishes in no case."""
 
 
 def choose(export: Path, folders: Sequence[str], npm: Npm, scratch: Path) -> Paths:
     """Return the files and links below EXPORT that the packages FOLDERS publish; the root package is "".
 
-    npm packs files alone, so a link counts as one. It neither knows a build output that git ignores nor the packages
-    of a staged web host: without `files`, `dist/` ships too, and of a linked package, which runs from its own folder,
-    all that it holds.
+    npm decides, on copies below SCRATCH whose files are empty. It knows neither a build output that git ignores nor the
+    packages of a staged web host. So without `files` and .npmignore the root package's `dist/` ships too, and a linked
+    package, which runs from its own folder, ships whole. A node_modules folder in `dist/` ships with the folder that it
+    is in.
 
     Raises:
         errors.SourceUnusable: a package.json is malformed, or npm refuses it.
     """
+    packages = {folder: read(export, folder) for folder in folders}
+    whole = {folder for folder, package in packages.items() if folder and _is_unlimited(package)}
     chosen: Paths = {}
-    with tree.scratch(scratch, "pack") as parent:
-        names = {f"package-{number}": folder for number, folder in enumerate(folders)}
-        tree.write_whole(parent / "package.json", b"{}")  # npm takes its folder for the project, and none above it
-        for name, folder in names.items():
-            _copy(export, folder, parent / name, [other for other in folders if other and other != folder])
-        for name, paths in npm.list_packed(parent, list(names)).items():
-            folder = names[name]
-            for path in (_below(folder, inner) for inner in paths):
-                if not os.path.lexists(export / path):
-                    raise errors.SourceUnusable(f"{path!a}: npm pack cannot carry a file of this name", "rename it")
-                chosen[path] = (export / path).is_symlink()
-            chosen |= dict(_own(export, folder, list(chosen)))
+    for folder in whole:
+        chosen |= dict(patterns.walk(export, folder, NEVER))
+    for folder, paths in _ask(packages, whole, npm, scratch).items():
+        chosen |= dict(_find(export, (_below(folder, path) for path in paths)))
+    root = packages.get("")
+    if root is not None and _is_unlimited(root):
+        chosen |= dict(patterns.walk(export, DIST))
     return chosen
+
+
+def read(export: Path, folder: str) -> Package:
+    """Return the package in FOLDER of EXPORT.
+
+    Raises:
+        errors.SourceUnusable: its package.json is missing or malformed.
+    """
+    name = _below(folder, "package.json")
+    package = lock.read_object(export / name, name)
+    return Package(folder=export / folder, json=package, files=read_files(package, name))
 
 
 def read_files(package: Mapping[str, Any], name: str) -> list[str] | None:
@@ -54,68 +58,45 @@ def read_files(package: Mapping[str, Any], name: str) -> list[str] | None:
     raise errors.SourceUnusable(f"{name}: files: not a list of patterns", "see npm's documentation of package.json")
 
 
+def _ask(packages: Mapping[str, Package], whole: Collection[str], npm: Npm, scratch: Path) -> dict[str, list[str]]:
+    """Return npm's choice of each of PACKAGES, by folder, without those that ship WHOLE."""
+    with tree.scratch(scratch, "pack") as parent:
+        tree.write_whole(parent / "package.json", b"{}")  # npm takes its folder for the project, and none above it
+        names, modules = dict[str, str](), dict[str, list[str]]()
+        for folder, package in packages.items():
+            if folder not in whole:
+                name = f"package-{len(names)}"
+                others = whole if package.files is not None else set(packages)
+                above = f"{folder}/" if folder else ""
+                inside = {other.removeprefix(above) for other in others if other.startswith(above)}
+                names[name], modules[name] = folder, skeleton.write(package, parent / name, inside)
+        answers = npm.list_packed(parent, list(names))
+    return {
+        names[name]: [*paths, *(path for path in modules[name] if _is_around(paths, path))]
+        for name, paths in answers.items()
+    }
+
+
+def _is_unlimited(package: Package) -> bool:
+    """Return True if only git's ignore rules would choose PACKAGE's files, and so leave out what its build writes."""
+    return package.files is None and not (package.folder / ".npmignore").exists()
+
+
+def _is_around(paths: Collection[str], modules: str) -> bool:
+    """Return True if one of PATHS is in the folder that the node_modules folder MODULES is in."""
+    above = modules.removesuffix("node_modules")
+    return any(path.startswith(above) for path in paths)
+
+
+def _find(export: Path, paths: Iterator[str]) -> Iterator[tuple[str, bool]]:
+    for path in paths:
+        if path.endswith("/node_modules"):
+            yield from patterns.walk(export, path)
+        elif os.path.lexists(export / path):
+            yield path, (export / path).is_symlink()
+        else:
+            raise errors.SourceUnusable(f"{path!a}: npm pack cannot carry a file of this name", "rename it")
+
+
 def _below(folder: str, path: str) -> str:
     return f"{folder}/{path}" if folder else path
-
-
-def _own(export: Path, folder: str, chosen: Collection[str]) -> Iterator[tuple[str, bool]]:
-    """Yield what npm does not know of the package FOLDER, of which it has CHOSEN files."""
-    name = _below(folder, "package.json")
-    has_files = read_files(lock.read_object(export / name, name), name) is not None
-    dist, host = _below(folder, "dist"), _below(folder, HOST)
-    if not has_files and not (export / folder / ".npmignore").exists():
-        yield from patterns.walk(export, dist)
-    above = host.removesuffix("node_modules")
-    if any(path.startswith(above) and not path.startswith(f"{host}/") for path in chosen):
-        yield from patterns.walk(export, host)
-
-
-def _copy(export: Path, folder: str, to: Path, others: Collection[str]) -> None:
-    """Lay out the package FOLDER of EXPORT in the new folder TO: the same paths, empty, and what tells npm its choice.
-
-    The package's own node_modules, and without `files` the packages OTHERS inside it, are left out.
-    """
-    name = _below(folder, "package.json")
-    package = lock.read_object(export / name, name)
-    files = read_files(package, name)
-    wanted = {key: value for key, value in package.items() if key not in DROPPED and "ependencies" not in key}
-    to.mkdir()
-    tops = None if files is None else list_tops(package, files)
-    skipped = {host for host in (_below(folder, HOST),) if not any("node_modules" in each for each in files or ())}
-    skipped |= set() if files is not None else set(others)
-    root = export / folder
-    queue = [""]
-    while queue:
-        here = queue.pop()
-        for entry in os.scandir(root / here):
-            path = f"{here}/{entry.name}" if here else entry.name
-            if entry.is_dir(follow_symlinks=False):
-                if _is_wanted(path, tops) and _below(folder, path) not in skipped:
-                    (to / path).mkdir()
-                    queue.append(path)
-            elif entry.name in IGNORE and entry.is_file():
-                if entry.name == ".npmignore" or not folder or files is not None:
-                    shutil.copyfile(entry.path, to / path)
-            elif entry.is_symlink() or entry.is_file():
-                os.close(os.open(to / path, os.O_CREAT | os.O_WRONLY, 0o600))
-    tree.write_whole(to / "package.json", json.dumps({**wanted, "name": to.name, "version": "0.0.0"}).encode())
-
-
-def _is_wanted(path: str, tops: Collection[str] | None) -> bool:
-    """Return True if npm can choose files below PATH, where only paths below TOPS are published."""
-    if path in {"node_modules", ".git"} or path.endswith("/.git"):
-        return False
-    return tops is None or path.partition("/")[0] in tops
-
-
-def list_tops(package: Mapping[str, Any], files: Sequence[str]) -> set[str] | None:
-    """Return the entries of the package's folder that npm can choose files of; None if that can be any."""
-    named = [package.get("main"), package.get("browser"), package.get("bin"), package.get("directories")]
-    paths = [path for value in named for path in (value.values() if isinstance(value, dict) else [value])]
-    tops = set()
-    for pattern in [*files, *(path for path in paths if isinstance(path, str))]:
-        top = pattern.removeprefix("!").removeprefix("./").lstrip("/").partition("/")[0]
-        if top in {"", ".", ".."} or links.MAGIC & set(top):
-            return None
-        tops.add(top)
-    return tops
