@@ -46,7 +46,7 @@ def test_a_server_that_cannot_start_is_refused_before_the_registry_hears_of_it(o
 
     refused = own.inv("release", "--to", "test")
 
-    assert refused.returncode == 25, refused.stderr
+    assert refused.returncode == 27, refused.stderr
     assert "the staged server does not start" in refused.stderr
     assert "no database" in refused.stderr
     assert "smoke: the server ended with exit code 3" in refused.stderr
@@ -90,7 +90,7 @@ def test_a_production_package_that_a_gate_removes_is_missed(own: Site) -> None:
     refused = own.inv("gates")
 
     own.configure()
-    assert refused.returncode == 24, refused.stderr
+    assert refused.returncode == 26, refused.stderr
     assert "node_modules/ms: required by the lock file, and missing" in refused.stderr
 
 
