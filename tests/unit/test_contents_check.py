@@ -82,11 +82,12 @@ def test_an_image_of_somebody_else_that_lacks_something_is_refused(actual: dict[
         contents.refuse_incomplete("linux/arm64", of("dist/loader.js", X), actual, [X])
 
 
-def elf(machine: int, text: bytes = b"libc.so.6", order: str = "<") -> bytes:
+def elf(machine: int, text: bytes = b"libc.so.6", order: str = "<", system: int = 0) -> bytes:
     return (
         b"\x7fELF\x02"
         + (b"\x01" if order == "<" else b"\x02")
-        + bytes(10)
+        + bytes((1, system))
+        + bytes(8)
         + struct.pack(f"{order}HH", 3, machine)
         + text
     )
@@ -101,6 +102,9 @@ MUSL = platform.libc_ver()[0] != "glibc"
     [
         ("build/x.node", elf(OWN, b"libc.musl-" if MUSL else b"libc.so.6"), True),
         ("build/x.node", elf(OWN, b"libc.so.6" if MUSL else b"libc.musl-x86_64.so.1"), False),
+        ("build/linux/x.node", elf(OWN, b"libc.musl-" if MUSL else b"libc.so.6", system=3), True),
+        ("build/freebsd/x.node", elf(OWN, b"libc.so.7", system=9), False),
+        ("build/openbsd/x.node", elf(OWN, b"OpenBSD\0\0\0\0\0libc++.so.9.0"), False),
         ("build/x.node", elf(OWN + 1), False),
         ("build/x.node", elf(OWN << 8 & 0xFFFF, order=">"), False),
         ("build/x.node", b"\xcf\xfa\xed\xfe" + bytes(20), False),

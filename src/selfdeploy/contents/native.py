@@ -14,6 +14,10 @@ MACHINES = {"x86_64": 62, "aarch64": 183, "armv7l": 40, "i686": 3, "ppc64le": 21
 
 MACH_O = (b"\xfe\xed\xfa\xce", b"\xfe\xed\xfa\xcf", b"\xce\xfa\xed\xfe", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
 MUSL = (b"libc.musl-", b"ld-musl-")
+OS_ABI = (0, 3)
+"""`EI_OSABI` of an ELF header for Linux: System V (what most compilers write) and GNU/Linux."""
+OTHER_SYSTEMS = (b"OpenBSD\0", b"NetBSD\0")
+"""Owners of ELF notes of systems whose modules have System V's `EI_OSABI`."""
 TESTS = frozenset({"test", "tests", "__tests__", "fixtures", "__fixtures__", "spec"})
 HEADER = 20
 """Bytes of an ELF header up to and with the machine."""
@@ -89,6 +93,8 @@ def is_for_this_platform(ship: Path, path: str) -> bool:
             return False
         if data[:4] != b"\x7fELF":
             return not TESTS & set(PurePosixPath(path).parts)
+        if data[7] not in OS_ABI or any(data.find(note) >= 0 for note in OTHER_SYSTEMS):
+            return False
         machine = int.from_bytes(data[18:20], "big" if data[5:6] == b"\x02" else "little")
         musl = any(data.find(mark) >= 0 for mark in MUSL)
     return machine == MACHINES.get(platform.machine(), machine) and musl == (platform.libc_ver()[0] != "glibc")
