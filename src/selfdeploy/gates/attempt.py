@@ -105,11 +105,14 @@ class Attempt:
 
     def started(self, name: str, gate: config.Gate) -> None:
         """Write down that the gate NAME is about to start."""
-        self.state = self.state.begin(name, gate)
-        self.state.write(self.place)
+        if self.recorded:
+            self.state = self.state.begin(name, gate)
+            self.state.write(self.place)
 
     def passed(self, name: str, facts: Mapping[str, object]) -> None:
         """Write down that the gate NAME passed, with what stands in the room now."""
+        if not self.recorded:
+            return
         ended = self.state.end(name, facts)
         if listing.take(self.place, ended.latest):
             ended.write(self.place)
