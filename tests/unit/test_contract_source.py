@@ -146,6 +146,18 @@ def test_a_package_that_names_nothing_to_ship_ships_no_command() -> None:
     assert broken(tracked({"package.json": without(PACKAGE, files="dist")})) == ["S6", "S7"]
 
 
+def test_what_npm_ships_without_files_is_left_to_npm() -> None:
+    bare = without(PACKAGE, "files")
+    programs = without(PACKAGE, files=["dist/web"], bin={"sf": "./dist/loader.js"})
+
+    found = check(tracked({"package.json": bare, ".npmignore": "web\n"}))
+
+    assert [found[number].state for number in ("S6", "S7")] == ["not checked", "not checked"]
+    assert broken(tracked({"package.json": programs})) == []
+    assert broken(tracked({"package.json": without(programs, "bin", main="dist/loader.js")})) == []
+    assert broken(tracked({"package.json": programs}), image={"include": ["dist/web"]}) == ["S7"]
+
+
 def test_a_revision_without_a_package_says_so_of_each_clause_that_reads_it() -> None:
     assert broken(tracked({"package.json": None})) == ["S3", "S5", "S6", "S7"]
 

@@ -65,7 +65,7 @@ def find_node(project: config.Project) -> Path:
     Raises:
         errors.ToolMissing: there is neither.
     """
-    installed = project.root / ".nox" / "gates" / "node" / "node"
+    installed = project.root / ".nox" / "gates" / "programs" / "node"
     found = str(installed) if installed.is_file() else shutil.which("node")
     if not found:
         raise errors.ToolMissing("node: not found", "run inv gates, which installs the pinned one")

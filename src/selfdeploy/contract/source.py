@@ -1,6 +1,7 @@
 """The clauses of the source: what a checkout shows before anything is built; pure."""
 
 import json
+import posixpath
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -114,6 +115,8 @@ def _files(tracked: Tracked, project: config.Project) -> Finding:
         return ok("S6", f"deploy.toml names what ships: {listed(project.image.include)}")
     package = tracked.object("package.json")
     files = None if package is None else package.get("files")
+    if package and files is None and ".npmignore" in tracked.entries:
+        return not_checked("S6", "npm chooses what ships by .npmignore; inv gates shows what that is")
     if not isinstance(files, list) or not files or not all(isinstance(one, str) for one in files):
         actual = "no JSON object" if package is None else f"{json.dumps(files)[:80]}"
         todo = 'add "files": ["dist"] to package.json: what git ignores does not ship without it'
@@ -139,9 +142,20 @@ def _patterns(tracked: Tracked, project: config.Project) -> list[str]:
     return [one for one in files if isinstance(one, str)] if isinstance(files, list | tuple) else []
 
 
+def _always(tracked: Tracked) -> set[str]:
+    """Return the files that npm ships whatever `files` says: `main` and those of `bin` (package.json documentation)."""
+    package = tracked.object("package.json") or {}
+    programs = package.get("bin")
+    named = [package.get("main"), *(programs.values() if isinstance(programs, dict) else [programs])]
+    return {posixpath.normpath(path) for path in named if isinstance(path, str)}
+
+
 def _command(tracked: Tracked, project: config.Project) -> Finding:
     patterns = _patterns(tracked, project)
-    missing = [path for path in SHIPPED if not selects(patterns, path)]
+    if not patterns and ".npmignore" in tracked.entries:
+        return not_checked("S7", "npm chooses what ships by .npmignore; the gates refuse what lacks the command")
+    always = set() if project.image.include else _always(tracked)
+    missing = [path for path in SHIPPED if path not in always and not selects(patterns, path)]
     if missing:
         return broken(
             "S7",

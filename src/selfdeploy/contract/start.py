@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from selfdeploy import config, errors, manifest, probe, process
+from selfdeploy.contents.check import LOADER
 from selfdeploy.contract import launch, pending, probes, processes, server
 from selfdeploy.contract.clauses import Finding, broken, listed, not_checked, ok
 from selfdeploy.contract.launch import HOST, Launch
 from selfdeploy.witness import OK, RPC, Answer
 
 HEALTHZ = manifest.PROBES["healthz"]
-LOADER, SERVER = "dist/loader.js", "dist/web/standalone/server.js"
+SERVER = "dist/web/standalone/server.js"
 STARTING = 120.0
 """Seconds that a server has for its first answer."""
 
