@@ -18,9 +18,14 @@ ORDER = ("integration", *(f"cluster/test_{name}.py" for name in LONG), "cluster"
 Outages need the cluster for themselves: they come while the other workers are not there yet.
 """
 
+TRAEFIK = "integration/test_front_traefik.py"
+"""It needs what is compiled with the cluster."""
+
 
 def _place(item: pytest.Item) -> int:
     path = item.path.relative_to(Path(__file__).parent).as_posix()
+    if path == TRAEFIK:
+        return ORDER.index("cluster")
     return next((place for place, start in enumerate(ORDER) if path.startswith(start)), 0)
 
 
