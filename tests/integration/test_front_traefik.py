@@ -87,10 +87,12 @@ def test_traefik_sends_no_request_to_what_is_not_proven_and_loses_none(behind: S
 
 def test_a_volume_that_is_not_there_is_named_before_anything_is_switched(behind: Site) -> None:
     configure(behind, IMPATIENT)
+    behind.begin_server(load.ENDPOINTS, "good again")
     file = behind.folder / "deploy.toml"
     file.write_text(file.read_text().replace(f'volume = "{behind.name}"', 'volume = "none-of-that-name"'))
 
     refused = behind.inv("release", "--to", "test")
 
+    assert refused.returncode == 10
     assert "the engine has no volume 'none-of-that-name'" in refused.stderr
     assert "Traceback" not in refused.stderr

@@ -18,7 +18,7 @@ from selfdeploy.environments.containers import Container
 from selfdeploy.environments.front import SERVICE as FRONT
 from selfdeploy.environments.front import Front, HAProxy
 from selfdeploy.environments.rolling import SERVER, Rolling
-from selfdeploy.environments.traefik import Traefik
+from selfdeploy.environments.traefik import NAMED, Traefik
 from selfdeploy.manifest import Manifest
 from selfdeploy.provenance import Holder
 from selfdeploy.witness import Answer, Replica, Round
@@ -81,6 +81,8 @@ class Compose:
         """Raise what would keep a release from ending here: engine, reach, secrets, disk or port."""
         fitness.refuse_out_of_reach(self.engine, self.project, self.url)
         self.engine.ping()
+        if isinstance(self.front, Traefik) and (why := self.front.missing()):
+            raise errors.ConfigInvalid(why, NAMED)
         secrets.read(self.project, self.name)
         fitness.refuse_few_cpus(self.engine, self.settings.cpus, f"environments.{self.name}.cpus")
         if not self.engine.is_remote:

@@ -11,6 +11,8 @@ from selfdeploy.environments import volumes
 from selfdeploy.environments.engine import Engine
 from selfdeploy.environments.front import NOBODY
 
+NAMED = "name the one that Traefik has; docs/compose.md shows how"
+
 ADDRESS = re.compile(r"http://([A-Za-z0-9][A-Za-z0-9_.-]*):4000")
 
 
@@ -47,15 +49,19 @@ class Traefik:
             return ""
         return match[1] if match and match[1] != NOBODY else ""
 
-    def place(self) -> None:
-        """Raise `errors.ConfigInvalid` unless the volume and the network are there; both are the site's own."""
+    def missing(self) -> str:
+        """Return which of the site's volume and network the engine does not have; empty if it has both."""
         for kind in ("volume", "network"):
             name = str(self.settings[kind])
             if self.engine.run(kind, "inspect", name, check=False).code:
-                raise errors.ConfigInvalid(
-                    f"deploy.toml: environments.{self.engine.name}.traefik.{kind}: the engine has no {kind} {name!r}",
-                    "name the one that Traefik has; docs/compose.md shows how",
-                )
+                where = f"deploy.toml: environments.{self.engine.name}.traefik.{kind}"
+                return f"{where}: the engine has no {kind} {name!r}"
+        return ""
+
+    def place(self) -> None:
+        """Raise `errors.CommandFailed` unless the volume and the network are there."""
+        if why := self.missing():
+            raise errors.CommandFailed(why, NAMED)
 
     def switch(self, replica: str) -> None:
         """Write the file that names REPLICA; Traefik takes it up within its throttle (two seconds by default)."""
