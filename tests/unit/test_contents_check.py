@@ -50,6 +50,15 @@ def test_packages_that_are_missing_or_of_another_version_are_named(tmp_path: Pat
     ]
 
 
+def test_a_package_in_npm_s_store_is_at_its_place(tmp_path: Path) -> None:
+    places = ("node_modules/.store/x@1.0.0-abc/node_modules/x", "node_modules/.store/@s/y@1.0.0-d/node_modules/@s/y")
+    ship = a_ship(tmp_path, "dist/loader.js", *(f"{place}/package.json" for place in places))
+
+    check.refuse_missing(ship, {f"node_modules/{name}": Required(version="1.0.0") for name in ("x", "@s/y")})
+    with pytest.raises(errors.ContentsIncomplete, match="node_modules/x: required by the lock file, and missing"):
+        check.refuse_missing(ship, {"node_modules/x": Required(version="2.0.0")})
+
+
 def test_a_long_list_of_packages_is_cut(tmp_path: Path) -> None:
     ship = a_ship(tmp_path, "dist/loader.js")
 

@@ -1,5 +1,6 @@
 """What has to ship: the packages of the lock file, each at its place, and what the command line starts."""
 
+import glob
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -36,17 +37,28 @@ def refuse_missing(ship: Path, required: Mapping[str, Required]) -> None:
 
 def _complain(ship: Path, location: str, package: Required) -> str:
     """Return what is wrong with PACKAGE at LOCATION below SHIP; empty if nothing is."""
-    if not (ship / location).is_dir():
+    folder = _place(ship, location, package)
+    if not folder.is_dir():
         return f"{location}: required by the lock file, and missing"
     if not package.version:
         return ""
     try:
-        actual = lock.normalize(lock.read_object(ship / location / "package.json").get("version"))
+        actual = lock.normalize(lock.read_object(folder / "package.json").get("version"))
     except errors.SourceUnusable:
         actual = ""
     if actual != package.version:
         return f"{location}: the lock file requires version {package.version}, the gates left {actual or 'none'}"
     return ""
+
+
+def _place(ship: Path, location: str, package: Required) -> Path:
+    """Return the folder of PACKAGE: LOCATION, or its place in npm's store (install-strategy=linked)."""
+    store = ship / "node_modules" / ".store"
+    if not (ship / location).is_dir() and store.is_dir():
+        name = location.rpartition("node_modules/")[2]
+        stored = store.glob(f"{glob.escape(f'{name}@{package.version}')}-*/node_modules/{glob.escape(name)}")
+        return next(stored, ship / location)
+    return ship / location
 
 
 def refuse_incomplete(
