@@ -143,7 +143,8 @@ def _run_all(
                 for future in done:
                     name = under_way.pop(future)
                     facts = future.result()
-                    contents.refuse_outward_links(attempt.place.export, name)
+                    if not attempt.revision.live:  # which ships nothing
+                        contents.refuse_outward_links(attempt.place.export, name)
                     endings[name] = {**facts, "attempt": attempt.state.attempt}
                     attempt.passed(name, endings[name])
                     print(f"{TELLS} {_said(name, endings[name])}", file=sys.stderr, flush=True)
