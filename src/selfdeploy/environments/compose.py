@@ -17,6 +17,7 @@ from selfdeploy.environments import front as fronts
 from selfdeploy.environments.containers import Container
 from selfdeploy.environments.front import SERVICE as FRONT
 from selfdeploy.environments.front import Front, HAProxy
+from selfdeploy.environments.ledger import Ledger
 from selfdeploy.environments.rolling import SERVER, Rolling
 from selfdeploy.environments.traefik import NAMED, Traefik
 from selfdeploy.manifest import Manifest
@@ -62,7 +63,7 @@ class Compose:
     @property
     def url(self) -> str:
         """The public way to it."""
-        return self.settings.url.rstrip("/") or address(self.settings.bind, self.settings.port or 0)
+        return self.settings.url.rstrip("/") or containers.address(self.settings.bind, self.settings.port or 0)
 
     @cached_property
     def engine(self) -> engine.Engine:
@@ -91,7 +92,9 @@ class Compose:
 
     def _refuse_taken_port(self) -> None:
         bind, port = self.settings.bind, self.settings.port
-        if port is None or address(bind, port) in _published([*self.containers(), *self.containers(FRONT)]):
+        if port is None or containers.address(bind, port) in containers.ways(
+            [*self.containers(), *self.containers(FRONT)]
+        ):
             return
         if why := fitness.why_taken(bind, port):
             hint = f"free it, or set environments.{self.name}.port or bind"
@@ -149,7 +152,7 @@ class Compose:
 
     def _ways(self, found: Sequence[Container]) -> list[str]:
         """Return the addresses that lead to FOUND: their own, or those of the front before them."""
-        return _published(found) or (_published(self.containers(FRONT)) if found else [])
+        return containers.ways(found) or (containers.ways(self.containers(FRONT)) if found else [])
 
     def _ask_inside(self, replica: Replica, manifest: Manifest) -> dict[str, Answer]:
         settings = self.project.probes
@@ -219,43 +222,18 @@ class Compose:
         """Return who holds the environment, since when and in which run; None when nobody does."""
         return lock.held_by(self.engine, self._lock)
 
+    @property
+    def _ledger(self) -> Ledger:
+        owner, volume = self.compose_project, self._record
+        return Ledger(engine=self.engine, owner=owner, volume=volume, any_image=self.any_image)
+
     def read(self, lock: Held | None = None) -> record.Record:
         """Return the environment's record; through LOCK where it is held."""
-        if lock:
-            argv = ("exec", *surroundings.inside(), lock.container, "cat", "/record/record.json")
-            told = volumes.insist(lambda: self.engine.run(*argv, check=False))
-            self._refuse_lost(told)
-        else:
-            volume = self.engine.inspect("volume", self._record)
-            if volume is None:
-                return record.Record()
-            image = self.any_image() or str((volume.get("Labels") or {}).get(f"{render.LABEL}.image", ""))
-            if not image:
-                raise errors.ImageGone(
-                    f"{self.name}: volume {self._record}: nothing here can read it: no image of a release is left",
-                    "inv release brings one",
-                )
-            told = volumes.read(self.engine, image, self.compose_project, self._record, "record.json")
-        if told.code and b"No such file" in told.stderr:
-            return record.Record()
-        if told.code:
-            raise errors.CommandFailed(f"{self.name}: the record cannot be read", told.complaint)
-        return record.parse(told.stdout, f"{self.name}: record")
+        return self._ledger.read(lock)
 
     def write(self, lock: Held, value: record.Record) -> None:
         """Make VALUE the environment's record; a reader sees it whole or not at all."""
-        lock.check()
-        data = value.model_dump_json().encode()
-        argv = ["exec", "--interactive", *surroundings.inside(), lock.container, "node"]
-        argv += volumes.script("/record/record.json", data)
-        told = volumes.insist(lambda: self.engine.run(*argv, stdin=data, check=False))
-        self._refuse_lost(told)
-        if told.code or told.stdout != data:
-            raise errors.CommandFailed(f"{self.name}: the record was not written", told.complaint)
-
-    def _refuse_lost(self, told: process.Outcome) -> None:
-        if told.code and ("No such container" in told.complaint or "is not running" in told.complaint):
-            raise errors.LockLost(f"{self.name}: the lock went away", "run the command again")
+        self._ledger.write(lock, value)
 
     def render(self, manifest: Manifest) -> str:
         """Return the Compose file of MANIFEST's release."""
@@ -435,14 +413,3 @@ class Compose:
             client.compose.down(remove_orphans=True, quiet=True)
         except DockerException as exc:
             raise errors.CommandFailed(f"{self.name}: docker compose down: {exc.return_code}", str(exc.stderr)) from exc
-
-
-def _published(found: Sequence[Container]) -> list[str]:
-    """Return the addresses that the containers FOUND are published at; those of what runs, not of deploy.toml."""
-    return [address(*one) for container in found for one in container.published]
-
-
-def address(bind: str, port: int) -> str:
-    """Return the address at which what is published on BIND at PORT is reached."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bind, bind)  # noqa: S104 -- all addresses are reached by loopback
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,6 +1,6 @@
 """Containers as the engine describes them (`docker container inspect`), held to the shape that is read of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import pydantic
@@ -131,3 +131,14 @@ def _foreign(exc: pydantic.ValidationError, where: str) -> errors.CommandFailed:
     return errors.CommandFailed(
         f"{where}: docker container inspect: {place}: {first['msg']}", "is that a Docker engine? docker version"
     )
+
+
+def ways(found: Sequence[Container]) -> list[str]:
+    """Return the addresses that the containers FOUND are published at; those of what runs, not of deploy.toml."""
+    return [address(*one) for container in found for one in container.published]
+
+
+def address(bind: str, port: int) -> str:
+    """Return the address at which what is published on BIND at PORT is reached."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bind, bind)  # noqa: S104 -- all addresses are reached by loopback
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
