@@ -81,6 +81,7 @@ class Side:
         usage = self.folder / "usage.jsonl"
         usage.unlink(missing_ok=True)
         env = {"PYTHONPATH": str(ROOT / "benchmarks" / "usage"), "SELFDEPLOY_USAGE": str(usage)}
+        env["PYTHONDONTWRITEBYTECODE"] = ""  # or each start compiles all that it imports
         began = time.monotonic()
         done = call(str(self.python), "-m", *argv, cwd=self.folder, timeout=LIMIT, env=env)
         took = time.monotonic() - began
