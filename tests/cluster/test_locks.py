@@ -23,11 +23,20 @@ from selfdeploy.environments.queue import Queue
 from selfdeploy.provenance import Holder
 
 
+def of_run(number: str) -> dict[str, str]:
+    """Return what a Forgejo job has of its run NUMBER."""
+    return {
+        "FORGEJO_RUN_ID": number,
+        "FORGEJO_SERVER_URL": "https://forge.example",
+        "FORGEJO_REPOSITORY": "o/sf",
+    }
+
+
 @pytest.fixture(scope="module")
 def site(new_site: Callable[..., Site]) -> Site:
     """A site whose first revision runs in test."""
     made = new_site()
-    done = made.inv("release", "--to", "test", FORGEJO_RUN_ID="1", FORGEJO_SERVER_URL="https://forge.example")
+    done = made.inv("release", "--to", "test", **of_run("1"))
     assert done.returncode == 0, done.stderr
     return made
 
@@ -47,7 +56,7 @@ def test_the_run_is_told_by_the_deployment_and_another_run_restarts_nothing(site
     deployment = site.get("test", "deployment", "sf")
     pods = {*site.pods("test")}
 
-    again = site.inv("release", "--to", "test", FORGEJO_RUN_ID="2", FORGEJO_SERVER_URL="https://forge.example")
+    again = site.inv("release", "--to", "test", **of_run("2"))
 
     assert deployment["metadata"]["annotations"]["dev.selfdeploy/run"].endswith("/actions/runs/1")
     assert "dev.selfdeploy/run" not in json.dumps(deployment["spec"])
@@ -57,8 +66,7 @@ def test_the_run_is_told_by_the_deployment_and_another_run_restarts_nothing(site
 
 def test_the_second_of_two_at_once_is_refused_with_the_first_one_s_name(site: Site) -> None:
     site.be_slow(45)
-    run = {"FORGEJO_RUN_ID": "3", "FORGEJO_SERVER_URL": "https://forge.example"}
-    first = site.start("release", "--to", "test", **run)
+    first = site.start("release", "--to", "test", **of_run("3"))
     children.wait_until(lambda: bool(holder(site)), "the lock is held", seconds=120)
 
     second = site.inv("rollback", "-e", "test")

@@ -107,7 +107,7 @@ def test_only_what_production_needs_is_in_the_image(gated: Site) -> None:
 
     assert "typescript" not in names
     assert "ms" in names
-    assert (gated.shipped / "node_modules" / "@sf" / "durations" / "index.js").is_file()
+    assert (gated.shipped / "node_modules" / "@sf" / "durations" / "dist" / "index.js").is_file()
 
 
 def test_an_image_that_somebody_else_built_from_the_same_files_is_taken(gated: Site, tmp_path: Path) -> None:
