@@ -90,9 +90,11 @@ def test_an_export_keeps_what_git_archive_would_drop_and_refuses_what_it_cannot_
     identity = ["-c", "user.name=t", "-c", "user.email=t@localhost"]
     inner = ["git", "-C", str(checkout / "inner"), *identity]
     subprocess.run([*inner, "commit", "--quiet", "--allow-empty", "-m", "x"], check=True)
+    (checkout / ".gitmodules").write_text('[submodule "inner"]\n\tpath = inner\n\turl = ../inner\n')
     site.commit("a submodule")
     module = site.inv("gates")
     shutil.rmtree(checkout / "inner")
+    (checkout / ".gitmodules").unlink()
     site.commit("neither")
     kept = site.nox("npm-ci")
     site.git("checkout", "--quiet", "--force", "-B", "main", good)
