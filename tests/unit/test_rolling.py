@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from lab.values import a_manifest, a_project
-from selfdeploy import errors, render
+from selfdeploy import config, errors, render
 from selfdeploy.environments import front, traefik
 from selfdeploy.environments.containers import Container
 from selfdeploy.environments.engine import Engine
@@ -234,6 +234,10 @@ def test_a_file_that_says_something_else_there_is_refused(text: str) -> None:
         ({**WITH_TRAEFIK["test"], "url": ""}, "url: needed with Traefik"),
         ({**WITH_TRAEFIK["test"], "strategy": "recreate"}, "needs strategy"),
         ({**WITH_TRAEFIK["test"], "port": 4101}, "nothing is published where Traefik is the front"),
+        (
+            {**WITH_TRAEFIK["test"], "traefik": {"network": "n", "volume": "v", "rule": "r", "resolver": "le"}},
+            "needs tls",
+        ),
         ({"port": None}, "missing"),
         ({"port": 4101, "strategy": "blue-green"}, "rolling"),
     ],
@@ -244,6 +248,13 @@ def test_settings_of_a_front_that_do_not_fit_are_refused(keys: dict[str, object]
 
     if said != "missing" or "front" not in keys:
         assert said in refused.value.message
+
+
+def test_a_release_that_was_proven_before_is_asked_only_for_what_it_answered_then() -> None:
+    probes = config.Probes(extra=("/api/live-state", "/api/later"))
+
+    assert probes.narrowed(("/api/live-state", "/api/gone")).extra == ("/api/live-state",)
+    assert probes.narrowed(None) == probes
 
 
 def test_traefik_s_file_is_equal_for_equal_settings_and_names_the_replica(tmp_path: Path) -> None:
