@@ -198,6 +198,7 @@ def an_environment(**keys: object) -> dict[str, Any]:
     return {"test": {"kind": "compose", "strategy": "rolling", **keys}}
 
 
+SITE = {"network": "web", "volume": "files", "rule": "PathPrefix(`/`)"}
 WITH_TRAEFIK = an_environment(
     front="traefik",
     url="https://sf.example.test",
