@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from selfdeploy import errors, git, process, tree
 from selfdeploy import outline as _outline
-from selfdeploy.outline import POINTER, SMALL, Outline
+from selfdeploy.outline import POINTER, SMALL, Outline, Submodule
 
 ADDRESS = re.compile(
     r"""(?x)
@@ -131,16 +131,23 @@ def export(revision: Revision, to: Path) -> Outline:
     for name in found.empty:
         (to / name).mkdir(parents=True, exist_ok=True)
     for module in found.submodules:
-        inner = dataclasses.replace(
-            revision, checkout=module.folder, commit=module.commit, tree=module.tree(), path=".", live=False
-        )
-        export(inner, to / module.path)
+        export(enter(revision, module), to / module.path)
     for file in to.rglob("*"):  # git may have replaced pointers, or failed to
         if file.is_file() and not file.is_symlink() and file.stat().st_size < SMALL:
             with file.open("rb") as opened:
                 if opened.read(len(POINTER)) == POINTER:
                     raise errors.SourceUnusable(f"{file.relative_to(to)}: an LFS pointer", "commit the file itself")
     return found
+
+
+def enter(revision: Revision, module: Submodule, within: str = "") -> Revision:
+    """Return the submodule MODULE of REVISION, whose path is told with WITHIN, as a revision.
+
+    Raises:
+        errors.SourceUnusable: its clone is missing, or does not have the commit.
+    """
+    inner = module.tree(within)
+    return dataclasses.replace(revision, checkout=module.folder, commit=module.commit, tree=inner, path=".", live=False)
 
 
 def _check_out(revision: Revision, scratch: Path) -> Path:

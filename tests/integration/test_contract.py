@@ -181,6 +181,61 @@ def test_a_folder_of_a_larger_repository_is_checked_alone(tmp_path: Path) -> Non
     assert (part.returncode, broken(part)) == (0, []), part.stdout
 
 
+@pytest.fixture
+def moved(checkout: Checkout, tmp_path: Path) -> Checkout:
+    """A checkout that has `web`, and the package it ships from, in submodules that are to be exported."""
+    for name in ("web", "packages/durations"):
+        inner = tmp_path / name.replace("/", "-")
+        (checkout.folder / name).rename(inner)
+        for argv in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "x"]):
+            checkout.git("-C", str(inner), *argv)
+        checkout.git("rm", "--quiet", "-r", "--cached", name)
+        checkout.git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(inner), name)
+    checkout.write("deploy.toml", '[source]\npath = "."\nsubmodules = "checkout"\n')
+    checkout.commit()
+    return checkout
+
+
+def test_the_files_of_submodules_that_are_exported_count(moved: Checkout) -> None:
+    kept = moved.check()
+    moved.write("deploy.toml", '[source]\npath = "."\n')
+    refused = moved.check()
+
+    assert (kept.returncode, broken(kept)) == (0, []), kept.stdout
+    assert {number: finding["state"] for number, finding in read(kept).items()} == dict.fromkeys(SOURCE, "ok")
+    assert "from submodules: packages/durations, web" in read(kept)["S1"]["actual"]
+    assert broken(refused) == ["S1"]
+    assert read(refused)["S4"]["todo"] == "the files of the submodule web are not there: see S1"
+
+
+@pytest.mark.parametrize(
+    ("number", "damage"),
+    [
+        ("S1", lambda one: one.git("submodule", "--quiet", "deinit", "--force", "web")),
+        ("S2", a_pointer),
+        ("S4", lambda one: (one.folder / "web" / "package-lock.json").unlink()),
+        ("S8", lambda one: (one.folder / "packages" / "durations" / "lost").symlink_to("nowhere")),
+        ("S8", lambda one: (one.folder / "packages" / "durations" / "out").symlink_to("../../../x")),
+        ("S9", lambda one: one.write("web/next.config.mjs", "export default {};\n")),
+    ],
+)
+def test_a_broken_submodule_fails_at_its_clause(
+    moved: Checkout, number: str, damage: Callable[[Checkout], object]
+) -> None:
+    damage(moved)
+    for name in ("web", "packages/durations") if number != "S1" else ():
+        moved.git("-C", name, "add", "--all")
+        moved.git("-C", name, "commit", "--quiet", "--allow-empty", "--message", "x")
+    if number != "S1":
+        moved.commit()
+
+    done = moved.check()
+
+    assert (done.returncode, broken(done)) == (BROKEN, [number]), done.stdout
+    if number == "S1":
+        assert "submodule update --init --recursive -- web" in read(done)["S1"]["todo"]
+
+
 def test_people_read_a_line_a_clause_and_what_to_do(checkout: Checkout) -> None:
     (checkout.folder / "web" / "package-lock.json").unlink()
     checkout.commit()

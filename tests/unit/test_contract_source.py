@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,6 +7,7 @@ from typing import Any
 import pytest
 
 from lab.values import a_project
+from selfdeploy import errors
 from selfdeploy.contract import source
 from selfdeploy.contract.clauses import Finding
 from selfdeploy.contract.tracked import GITLINK, LINK, Entry, Tracked, folders, parse_listing, parse_objects, target
@@ -52,7 +54,7 @@ def tracked(
     *,
     links: Mapping[str, str] | None = None,
     outline: Mapping[str, Any] | None = None,
-    unusable: str = "",
+    unusable: errors.SourceUnusable | None = None,
     ignored: tuple[str, ...] = (),
     mentions: Mapping[str, tuple[str, ...]] = MENTIONS,
 ) -> Tracked:
@@ -168,14 +170,43 @@ MODULE = Submodule(path="vendor/x", commit="1" * 40, top=Path("/nowhere"), insid
 def test_a_submodule_is_broken_unless_its_files_are_exported() -> None:
     revision = tracked(outline={"submodules": (MODULE,)})
     exported = {"source": {"submodules": "checkout"}}
-    lost = tracked(outline={"submodules": (MODULE,)}, unusable="vendor/x: a submodule that is not initialized")
+    why = errors.SourceUnusable(
+        "vendor/x: a submodule that is not initialized", "git submodule update --init -- vendor/x"
+    )
+    lost = tracked(outline={"submodules": (MODULE,)}, unusable=why)
 
     assert broken(revision) == ["S1"]
     assert "vendor/x" in check(revision)["S1"].actual
     assert broken(revision, **exported) == []
     assert "from submodules: vendor/x" in check(revision, **exported)["S1"].actual
     assert broken(lost, **exported) == ["S1"]
-    assert "not initialized" in check(lost, **exported)["S1"].actual
+    assert (check(lost, **exported)["S1"].actual, check(lost, **exported)["S1"].todo) == (why.message, why.hint)
+
+
+def test_what_lies_in_a_submodule_without_files_is_not_checked() -> None:
+    web = dataclasses.replace(MODULE, path="web", inside="web")
+    one = dataclasses.replace(MODULE, path="packages/one", inside="packages/one")
+    files = {path: None for path in FILES if path.startswith(("web/", "packages/"))}
+
+    found = check(tracked(files, outline={"submodules": (web, one)}))
+
+    assert {number: found[number].state for number in ("S1", "S3", "S4", "S9")} == {
+        "S1": "broken",
+        "S3": "ok",
+        "S4": "not checked",
+        "S9": "not checked",
+    }
+    assert broken(tracked(files, outline={"submodules": (MODULE,)})) == ["S1", "S3", "S4", "S9"]
+
+
+def test_code_in_a_submodule_without_files_may_read_the_variables() -> None:
+    nobody = dict.fromkeys(MENTIONS, ())
+
+    found = check(tracked(outline={"submodules": (MODULE,)}, mentions=nobody))
+
+    assert found["S10"].state == "not checked"
+    assert "vendor/x" in found["S10"].todo
+    assert broken(tracked(mentions=nobody)) == ["S10"]
 
 
 def test_an_orphan_gitlink_is_kept_and_told() -> None:

@@ -30,7 +30,7 @@ def load(source_path: str) -> config.Project:
 
 def source_clauses(show: Console, project: config.Project) -> list[Finding]:
     """Return what SF's checkout shows of each clause of the source."""
-    revision = source.read(project.source_path(), project.source.repository)
+    revision = source.read(project.source_path(), project.source.repository, project.source.submodules)
     show.note(f"source {revision.commit} of {revision.checkout}")
     try:
         source.refuse_dirty(revision)
@@ -52,7 +52,7 @@ def start_clauses(show: Console, project: config.Project) -> list[Finding]:
         errors.GatesIncomplete, errors.TreeChanged: there is no staged tree of HEAD, or it is another by now.
         errors.ToolMissing: there is no node to start it with.
     """
-    revision = source.read(project.source_path(), project.source.repository)
+    revision = source.read(project.source_path(), project.source.repository, project.source.submodules)
     gated = receipt.require(project, revision)
     node = find_node(project)
     show.note(f"starting {revision.commit} with {node}")

@@ -57,7 +57,11 @@ def find_fault(tracked: Tracked, folder: str = "") -> Fault | None:
 
 
 def _find_drift(tracked: Tracked, folder: str, path: str, packages: Mapping[str, Mapping[str, Any]]) -> Fault | None:
-    lost = [f"{at} -> {to}" for at, to in _linked(packages) if f"{folder}{to}/package.json" not in tracked.entries]
+    lost = [
+        f"{at} -> {to}"
+        for at, to in _linked(packages)
+        if f"{folder}{to}/package.json" not in tracked.entries and not tracked.beyond(f"{folder}{to}")
+    ]
     if lost:
         return Fault(
             expected=f"the workspaces that {path} links to",

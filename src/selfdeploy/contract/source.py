@@ -14,6 +14,8 @@ from selfdeploy.contract.tracked import CONFIGURATIONS, Tracked, target
 SHIPPED = ("dist/loader.js", "dist/web/standalone/server.js")
 """What the image and vega start."""
 
+UNREAD = "the files of the submodule {} are not there: see S1"
+
 COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 STANDALONE = re.compile(r"""\boutput\b["']?\s*[:=][^,;}\n]*["'`]standalone["'`]""")
 
@@ -45,9 +47,8 @@ def _files_only(tracked: Tracked, project: config.Project) -> Finding:
             actual=f"a submodule: {listed(modules)}",
             todo='set source.submodules = "checkout" in deploy.toml, or commit the files here',
         )
-    if tracked.unusable:
-        todo = "git submodule update --init --recursive"
-        return broken("S1", expected="the files of each submodule", actual=tracked.unusable, todo=todo)
+    if why := tracked.unusable:
+        return broken("S1", expected="the files of each submodule", actual=why.message, todo=why.hint)
     notes = [f"{outline.files} files"]
     notes += [f"from submodules: {listed(modules)}"] if modules else []
     notes += [f"an empty folder each: {listed(outline.empty)}"] if outline.empty else []
@@ -77,6 +78,8 @@ def _check_lock(tracked: Tracked, project: config.Project, number: str, gate: st
     command = project.gates.all[gate].command
     if command != config.REQUIRED[gate].command:
         return not_checked(number, f"deploy.toml redefines the gate {gate}: {' '.join(command)}")
+    if module := tracked.beyond(folder.rstrip("/")):
+        return not_checked(number, UNREAD.format(module))
     if fault := locks.find_fault(tracked, folder):
         return broken(number, expected=fault.expected, actual=fault.actual, todo=fault.todo)
     return ok(number, locks.name(tracked, folder))
@@ -190,6 +193,8 @@ def _links(tracked: Tracked, project: config.Project) -> Finding:
 
 
 def _standalone(tracked: Tracked, _: config.Project) -> Finding:
+    if module := tracked.beyond("web"):
+        return not_checked("S9", UNREAD.format(module))
     there = [f"web/{name}" for name in CONFIGURATIONS if f"web/{name}" in tracked.entries]
     for path in there:
         if STANDALONE.search(COMMENT.sub("", tracked.contents.get(path, b"").decode(errors="replace"))):
@@ -204,6 +209,8 @@ def _standalone(tracked: Tracked, _: config.Project) -> Finding:
 
 def _revision(tracked: Tracked, _: config.Project) -> Finding:
     missing = [name for name, files in tracked.mentions.items() if not files]
+    if missing and tracked.unread:
+        return not_checked("S10", UNREAD.format(listed(tracked.unread)))
     if missing:
         return broken(
             "S10",

@@ -36,17 +36,17 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class Tracked:
-    """What git tracks of one revision: its ENTRIES by path, and the CONTENTS of some.
+    """What git tracks of one revision, with the submodules that are exported: ENTRIES by path, CONTENTS of some.
 
     PATHS are those of all files and folders, IGNORED those of link targets that a build may make, MENTIONS the files of
-    code that name a variable. OUTLINE is what an export meets beside files; UNUSABLE says why a submodule has no files.
+    code that name a variable. OUTLINE is what an export meets beside files; UNUSABLE is why a submodule has no files.
     """
 
     entries: Mapping[str, Entry]
     contents: Mapping[str, bytes]
     paths: frozenset[str]
     outline: Outline
-    unusable: str = ""
+    unusable: errors.SourceUnusable | None = None
     ignored: frozenset[str] = frozenset()
     mentions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -60,6 +60,16 @@ class Tracked:
         """Say whether PATH is a file or a folder of the revision, or lies below a link."""
         above = folders([path]) & self.paths
         return path in self.paths or any(self.entries[one].mode == LINK for one in above if one in self.entries)
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """The submodules whose files are not known."""
+        read = folders(self.entries)
+        return tuple(module.path for module in self.outline.submodules if module.path not in read)
+
+    def beyond(self, path: str) -> str:
+        """Return the submodule that PATH lies in, if its files are not known; else the empty text."""
+        return next((module for module in self.unread if f"{path}/".startswith(f"{module}/")), "")
 
     def object(self, path: str) -> dict[str, Any] | None:
         """Return the JSON object in the file PATH; None if it is missing or holds something else."""
@@ -110,38 +120,81 @@ def parse_objects(stream: bytes) -> dict[str, bytes]:
 
 
 def read(revision: source.Revision) -> Tracked:
-    """Return what git tracks of REVISION; nothing of the work tree is read.
+    """Return what git tracks of REVISION, and of its submodules if an export has them; the work tree plays no part.
 
     Raises:
         errors.SourceUnusable: git cannot list or read it.
     """
-    entries = parse_listing(_git(revision, "ls-tree", "-r", "-l", "-z", "--full-tree", revision.tree))
-    named = {*READ, *(path for path in entries if posixpath.basename(path) == "package.json")}
-    wanted = [
-        path for path, entry in entries.items() if entry.mode == LINK or (entry.mode != GITLINK and path in named)
-    ]
-    ids = "".join(f"{entries[path].id}\n" for path in wanted).encode()
-    objects = parse_objects(_git(revision, "cat-file", "--batch", stdin=ids)) if ids else {}
+    outlines, unusable = _outlines(revision)
+    parts, outline = {folder: part for folder, (part, _) in outlines.items()}, _join(outlines)
+    entries: dict[str, Entry] = {}
+    contents: dict[str, bytes] = {}
+    for folder, part in parts.items():
+        found = parse_listing(_git(part, "ls-tree", "-r", "-l", "-z", "--full-tree", part.tree))
+        listed = {folder + path: entry for path, entry in found.items()}
+        entries |= listed
+        contents |= _contents(part, listed)
     tracked = Tracked(
         entries=entries,
-        contents={path: objects.get(entries[path].id, b"") for path in wanted},
+        contents=contents,
         paths=frozenset({*entries, *folders(entries)}),
-        outline=(outline := source.outline(revision)),
-        unusable=_unusable(outline),
-        mentions={name: _mentions(revision, name) for name in VARIABLES},
+        outline=outline,
+        unusable=unusable,
+        mentions={name: _mentions(parts, name) for name in VARIABLES},
     )
     targets = {target(path, text) for path, text in tracked.links.items()}
     missing = sorted(one for one in targets if one.partition("/")[0] not in {"", "..", "."} and not tracked.has(one))
-    return dataclasses.replace(tracked, ignored=_ignored(revision, missing))
+    return dataclasses.replace(tracked, ignored=_ignored(parts, missing))
 
 
-def _unusable(outline: Outline) -> str:
-    """Return why the files of a submodule of OUTLINE cannot be had; empty if all can."""
-    try:
-        dataclasses.replace(outline, pointers=()).refuse("checkout")
-    except errors.SourceUnusable as exc:
-        return exc.message
-    return ""
+def _outlines(
+    revision: source.Revision,
+) -> tuple[dict[str, tuple[source.Revision, Outline]], errors.SourceUnusable | None]:
+    """Return REVISION and the submodules that an export has, each by its folder, and why one of them cannot be had."""
+    found, unusable = {"": (revision, source.outline(revision))}, None
+    left = [""] if revision.submodules == "checkout" else []
+    while left:
+        folder = left.pop(0)
+        part, outline = found[folder]
+        for module in outline.submodules:
+            try:
+                inner = source.enter(part, module, folder)
+            except errors.SourceUnusable as exc:
+                unusable = unusable or exc
+                continue
+            left.append(name := f"{folder}{module.path}/")
+            found[name] = (inner, source.outline(inner))
+    return found, unusable
+
+
+def _join(outlines: Mapping[str, tuple[source.Revision, Outline]]) -> Outline:
+    """Return OUTLINES, by the folder of each, as one."""
+    found = [(folder, outline) for folder, (_, outline) in outlines.items()]
+    return Outline(
+        files=sum(outline.files for _, outline in found),
+        size=sum(outline.size for _, outline in found),
+        empty=tuple(folder + path for folder, outline in found for path in outline.empty),
+        submodules=tuple(
+            dataclasses.replace(module, path=folder + module.path)
+            for folder, outline in found
+            for module in outline.submodules
+        ),
+        pointers=tuple(folder + path for folder, outline in found for path in outline.pointers),
+    )
+
+
+def _contents(part: source.Revision, entries: Mapping[str, Entry]) -> dict[str, bytes]:
+    """Return the texts of the links among ENTRIES, all of PART, and of the files that the clauses are about."""
+    wanted = [
+        path for path, entry in entries.items() if entry.mode == LINK or (entry.mode != GITLINK and _is_read(path))
+    ]
+    ids = "".join(f"{entries[path].id}\n" for path in wanted).encode()
+    objects = parse_objects(_git(part, "cat-file", "--batch", stdin=ids)) if ids else {}
+    return {path: objects.get(entries[path].id, b"") for path in wanted}
+
+
+def _is_read(path: str) -> bool:
+    return path in READ or posixpath.basename(path) == "package.json"
 
 
 def _git(revision: source.Revision, *argv: str, stdin: bytes | None = None) -> bytes:
@@ -152,21 +205,31 @@ def _git(revision: source.Revision, *argv: str, stdin: bytes | None = None) -> b
     return outcome.stdout
 
 
-def _mentions(revision: source.Revision, name: str) -> tuple[str, ...]:
-    """Return the files of code of REVISION that name the variable NAME."""
-    argv = ("grep", "-l", "-z", "--fixed-strings", "-e", name, revision.commit, "--", *CODE)
-    found = source.ask(revision, *argv).stdout.split(b"\0")
-    return tuple(path.partition(b":")[2].decode(errors="replace") for path in found if path)
+def _mentions(parts: Mapping[str, source.Revision], name: str) -> tuple[str, ...]:
+    """Return the files of code of PARTS, by the folder of each, that name the variable NAME."""
+    found = []
+    for folder, part in parts.items():
+        argv = ("grep", "--no-recurse-submodules", "-l", "-z", "--fixed-strings", "-e", name, part.commit, "--", *CODE)
+        listed = source.ask(part, *argv).stdout.split(b"\0")
+        found += [folder + path.partition(b":")[2].decode(errors="replace") for path in listed if path]
+    return tuple(found)
 
 
-def _ignored(revision: source.Revision, paths: Sequence[str]) -> frozenset[str]:
+def _ignored(parts: Mapping[str, source.Revision], paths: Iterable[str]) -> frozenset[str]:
+    """Return those of PATHS that a build may make, in PARTS by the folder of each."""
+    inside: dict[str, list[str]] = {}
+    for path in paths:
+        folder = max((one for one in parts if path.startswith(one)), key=len)
+        inside.setdefault(folder, []).append(path.removeprefix(folder))
+    return frozenset(folder + path for folder, some in inside.items() for path in _ignored_in(parts[folder], some))
+
+
+def _ignored_in(revision: source.Revision, paths: Sequence[str]) -> frozenset[str]:
     """Return those of PATHS that a build may make: git ignores them, or they lie below a link of the work tree."""
-    if not paths:
-        return frozenset()
     given = "".join(f"{path}\0" for path in paths).encode("utf-8", "surrogateescape")
     outcome = source.ask(revision, "check-ignore", "--no-index", "-z", "--stdin", stdin=given)
     if outcome.code not in {0, 1}:  # git stops at the first path that lies below a link
         if len(paths) == 1:
             return frozenset(paths)
-        return frozenset(one for path in paths for one in _ignored(revision, [path]))
+        return frozenset(one for path in paths for one in _ignored_in(revision, [path]))
     return frozenset(path.decode("utf-8", "surrogateescape") for path in outcome.stdout.split(b"\0") if path)
