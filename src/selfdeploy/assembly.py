@@ -278,7 +278,10 @@ class Assembly:
         """Return the gates that a release has to have passed: a record of others is not one of this project."""
         commands = {name: " ".join(gate.command) for name, gate in self.project.gates.all.items()}
         commands |= {"image": "build docker/Dockerfile.sf-server", "manifest": "dist/sf-release-manifest.json"}
-        return tuple(manifest.Gate(name=name, command=command) for name, command in commands.items())
+        redefined = self.project.gates.redefined
+        return tuple(
+            manifest.Gate(name=name, command=command, redefined=name in redefined) for name, command in commands.items()
+        )
 
     def _manifest(self, image: registry.Image) -> manifest.Manifest:
         return manifest.Manifest(

@@ -42,10 +42,13 @@ class Source(Value):
 
 
 class Gate(Value):
-    """A gate that passed."""
+    """A gate that passed; REDEFINED if it is weaker than the contract's, or another command."""
 
     name: str
     command: str
+    redefined: bool = pydantic.Field(
+        default=False, exclude_if=lambda redefined: not redefined, json_schema_extra={"const": True}
+    )
 
 
 class Platform(Value):
@@ -111,6 +114,11 @@ class Manifest(Value):
     def release(self) -> str:
         """The release's id: the sha256 of the manifest's bytes."""
         return "sha256:" + hashlib.sha256(self.bytes).hexdigest()
+
+    @property
+    def redefined(self) -> tuple[str, ...]:
+        """The contract's gates that were redefined."""
+        return tuple(gate.name for gate in self.gates if gate.redefined)
 
     @property
     def version(self) -> dict[str, object]:

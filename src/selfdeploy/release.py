@@ -168,7 +168,10 @@ class Releasing:
         if not name and not revision:
             source.refuse_dirty(self.assembly.revision)
             plan.converge([stages.Manifest(assembly=self.assembly, fresh=fresh, foreign=foreign)], self.console)
-        return self.record_here(self.require(name, revision))
+        made = self.record_here(self.require(name, revision))
+        for gate in made.manifest.redefined:
+            self.console.note(f"{gate}: {config.REDEFINED}")
+        return made
 
     def record_here(self, release: Release) -> Release:
         """Write RELEASE's manifest to dist/sf-release-manifest.json, and return it."""

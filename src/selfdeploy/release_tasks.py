@@ -28,8 +28,9 @@ def manifest(
     """Write dist/sf-release-manifest.json and its record in the registry; or fetch the one of another release."""
     from selfdeploy import release as releases
 
-    found = releases.load(show, source_path=source).manifest(release, revision, foreign=image, fresh=fresh)
-    show.result(found.manifest.release, {"release": found.manifest.release, "image": found.manifest.image.reference})
+    made = releases.load(show, source_path=source).manifest(release, revision, foreign=image, fresh=fresh).manifest
+    told = {"release": made.release, "image": made.image.reference, "redefined": list(made.redefined)}
+    show.result(made.release, told)
 
 
 def rollout(

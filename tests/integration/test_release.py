@@ -1,5 +1,6 @@
 """The whole release of the bundled application, on a real engine, with a real registry and a real Node."""
 
+import json
 from pathlib import Path
 
 from lab.site import Done, Site
@@ -200,3 +201,22 @@ def test_what_was_taken_down_comes_back_with_the_next_release(site: Site) -> Non
     assert (left.returncode, gone.returncode) == (0, 1)
     assert back.returncode == 0, back.stderr
     assert site.version("test")["revision"] == site.revision
+
+
+def test_a_weaker_gate_is_told_in_the_plan_the_manifest_and_the_report(site: Site) -> None:
+    site.commit("weaker")
+    site.configure(top="[gates.override.test-unit]\nminimum_tests = 0\n")
+    told = "test-unit: redefined in deploy.toml"
+
+    missing = site.inv("plan")
+    made = [site.inv(stage) for stage in ("gates", "build", "manifest")][-1]
+    written = json.loads((site.folder / "dist" / "sf-release-manifest.json").read_bytes())
+    found, report = site.inv("plan"), site.inv("report")
+    site.configure()
+    strict = site.inv("plan")
+
+    assert made.returncode == 0, made.stderr
+    assert all(told in text for text in (missing.stdout, made.stderr, found.stdout, report.stdout))
+    assert {"name": "test-unit", "command": "npm run test:unit", "redefined": True} in written["gates"]
+    assert told not in strict.stdout
+    assert "manifest   missing" in strict.stdout  # of the contract's own gate there is no record

@@ -80,6 +80,22 @@ def test_a_manifest_that_leaves_a_probe_out_is_refused(probe: str) -> None:
         a_manifest(probes=others)
 
 
+def test_a_gate_that_was_redefined_says_so_and_no_other_gate_does() -> None:
+    contract = a_manifest()
+    weakened = tuple(gate.model_copy(update={"redefined": gate.name == "test-unit"}) for gate in contract.gates)
+    made = a_manifest(gates=weakened)
+
+    told = {gate["name"]: gate for gate in json.loads(made.bytes)["gates"]}
+
+    assert told.pop("test-unit") == {"name": "test-unit", "command": "x", "redefined": True}
+    assert all(set(gate) == {"name", "command"} for gate in told.values())
+    assert (contract.redefined, made.redefined) == ((), ("test-unit",))
+    assert manifest.parse(made.bytes) == made
+    assert made.release != contract.release
+    with pytest.raises(errors.ManifestInvalid, match="not the bytes"):
+        manifest.parse(made.bytes.replace(b'"redefined": true', b'"redefined": false'))
+
+
 def test_a_manifest_holds_no_clock_no_run_and_no_host() -> None:
     told = json.loads(a_manifest().bytes)
 

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from lab.values import HOLDER, REVISION, a_manifest, a_project, a_proven, a_version, an_environment, the_answers
-from selfdeploy import config, errors, manifest, report, upkeep, witness
+from selfdeploy import errors, report, upkeep, witness
 from selfdeploy.assembly import Release
 from selfdeploy.upkeep import Status
 
@@ -105,12 +105,13 @@ def test_a_start_is_read_as_node_writes_it() -> None:
     assert witness.started(answers) == datetime.datetime(2026, 11, 24, 7, 0, 0, 123_000, tzinfo=datetime.UTC)
 
 
-def test_a_release_that_passed_another_command_in_a_required_gate_s_place_says_so() -> None:
-    commands = {name: " ".join(gate.command) for name, gate in config.REQUIRED.items()} | {"test-unit": "node -e 0"}
-    passed = [manifest.Gate(name=name, command=commands.get(name, "x")) for name in manifest.REQUIRED_GATES]
-    made = a_report(release=Release(manifest=a_manifest(gates=tuple(passed)), evidence={}))
+def test_a_release_whose_gate_was_redefined_says_so() -> None:
+    gates = tuple(gate.model_copy(update={"redefined": gate.name == "test-unit"}) for gate in RELEASE.manifest.gates)
+    made = a_report(release=Release(manifest=a_manifest(gates=gates), evidence={}))
 
     assert [line for line in str(made).splitlines() if "redefined" in line] == [
         "gate      test-unit: redefined in deploy.toml"
     ]
     assert made.as_data()["redefined"] == ["test-unit"]
+    assert "redefined" not in str(a_report())
+    assert a_report().as_data()["redefined"] == a_report(release=None, missing="x").as_data()["redefined"] == []

@@ -68,7 +68,11 @@ def build(
         raise errors.GateFailed(f"the build ended with exit code {code}; log: {log}", tail)
     if not (place.export / live.SERVER).is_file():
         raise errors.BuildStale(f"the build left no {live.SERVER}", f"look at the gate {LAST}: {place.log(LAST)}")
-    passed = tuple(manifest.Gate(name=name, command=" ".join(gate.command)) for name, gate in chosen.items())
+    redefined = project.gates.redefined
+    passed = tuple(
+        manifest.Gate(name=name, command=" ".join(gate.command), redefined=name in redefined)
+        for name, gate in chosen.items()
+    )
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     built = live.stamp(made, now, passed)
     tree.write_whole(place.export / live.STAMP, built.model_dump_json(indent=2).encode())
