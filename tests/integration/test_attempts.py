@@ -1,5 +1,6 @@
 """Gates that failed, and the attempt after it: what has passed stays where it can be trusted, and only there."""
 
+import contextlib
 import json
 import os
 import signal
@@ -13,7 +14,7 @@ import pytest
 
 from lab import checkout, children, contract
 from selfdeploy import config, deploy_toml, errors, source
-from selfdeploy.gates import keeping, receipt, runner, tools
+from selfdeploy.gates import keeping, receipt, runner, tools, usage
 from selfdeploy.gates.room import Room
 
 SCRIPTS = {
@@ -294,21 +295,28 @@ def test_a_log_that_is_gone_proves_nothing(trial: Trial) -> None:
     assert trial.run() == sorted(SCRIPTS)
 
 
-def test_one_room_whose_gates_failed_is_kept_and_three_that_passed(trial: Trial) -> None:
-    source_folder = checkout.Checkout(trial.folder / "sf")
-    for number in range(5):
-        source_folder.edit('"version": "1.0.', f'"version": "1.0.{number}', "package.json")
-        source_folder.commit(f"good {number}")
-        trial.run()
-    trial.tell("build-web-host", "exit 1")
-    for number in range(3):
-        source_folder.edit('"version": "1.0.', f'"version": "1.0.{number}', "package.json")
-        source_folder.commit(f"bad {number}")
-        trial.fails()
+def test_working_files_are_bounded_after_ten_releases_and_as_many_failures(trial: Trial) -> None:
+    trees = trial.room.folder.parent
+    sf = checkout.Checkout(trial.folder / "sf")
+    trial.tell("npm-ci", "mkdir -p lib && head -c 2000000 /dev/urandom > lib/large")
+    sizes: dict[str, list[int]] = {"failed": [], "passed": []}
+    for number in range(10):
+        for ending, script in (("failed", "exit 1"), ("passed", "")):
+            trial.tell("build-web-host", script)
+            sf.edit('"version": "1.0.', f'"version": "1.0.{number}', "package.json")
+            sf.commit(f"{ending} {number}")
+            with contextlib.suppress(errors.GateFailed):
+                trial.run()
 
-    rooms = [path for path in trial.room.folder.parent.iterdir() if path.is_dir() and "-" not in path.name]
-    assert sum((room / "receipt.json").exists() for room in rooms) == keeping.KEPT
-    assert [room for room in rooms if not (room / "receipt.json").exists()] == [trial.room.folder]
+            rooms = [path for path in trees.iterdir() if path.is_dir() and "-" not in path.name]
+            sizes[ending].append(sum(usage.read(room).total for room in rooms))
+            unfinished = [room for room in rooms if not (room / "receipt.json").exists()]
+            assert unfinished == ([trial.room.folder] if ending == "failed" else [])
+            assert len(rooms) - len(unfinished) == min(number + (ending == "passed"), keeping.KEPT)
+
+    assert max(sizes["failed"][4:]) < 1.1 * sizes["failed"][3]
+    assert max(sizes["passed"][4:]) < 1.1 * sizes["passed"][3]
+    assert sizes["failed"][-1] > sizes["passed"][-1] + 2_000_000  # an export with all that was built in it
 
 
 def test_the_log_says_when_a_gate_starts_and_what_takes_its_time_between(

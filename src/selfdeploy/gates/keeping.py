@@ -14,7 +14,7 @@ KEPT = 3
 """How many gated trees are kept."""
 
 UNFINISHED = 1
-"""How many rooms are kept whose gates have not all passed: each has a whole export."""
+"""How many rooms are kept whose gates have not all passed, until those of another have: each has a whole export."""
 
 
 def clear(place: Room) -> None:
@@ -25,11 +25,15 @@ def clear(place: Room) -> None:
 
 
 def prune(newest: Room) -> None:
-    """Drop all but the last `KEPT` gated trees, NEWEST among them, and all but the last `UNFINISHED` other rooms."""
+    """Drop all but the last `KEPT` gated trees, NEWEST among them, and all but the last `UNFINISHED` other rooms.
+
+    None of those is kept if the gates of NEWEST have passed.
+    """
     rooms = sorted(_rooms(newest.folder.parent), key=lambda place: place != newest)
     passed = [place for place in rooms if place.receipt.exists()]
     unfinished = [place for place in rooms if not place.receipt.exists()]
-    for place in (*passed[KEPT:], *unfinished[UNFINISHED:]):
+    spare = 0 if newest.receipt.exists() else UNFINISHED
+    for place in (*passed[KEPT:], *unfinished[spare:]):
         with _unused(place) as unused:
             if unused:
                 aside.put(place.folder, place.folder.parent)
