@@ -12,7 +12,7 @@ from invoke import Collection, Context, Exit, Program, task
 from selfdeploy import console, errors, interrupts, release_tasks, setup_tasks, upkeep_tasks, vega_tasks
 
 atexit.register(gc.freeze)  # a process that ends has no use for a last look at all its objects
-HELP = {
+HELP = {  # of a flag, or of COMMAND.flag where it means something else there
     "bind": "The address of this host that the server is published on.",
     "build": "Build what the server runs first, with all that is uncommitted.",
     "environment": "The environment; a name from deploy.toml.",
@@ -28,6 +28,7 @@ HELP = {
     "quiet": "Print the result only.",
     "release": "The release of that digest: REPOSITORY@sha256:...",
     "revision": "The release of that revision instead of HEAD's.",
+    "contract.revision": "The revision that the server at URL has to name: a branch, a tag or a commit.",
     "source": "SF's checkout; deploy.toml's source.path when left out.",
     "twice": "Build it once more, without a cache, and compare the digests.",
     "start": "Start what the gates left to ship, as the image and vega do, and end it with SIGTERM.",
@@ -37,7 +38,8 @@ HELP = {
     "url": "The address of a running server, as in http://127.0.0.1:4000.",
     "workspace": "The repository at /workspace; SF's checkout when left out.",
     "workspaces": "The folder of repositories to switch to; the parent of SF's checkout when left out.",
-    "to": "release: the environment to stop after; rollback: a release, digest or revision that it has proven.",
+    "release.to": "The environment to stop after.",
+    "rollback.to": "What it has proven, to go back to: a release, digest or revision.",
     "digest": "The digest that is on hold, as inv status shows it.",
 }
 
@@ -81,7 +83,8 @@ def command(function: Callable[..., None]) -> Any:  # noqa: ANN401 -- invoke's T
     names = {parameter.name for parameter in (*given[1:], *more)}
     optional = [name for name in names if name == "wait"]
     # With arguments that are no flags, invoke would take the `--help` of `inv COMMAND --help` for the first of them.
-    return task(run, help={n: text for n, text in HELP.items() if n in names}, optional=optional, positional=[])
+    help_of = {n: HELP.get(f"{function.__name__}.{n}") or HELP[n] for n in names}
+    return task(run, help=help_of, optional=optional, positional=[])
 
 
 namespace = Collection()

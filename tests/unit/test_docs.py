@@ -160,6 +160,17 @@ def test_the_example_of_a_namespace_is_one_that_can_be_rendered() -> None:
     assert project.kubernetes("prod").rolls
 
 
+def test_the_settings_of_a_first_release_are_ones_that_can_be_released_with() -> None:
+    (probes, whole) = re.findall(r"```toml\n(.*?)```", page("first-release.md"), re.DOTALL)
+
+    project = deploy_toml.parse({**tomllib.loads(whole), **tomllib.loads(probes)}, root=DOCS)
+
+    assert project.source_path() == DOCS
+    assert [name for name in project.environments if render.compose(project, name, a_manifest())] == ["test", "prod"]
+    assert project.gates.redefined == ()
+    assert project.probes.needs_token
+
+
 def test_the_docs_name_commands_and_flags_that_there_are() -> None:
     given = r"\binv ([a-z]+(?:\.[a-z]+)?)((?:[^\S\n]+(?!inv )[^\s`#]+)*)"
     pages = [*DOCS.glob("*.md"), DOCS.parent / "README.md"]
