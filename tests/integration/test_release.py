@@ -1,6 +1,7 @@
 """The whole release of the bundled application, on a real engine, with a real registry and a real Node."""
 
 import json
+import re
 from pathlib import Path
 
 from lab.site import Done, Site
@@ -63,6 +64,19 @@ def test_a_second_release_changes_nothing_also_from_another_clone(whole: tuple[S
     assert not (tmp_path / "clone" / ".selfdeploy" / "trees").exists()
     for folder in (site.folder, tmp_path / "clone"):  # what made it hid it from git
         assert (folder / ".selfdeploy" / ".gitignore").read_text() == "*\n"
+
+
+def test_status_tells_what_the_working_files_take_if_asked_to(whole: tuple[Site, Done]) -> None:
+    site, _ = whole
+    folder = site.folder / ".selfdeploy"
+
+    plain, verbose, data = site.inv("status"), site.inv("status", "-v"), site.inv("status", "-v", "--json")
+
+    taken = json.loads(data.stdout.splitlines()[-1])["items"][-1]
+    assert str(folder) not in plain.stdout
+    assert re.search(rf"^{folder}  [0-9.]+ [MG]iB$", verbose.stdout, re.MULTILINE), verbose.stdout
+    assert re.search(rf"^ +[0-9.]+ [MG]iB  trees/{site.revision}$", verbose.stdout, re.MULTILINE)
+    assert taken["bytes"] == sum(taken["entries"].values()) > taken["entries"][f"trees/{site.revision}"] > 0
 
 
 def test_a_release_can_stop_at_test_and_prod_is_promoted_by_hand(site: Site) -> None:
