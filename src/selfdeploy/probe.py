@@ -51,8 +51,8 @@ def _is_direct(url: str) -> bool:
     return net.is_own(host)
 
 
-def get(url: str, timeout: float) -> Answer:
-    """Return what URL answers within TIMEOUT seconds: no cache, no redirect followed, at most `LIMIT` bytes."""
+def get(url: str, timeout: float, limit: int = LIMIT) -> Answer:
+    """Return what URL answers within TIMEOUT seconds: no cache, no redirect followed, at most LIMIT bytes."""
     ends = time.monotonic() + timeout
     try:
         with requests.Session() as session, _open(session, url, timeout) as response:
@@ -60,8 +60,8 @@ def get(url: str, timeout: float) -> Answer:
             # Byte by byte as they come: a larger chunk would be waited for, however slowly it trickles.
             while chunk := response.raw.read1(4096, decode_content=True):
                 body += chunk
-                if len(body) > LIMIT or time.monotonic() > ends:
-                    return Answer(status=0, body=f"the answer did not end within {LIMIT} bytes and {timeout:g} s")
+                if len(body) > limit or time.monotonic() > ends:
+                    return Answer(status=0, body=f"the answer did not end within {limit} bytes and {timeout:g} s")
             return Answer(status=response.status_code, body=body.decode(errors="replace"))
     except (requests.RequestException, HTTPError, OSError, ValueError) as exc:
         return Answer(status=0, body=type(exc).__name__)

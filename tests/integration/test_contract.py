@@ -312,6 +312,23 @@ def test_a_server_is_asked_as_the_proof_asks_it(tree: Path, tmp_path: Path) -> N
     assert (read(other)["P4"]["expected"], read(other)["P4"]["actual"]) == ("b" * 40, contract.REVISION)
 
 
+def test_extra_paths_that_need_no_token_are_asked_at_the_address_too(tree: Path, tmp_path: Path) -> None:
+    def told(extra: str) -> dict[str, Any]:
+        (tmp_path / "deploy.toml").write_text(f"[probes]\ninterval = 0.01\n{extra}")
+        return read(run("--url", url, "--json", cwd=tmp_path))["P11"]
+
+    with serving(tree, tmp_path / "home", a_manifest()) as url:
+        none = told("")
+        closed = told('extra = ["/api/state"]')
+        open_ = told('extra = ["/api/ready"]\nextra_token = false')
+        broken_ = told('extra = ["/api/ready", "/api/state"]\nextra_token = false')
+
+    assert (none["state"], none["todo"]) == ("not checked", "probes.extra is empty")
+    assert (closed["state"], "--start" in closed["todo"]) == ("not checked", True)
+    assert open_["state"] == "ok"
+    assert (broken_["state"], broken_["actual"]) == ("broken", "/api/state: HTTP 401")
+
+
 def test_a_server_without_a_manifest_keeps_the_contract(tree: Path, tmp_path: Path) -> None:
     with serving(tree, tmp_path / "home") as url:
         done = run("--url", url, "--json", cwd=tmp_path)

@@ -11,6 +11,8 @@ from selfdeploy.contract import probes
 from selfdeploy.contract.clauses import Finding, not_checked
 from selfdeploy.witness import Answer
 
+UNASKED = "the token never leaves the server: inv contract --start asks with it"
+
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -34,8 +36,15 @@ def check(url: str, project: config.Project, *, revision: str = "", file: str = 
             )
         fields["revision"] = commit
     findings = probes.check(ask(url, project.probes), probes.Wanted(fields=fields))
-    why = "the token never leaves the server: inv contract --start asks with it"
-    return [*findings, not_checked("P10", why), not_checked("P11", why)]
+    return [*findings, not_checked("P10", UNASKED), _ask_extra(url, project.probes)]
+
+
+def _ask_extra(url: str, settings: config.Probes) -> Finding:
+    """Return what the server at URL shows of the clause of the extra paths, if they are asked without its token."""
+    if settings.extra and settings.extra_token:
+        return not_checked("P11", UNASKED)
+    asked = {path: probe.get(url.rstrip("/") + path, settings.timeout, probe.LARGE) for path in settings.extra}
+    return probes.check_extra(asked, settings.extra)
 
 
 def refuse_no_address(url: str) -> None:
