@@ -1,7 +1,6 @@
 """From a revision to a release that the registry has on record: gated tree, image, manifest."""
 
 import contextlib
-import os
 import re
 import sys
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from selfdeploy import (
     recorded,
     registry,
     source,
+    surroundings,
     tree,
 )
 from selfdeploy.gates import aside, receipt, runner
@@ -139,7 +139,7 @@ class Assembly:
         Room.of(self.project, self.revision).failure.unlink(missing_ok=True)
         log = self.project.work / "gates.log"
         tree.hide(self.project.work)
-        env = {**os.environ, aside.LATER: "yes"}
+        env = {**surroundings.read("nox"), aside.LATER: "yes"}
         aside.delete_later(self.project.work / "trees")
         with log.open("wb") as file:
             code = process.follow(argv, timeout=limit, cwd=self.project.root, log=file, tell=self._tell_gate, env=env)

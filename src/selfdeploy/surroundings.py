@@ -130,16 +130,18 @@ POLICIES: Mapping[str, Policy] = {
         fixed={**C, "KUBECTL_KUBERC": "false", "KUBERC": "off"},
     ),
     "mmdebstrap": APT,
-    # This program again. The gates choose what they get of it.
+    # This program again. The gates choose what they get of it; it installs packages, whose scripts run.
     "nox": Policy(
         whole=True,
         drop=(
+            *("ACTIONS_*_TOKEN", "FORGEJO_TOKEN", "GITEA_TOKEN", "GITHUB_TOKEN", "SF_REGISTRY_TOKEN"),
             *("NOX*", "PIP_PREFIX", "PIP_REQUIRE_VIRTUALENV", "PIP_TARGET", "PIP_USER", "SF_KUBECONFIG"),
             *("UV_BREAK_SYSTEM_PACKAGES", "UV_PROJECT*", "UV_PYTHON", "UV_SYSTEM_PYTHON"),
         ),
         fixed={},
     ),
     "sort": BYTES,
+    "unshare": BARE,
     "uv": Policy(
         keep=(
             *(*PERSON, *NETWORK, "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "NETRC", "UV_CACHE_DIR", "UV_CONFIG_FILE"),

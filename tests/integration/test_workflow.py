@@ -49,7 +49,7 @@ class Repository(Site):
 
     def settle(self, *, test: str = "") -> None:
         """Write deploy.toml as a person does, with TEST in the test environment's; where prod is stands elsewhere."""
-        self.configure(test=test)
+        self.configure(test=test, top=f"[gates.override.look]\ncommand = {json.dumps(['sh', '-c', LOOK])}\n")
         written = (self.folder / "deploy.toml").read_text().replace('path = "sf"', 'path = "."')
         (self.checkout / "deploy.toml").write_text(written.replace(f"port = {self.ports[1]}", "port = 1"))
         self.values.write_text(f"environments:\n  prod:\n    port: {self.ports[1]}\n")
@@ -146,6 +146,13 @@ def sf(wheel: Path, ship: Path, repository: str, tmp_path_factory: pytest.TempPa
             made.docker("rmi", "--force", *set(pushed))
 
 
+LOOK = r"""
+for place in self [0-9]*; do tr '\0' '\n' <"/proc/$place/environ"; done 2>/dev/null |
+grep -E '^(FORGEJO|GITHUB|ACTIONS_RUNTIME|SF_REGISTRY)_TOKEN=.' && exit 1 || exit 0
+"""
+"""A gate that fails when it finds a secret of the run's in any process that it sees."""
+
+
 def test_the_wheel_carries_what_ships(wheel: Path) -> None:
     shipped = [*ROOT.glob("templates/**/*"), *ROOT.glob("docker/*"), ROOT / "compose.vega.yml.j2"]
     names = {f"selfdeploy/{path.relative_to(ROOT)}" for path in shipped if path.is_file() and path.suffix != ".pyc"}
@@ -218,6 +225,22 @@ def test_a_person_with_the_installed_package_finds_what_the_run_released(
     again = sf.run("selfdeploy", "init")
     assert again.returncode == 0, again.stderr
     assert sf.git("status", "--porcelain") == ""
+
+
+def test_a_run_that_is_to_end_nowhere_known_changes_nothing_in_prod(
+    sf: Repository, green: tuple[runner.Run, set[str], str]
+) -> None:
+    before = sf.version("prod")
+    sf.push("to nowhere")
+
+    run = sf.runner.start(sf.checkout, "workflow_dispatch", inputs={"to": "prdo"})
+    code = run.wait()
+
+    assert code == 0, run.text
+    assert run.passed("Test")
+    assert run.step("Prod") == ""
+    assert sf.version("prod") == before != sf.version("test")
+    assert green[2] == before["revision"]
 
 
 def test_a_gate_that_fails_ends_the_run_and_the_last_step_still_says_what_runs(

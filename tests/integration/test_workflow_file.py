@@ -80,6 +80,24 @@ def test_secrets_are_given_to_the_steps_that_need_them_alone(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", FILES)
+def test_no_step_but_the_check_out_has_the_run_s_own_token(kind: str) -> None:
+    blank = {"FORGEJO_TOKEN": "", "GITHUB_TOKEN": "", "ACTIONS_RUNTIME_TOKEN": ""}
+
+    for step in steps(FILES[kind]):
+        own = {name: value for name, value in step["env"].items() if name in blank}
+        assert own == ({} if step["name"] == "Check out" else blank), step["name"]
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_every_command_outlives_a_kill_of_its_step_s_process_group_and_is_told_of_it(kind: str) -> None:
+    lines = [line.strip() for step in steps(FILES[kind])[2:-1] for line in step["run"].splitlines()]
+    commands = [line for line in lines if "inv " in line]
+
+    assert len(commands) == 5
+    assert [line for line in commands if not line.startswith("setpriv --pdeathsig TERM setsid inv ")] == []
+
+
+@pytest.mark.parametrize("kind", FILES)
 def test_a_newer_push_waits_and_the_last_step_always_runs(kind: str) -> None:
     told = yaml.safe_load(FILES[kind].read_text())
 

@@ -102,9 +102,13 @@ class Runner:
         told = {"SERVER_URL": self.forge.url, "REPOSITORY": NAME, "RUN_ID": f"90{number}", "RUN_NUMBER": number}
         given = {f"GITHUB_{key}": value for key, value in told.items()}
         given |= {f"FORGEJO_{key}": value for key, value in told.items()} if forgejo else {}
+        tokens = ("GITHUB", "ACTIONS_RUNTIME", *(["FORGEJO"] if forgejo else []))
+        own = self.folder / f"{place.name}.env"  # as the runner gives them to every step
+        own.write_text("".join(f"{name}_TOKEN={self.token}\n" for name in tokens))
         argv = [self.act, event, "--workflows", str(WORKFLOW), "--platform", "self-deploy=-self-hosted"]
         argv += ["--rm", "--insecure-secrets"]  # no secret is hidden: that none is shown is ours to see to
         argv += ["--secret-file", str(self.folder / f"{place.name}.secrets"), "--no-cache-server"]
+        argv += ["--env-file", str(own)]
         argv += [
             "--var-file",
             str(self.folder / f"{place.name}.vars"),

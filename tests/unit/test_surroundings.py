@@ -24,6 +24,7 @@ ELSEWHERE = {
     "environments/engine.py": "docker",
     "environments/kubernetes/inside.py": "kubectl",
     "environments/kubernetes/kubectl.py": "kubectl",
+    "gates/isolation.py": "unshare",
 }
 """The modules that are about one program, and start no other."""
 
@@ -236,6 +237,14 @@ def test_a_builder_of_one_s_own_has_the_person_s_environment_and_no_hook_s_repos
 
 def test_this_program_again_has_all_but_what_chooses_other_sessions_and_the_cluster_s_key() -> None:
     assert set(SHELL) - passed("nox") == {"NOXSESSION", "SF_KUBECONFIG"}
+
+
+def test_what_installs_the_gates_tools_gets_no_token_of_a_run_or_a_registry() -> None:
+    tokens = {"ACTIONS_RUNTIME_TOKEN", "FORGEJO_TOKEN", "GITHUB_TOKEN", "SF_REGISTRY_TOKEN"}
+
+    given = surroundings.read("nox", {"HOME": "/h", "NPM_TOKEN": "n", **dict.fromkeys(tokens, "t")})
+
+    assert {"NPM_TOKEN", *tokens} & set(given) == {"NPM_TOKEN"}
 
 
 def test_what_inherits_has_names_of_variables_in_its_arguments_and_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:

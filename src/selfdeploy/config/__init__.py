@@ -130,6 +130,10 @@ class Gates(Value):
     tools: dict[Tool, Version] = pydantic.Field(
         {}, description="More programs on the gates' PATH: packages of PyPI, or of npm as `npm:NAME`, by exact version."
     )
+    isolation: Literal["auto", "namespaces", "off"] = pydantic.Field(
+        "auto",
+        description="Namespaces of its own for each gate: where the machine allows them, in any case, or none.",
+    )
     smoke: Smoke = pydantic.Field(
         120.0,
         description="Seconds that the server has to answer once it is started from what ships; `off` starts none.",

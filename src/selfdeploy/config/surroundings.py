@@ -24,6 +24,9 @@ INHERITED = (
 OURS = ("PATH", "HOME", "CI", "SF_BUILD_REVISION", "npm_config_cache", "npm_package_config_node_gyp_nodedir")
 """The environment variables that the gates' runner sets itself, and that decide what a gate builds with."""
 
+RUN_TOKENS = ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "ACTIONS_RUNTIME_TOKEN", "FORGEJO_TOKEN", "GITEA_TOKEN", "GITHUB_TOKEN")
+"""The variables in which runners give a job its own token, which may write to the repository."""
+
 SECRET = re.compile(
     r"(?i)(?:TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL)S?(?:_|$)|PASSPHRASE|(?:^|_)AUTH$"
     r"|(?:API|ACCESS|PRIVATE|SIGNING|ENCRYPTION)_?KEY"
@@ -50,14 +53,13 @@ Variables = dict[Variable, Text]
 
 def find_clashes(inherited: Collection[str], variables: Mapping[str, str], tools: Collection[str]) -> dict[str, str]:
     """Return which keys of [gates] cannot be so, and why: variables with our names or a secret's, a tool twice."""
-    ours = {name.casefold() for name in OURS}
     clashes = {}
     for name in inherited:
-        if name.casefold() in ours:
-            clashes["environment"] = f"{name}: the gates have their own"
+        if why := _reserved(name):
+            clashes["environment"] = f"{name}: {why}"
     for name, value in variables.items():
-        if name.casefold() in ours:
-            clashes[f"variables.{name}"] = "the gates have their own"
+        if why := _reserved(name):
+            clashes[f"variables.{name}"] = why
         elif name in inherited:
             clashes[f"variables.{name}"] = "in gates.environment as well; name it in one of them"
         elif SECRET.search(name) or LOGIN.search(value):
@@ -71,6 +73,15 @@ def find_clashes(inherited: Collection[str], variables: Mapping[str, str], tools
         elif names.count(normalize(tool)) > 1:
             clashes[f"tools.{tool}"] = "named twice"
     return clashes
+
+
+def _reserved(name: str) -> str:
+    """Return why the variable NAME is none that deploy.toml may give the gates; empty if it is one."""
+    if name.casefold() in {ours.casefold() for ours in OURS}:
+        return "the gates have their own"
+    if name in RUN_TOKENS:
+        return "the run's own token is not for gates; give them another, under another name"
+    return ""
 
 
 def normalize(tool: str) -> str:

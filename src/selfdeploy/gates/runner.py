@@ -11,7 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from selfdeploy import config, contents, process, source, tree
-from selfdeploy.gates import aside, counting, graph, headers, keeping, listing, receipt, recorder, staging, verdict
+from selfdeploy.gates import (
+    aside,
+    counting,
+    graph,
+    headers,
+    isolation,
+    keeping,
+    listing,
+    receipt,
+    recorder,
+    staging,
+    verdict,
+)
 from selfdeploy.gates.attempt import Attempt
 from selfdeploy.gates.count import Count
 from selfdeploy.gates.room import Room
@@ -73,11 +85,12 @@ def run(
         order = graph.rank(chosen, keeping.read_seconds(place.folder.parent), jobs)
         attempt = Attempt(place=place, revision=revision, tell=_tell, recorded=whole)
         try:
+            apart = _isolate(project)
             endings = attempt.begin(project, chosen, fresh=fresh)
             headers.lay_out(programs, place.home)
             env = environment(project, revision, programs, place.home)
             attempt.settle()
-            _run_all(attempt, chosen, env, order, jobs, endings)
+            _run_all(attempt, chosen, env, apart, order, jobs, endings)
             if whole:
                 _finish(project, attempt, env, endings)
         finally:
@@ -106,6 +119,14 @@ def _tell(line: str) -> None:
     print(f"{TELLS}s: {line}", file=sys.stderr, flush=True)
 
 
+def _isolate(project: config.Project) -> Sequence[str]:
+    """Return the argv prefix that gives each gate namespaces of its own, and say why where there is none."""
+    apart, why = isolation.find(project.gates.isolation)
+    if why:
+        _tell(f"without namespaces of their own: {why.splitlines()[-1]}")
+    return apart
+
+
 @contextlib.contextmanager
 def _alone(path: Path) -> Iterator[bool]:
     """Wait until no other run of the gates on this revision is under way in this project; say whether one was."""
@@ -124,11 +145,12 @@ def _run_all(
     attempt: Attempt,
     chosen: Mapping[str, config.Gate],
     env: Mapping[str, str],
+    apart: Sequence[str],
     order: Sequence[str],
     jobs: int,
     endings: dict[str, Any],
 ) -> None:
-    """Run those of the gates CHOSEN that have no ENDINGS yet, and add theirs."""
+    """Run those of the gates CHOSEN that have no ENDINGS yet, each after the argv prefix APART, and add theirs."""
     place, running = attempt.place, process.Running()
     left = {name: gate for name, gate in chosen.items() if name not in endings}
     under_way = dict[concurrent.futures.Future[dict[str, object]], str]()
@@ -138,7 +160,7 @@ def _run_all(
                 for name in graph.ready(left, endings, order)[: jobs - len(under_way)]:
                     attempt.started(name, left[name])
                     print(f"{TELLS} {name} started", file=sys.stderr, flush=True)
-                    under_way[pool.submit(_run_one, place, name, left.pop(name), env, running)] = name
+                    under_way[pool.submit(_run_one, place, name, left.pop(name), env, apart, running)] = name
                 done, _ = concurrent.futures.wait(under_way, return_when=concurrent.futures.FIRST_COMPLETED)
                 for future in done:
                     name = under_way.pop(future)
@@ -159,14 +181,19 @@ def _said(name: str, ending: Mapping[str, object]) -> str:
 
 
 def _run_one(
-    place: Room, name: str, gate: config.Gate, env: Mapping[str, str], running: process.Running
+    place: Room,
+    name: str,
+    gate: config.Gate,
+    env: Mapping[str, str],
+    apart: Sequence[str],
+    running: process.Running,
 ) -> dict[str, object]:
     began, counted = time.monotonic(), counting.is_counted(gate)
     records = place.log(name).with_suffix(".tests")
     records.unlink(missing_ok=True)
     with place.log(name).open("wb") as log:
         told = recorder.environment(env, records) if counted else env
-        code = running.run_logged(gate.command, timeout=gate.timeout, cwd=place.export, env=told, log=log)
+        code = running.run_logged([*apart, *gate.command], timeout=gate.timeout, cwd=place.export, env=told, log=log)
     seconds = time.monotonic() - began
     if counted:
         with place.log(name).open("ab") as log:
