@@ -1,7 +1,9 @@
 """Ctrl-C, and being told to end in other ways: raised where they can be handled, not where Python would lose them."""
 
+import contextlib
 import signal
 import weakref
+from collections.abc import Iterator
 from types import FrameType
 
 ENDINGS = signal.SIGTERM, signal.SIGHUP
@@ -9,6 +11,27 @@ ENDINGS = signal.SIGTERM, signal.SIGHUP
 
 SOON = 0.02
 """Seconds until one looks again whether it can be raised."""
+
+
+_told: list[int] = []
+"""The signals of `ENDINGS` that came."""
+
+
+def was_told() -> bool:
+    """Return whether this process was told to end other than by Ctrl-C, as when its run is cancelled."""
+    return bool(_told)
+
+
+@contextlib.contextmanager
+def limited(seconds: float) -> Iterator[None]:
+    """Raise KeyboardInterrupt in the block when it has not ended after SECONDS."""
+    kept = signal.signal(signal.SIGALRM, _interrupt)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, kept)
 
 
 def listen() -> None:
@@ -20,6 +43,8 @@ def listen() -> None:
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     """Begin to end, as at Ctrl-C; being told so again does not cut that short, unless it is by Ctrl-C."""
+    if number in ENDINGS:
+        _told.append(number)
     if _swallows(frame):
         signal.signal(signal.SIGALRM, _interrupt)
         signal.setitimer(signal.ITIMER_REAL, SOON)

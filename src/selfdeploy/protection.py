@@ -72,16 +72,22 @@ def describe(tags: list[str]) -> str:
     )
 
 
-def look(release: manifest.Manifest, *, insecure: bool) -> str:
-    """Return what endangers RELEASE in its registry, or that this is not known; empty if it is protected."""
+def look(release: manifest.Manifest, role: str, *, insecure: bool) -> str:
+    """Return what RELEASE, which is here for ROLE, lacks in its registry, or that this is not known; empty if nothing.
+
+    A release whose image is not whole there is only on the runtimes that have it.
+    """
+    name = f"{release.source.revision[:12]}, {role}"
     try:
         reference = registry.Reference.parse(release.image.repository)
-        tags = missing(registry.connect(reference, insecure=insecure, patience=PATIENCE), release)
-    except errors.ImageGone as exc:
-        return f"{exc.message}: only the runtime still has it; release a new one"
+        store = registry.connect(reference, insecure=insecure, patience=PATIENCE)
+        if absent := store.absent(release.image.digest):
+            more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
+            return f"{name}: the registry lacks {absent[0]}{more}: only the runtime still has it; release a new one"
+        tags = missing(store, release)
     except errors.SelfdeployError as exc:
-        return f"not known whether {release.source.revision[:12]} is protected: {exc.message}"
-    return f"{release.source.revision[:12]}: {describe(tags)}" if tags else ""
+        return f"{name}: not known whether the registry has it: {exc.message}"
+    return f"{name}: {describe(tags)}" if tags else ""
 
 
 def warn(image: manifest.Image, *, insecure: bool) -> str:

@@ -131,6 +131,28 @@ class Releasing:
         plan.converge(wanted, self.console)
         return self.record_here(self.require())
 
+    def gate(self, *, fresh: bool, recorded: bool) -> tuple[str, dict[str, object]]:
+        """Run the gates on HEAD unless they have passed; return their tree's digest, and the same as data.
+
+        When RECORDED, run nothing: return the digest of the release that is on record, or an empty text.
+        """
+        if recorded:
+            return self._look()
+        gated = self.assembly.run_gates(fresh=fresh)
+        return gated.digest, {"tree": gated.digest, "revision": gated.revision.commit}
+
+    def _look(self) -> tuple[str, dict[str, object]]:
+        """Return the digest of HEAD's release that is on record, or an empty text; a note says why there is none."""
+        commit, found = self.assembly.revision.commit, None
+        try:
+            found = self.assembly.recorded_here()
+            why = f"on record: {commit}" if found else f"no release of {commit} on record as deploy.toml has it now"
+        except errors.RegistryUnreachable as exc:
+            why = exc.message
+        self.console.note(f"{why}{'' if found else self.assembly.describe_loss(commit)}")
+        release = found.manifest.release if found else ""
+        return release, {"release": release or None, "revision": commit}
+
     def build(self, foreign: str = "", *, fresh: bool = False, twice: bool = False) -> str:
         """Return the image of the gated tree: found, built and pushed, or FOREIGN, which somebody else built.
 

@@ -5,13 +5,13 @@ from pathlib import Path
 from selfdeploy.console import Console
 
 
-def gates(show: Console, source: str = "", fresh: bool = False) -> None:
+def gates(show: Console, source: str = "", fresh: bool = False, recorded: bool = False) -> None:
     """Run SF's gates on its HEAD, unless they have passed."""
     from selfdeploy import release
 
     with show.stage("gates"):
-        gated = release.load(show, source_path=source).assembly.run_gates(fresh=fresh)
-    show.result(gated.digest, {"tree": gated.digest, "revision": gated.revision.commit})
+        gated = release.load(show, source_path=source).gate(fresh=fresh, recorded=recorded)
+    show.result(*gated)
 
 
 def build(show: Console, source: str = "", image: str = "", fresh: bool = False, twice: bool = False) -> None:

@@ -54,9 +54,9 @@ def find(environment: Environment, lock: Lock, release: manifest.Manifest) -> pr
     if known.cut_off:
         return f"takes over the attempt at {known.cut_off.revision[:12]}, {known.cut_off.origin}, that was cut off"
     if not known.proven:
-        return "has proven nothing yet"
+        return f"has proven nothing yet{known.describe_cancelled()}"
     if known.proven[0].release != release.release:
-        return f"last proved {known.proven[0].revision[:12]}"
+        return f"last proved {known.proven[0].revision[:12]}{known.describe_cancelled()}"
     if not environment.is_applied(environment.render(release)):
         return "what runs is not what deploy.toml describes"
     try:
@@ -136,7 +136,7 @@ def _put_back(
             f"{told}{unwritten}\n{environment.name} runs what it last proved, made anew, and it does not prove itself",
             f"mend what is around it, then inv release; or inv rollback -e {environment.name}",
         )
-    return _end_as_before(environment, lock, known, told, holder)
+    return end_as_before(environment, lock, known, told, holder)
 
 
 def undo(environment: Environment, lock: Lock, holder: provenance.Holder) -> str:
@@ -156,16 +156,16 @@ def _undo(
     It is an attempt of its own, of HOLDER's: at what was last proven, or, where nothing was, to be rid of the other.
     """
     known = known.begin(record.Attempt.of(known.proven[0] if known.proven else known.attempts[0], holder, now()))
-    return _end_as_before(environment, lock, known, f"{told}{_write_now(environment, lock, known)}", holder)
+    return end_as_before(environment, lock, known, f"{told}{_write_now(environment, lock, known)}", holder)
 
 
-def _end_as_before(
-    environment: Environment, lock: Lock, known: record.Record, told: str, holder: provenance.Holder
+def end_as_before(
+    environment: Environment, lock: Lock, known: record.Record, told: str, holder: provenance.Holder, cause: str = ""
 ) -> errors.SelfdeployError:
-    """Have ENVIRONMENT run what it last proved, or nothing; return TOLD and how that ended."""
+    """Have ENVIRONMENT run what it last proved, or nothing; return TOLD and how that ended, on record after CAUSE."""
 
     def end(ending: str) -> str:
-        return told + _write_now(environment, lock, known.end(ending, now(), holder.took()))
+        return told + _write_now(environment, lock, known.end(f"{cause}{ending}", now(), holder.took()))
 
     last = known.proven[0] if known.proven else None
     try:

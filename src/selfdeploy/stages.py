@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from selfdeploy import admission, config, errors, plan, protection, provenance, proving, rollout
+from selfdeploy import admission, cancellation, config, errors, plan, protection, provenance, proving, rollout
 from selfdeploy.assembly import Assembly, Release
 from selfdeploy.environments import Environment, Lock
 from selfdeploy.environments.queue import Queue
@@ -194,5 +194,6 @@ class Settle(Prove):
             raise errors.LockLost(f"{self.name}: not held", "inv release")
         if self.proofs:  # a promotion: what it brings to the next one must not go away
             self.protect()
-        made = rollout.settle(self.environment, self.lock, self.release, self.proofs, self.holder, older=self.older)
+        with cancellation.ending(self.environment, self.lock, self.holder):
+            made = rollout.settle(self.environment, self.lock, self.release, self.proofs, self.holder, older=self.older)
         self.proofs.append(made)

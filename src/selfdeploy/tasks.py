@@ -25,6 +25,7 @@ HELP = {  # of a flag, or of COMMAND.flag where it means something else there
     "output": "The folder; it holds nothing else, and is made when it is not there.",
     "port": "The port that the server is published on.",
     "older": "Take a revision that is older than the one that runs.",
+    "recorded": "Run nothing; print the release of it that is on record, if there is one.",
     "quiet": "Print the result only.",
     "release": "The release of that digest: REPOSITORY@sha256:...",
     "revision": "The release of that revision instead of HEAD's.",

@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import errno
 import glob
 import hashlib
 import os
@@ -87,8 +88,22 @@ def write_whole(path: Path, data: bytes) -> None:
         scratch.unlink(missing_ok=True)
 
 
+_given_up: set[Path] = set()
+
+
+def give_up(folder: Path) -> None:
+    """Have `hide` refuse FOLDER from now on: somebody is deleting it, and it is not to come back."""
+    _given_up.add(folder)
+
+
 def hide(folder: Path) -> None:
-    """Make FOLDER, for working files, such that git does not see it; whoever makes one makes it so."""
+    """Make FOLDER, for working files, such that git does not see it; whoever makes one makes it so.
+
+    Raises:
+        FileNotFoundError: it is given up.
+    """
+    if folder in _given_up:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
     if not os.path.lexists(folder / ".gitignore"):
         write_whole(folder / ".gitignore", b"*\n")
 

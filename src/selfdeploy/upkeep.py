@@ -8,6 +8,7 @@ from typing import Any
 
 from selfdeploy import (
     admission,
+    cancellation,
     config,
     environments,
     errors,
@@ -130,7 +131,11 @@ def _unprotected(project: config.Project, name: str, known: record.Record) -> li
     releases = {
         each.release: manifest.parse(each.manifest.encode(), f"{name}: record") for each in retention.kept(known)
     }
-    lines = [protection.look(each, insecure=project.image.insecure) for each in releases.values()]
+    roles = ("which runs here", "which inv rollback brings back")
+    insecure = project.image.insecure
+    lines = [
+        protection.look(each, role, insecure=insecure) for each, role in zip(releases.values(), roles, strict=False)
+    ]
     return list(dict.fromkeys(filter(None, lines)))
 
 
@@ -182,7 +187,9 @@ def roll_back(
     """Put the environment NAME back to what it proved before, or to TO; return that, and what to know about it."""
     environment = environments.connect(project, name)
     with held(environment, queue) as lock:
-        proven = rollout.restore(environment, lock, to, provenance.read_holder(took=took))
+        holder = provenance.read_holder(took=took)
+        with cancellation.ending(environment, lock, holder):
+            proven = rollout.restore(environment, lock, to, holder)
     image = manifest.parse(proven.manifest.encode(), f"{name}: record").image
     return proven, protection.warn(image, insecure=project.image.insecure)
 

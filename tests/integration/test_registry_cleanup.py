@@ -138,7 +138,7 @@ def test_a_protection_tag_that_is_gone_is_named_and_put_back(here: lab.Registry)
         here.drop_tag("team/sf", name)
 
     gone = protection.missing(ours, release)
-    said = protection.look(release, insecure=False)
+    said = protection.look(release, "which runs here", insecure=False)
     protection.protect(ours, release)
     here.collect_garbage()
     here.restart()
@@ -146,7 +146,7 @@ def test_a_protection_tag_that_is_gone_is_named_and_put_back(here: lab.Registry)
     assert gone == wanted
     assert all(name in said for name in wanted)
     assert protection.missing(ours, release) == []
-    assert protection.look(release, insecure=False) == ""
+    assert protection.look(release, "which runs here", insecure=False) == ""
     assert ours.absent(release.image.digest) == []
     assert ours.find_record(wanted[1]) == record
 
@@ -163,16 +163,19 @@ def test_a_digest_that_was_deleted_takes_all_its_tags_with_it_and_that_is_said(h
     here.ask(f"/v2/team/sf/manifests/{child}", method="DELETE")
     with pytest.raises(errors.ImageGone, match=child):
         protection.protect(ours, release)
+    assert f"the registry lacks {child}: only the runtime" in protection.look(release, "here", insecure=False)
 
     here.ask(f"/v2/team/sf/manifests/{release.image.digest}", method="DELETE")
-    assert "only the runtime still has it" in protection.look(release, insecure=False)
+    assert "only the runtime still has it" in protection.look(release, "which runs here", insecure=False)
 
 
 def test_a_registry_that_does_not_answer_leaves_open_whether_a_release_is_protected(here: lab.Registry) -> None:
     release, _ = on_record(store(here.name))
     here.stop()
 
-    assert protection.look(release, insecure=False).startswith("not known whether aaaaaaaaaaaa is protected: ")
+    assert protection.look(release, "which runs here", insecure=False).startswith(
+        "aaaaaaaaaaaa, which runs here: not known "
+    )
 
 
 def test_a_blob_that_only_a_cache_remembers_is_absent_and_pushed_again(caching: lab.Registry) -> None:

@@ -22,7 +22,7 @@ from lab.site import ROOT, Done, Site, call
 from lab.tokens import Login
 
 TOKEN, PASSWORD = "t0ken-of-the-run", "passw0rd-of-the-registry"
-STEPS = ("Check out", "Install selfdeploy", "Gates", "Build", "Manifest", "Test", "Prod")
+STEPS = ("Check out", "Install selfdeploy", "Record", "Gates", "Build", "Manifest", "Test", "Prod")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,10 +60,11 @@ class Repository(Site):
         self.git("push", "--quiet", "origin", "main")
         return revision
 
-    def cancelled(self, environment: str) -> list[dict[str, str]]:
-        """Return the attempts on ENVIRONMENT that nobody lived to end."""
+    def newest(self, environment: str) -> dict[str, str]:
+        """Return the last attempt on ENVIRONMENT."""
         told = json.loads(self.run("inv", "history", "-e", environment, "--json").stdout.splitlines()[-1])
-        return [attempt for attempt in told["items"] if attempt["ending"] == "cut off"]
+        found: dict[str, str] = told["items"][0]
+        return found
 
 
 @contextlib.contextmanager
@@ -227,6 +228,24 @@ def test_a_person_with_the_installed_package_finds_what_the_run_released(
     assert sf.git("status", "--porcelain") == ""
 
 
+def test_another_run_of_a_revision_that_is_on_record_runs_no_gate_and_changes_nothing(
+    sf: Repository, green: tuple[runner.Run, set[str], str]
+) -> None:
+    before = sf.ids()
+
+    run = sf.runner.start(sf.checkout)
+    code = run.wait()
+
+    assert code == 0, run.text
+    assert f"on record: {green[2]}" in run.step("Record")
+    assert run.step("Gates") == ""
+    assert run.passed("Manifest")
+    assert run.passed("Prod")
+    assert sf.ids() == before
+    assert TOKEN not in run.text
+    assert PASSWORD not in run.text
+
+
 def test_a_run_that_is_to_end_nowhere_known_changes_nothing_in_prod(
     sf: Repository, green: tuple[runner.Run, set[str], str]
 ) -> None:
@@ -279,8 +298,8 @@ def test_an_input_is_never_a_command(sf: Repository, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_cancelled_run_lets_go_and_the_next_one_goes_on(sf: Repository) -> None:
-    slow = sf.be_slow(30)
+def test_a_cancelled_run_puts_back_what_was_proven_and_lets_go(sf: Repository) -> None:
+    before, slow = sf.version("test")["revision"], sf.be_slow(30)
     sf.git("push", "--quiet", "origin", "main")
     run = sf.runner.start(sf.checkout)
     run.says("⭐ Run Main Test")
@@ -289,12 +308,13 @@ def test_a_cancelled_run_lets_go_and_the_next_one_goes_on(sf: Repository) -> Non
 
     run.cancel()
     code = run.wait()
-    (cut,) = sf.cancelled("test")
+    last = sf.newest("test")
 
     assert code != 0
-    assert f"cut off  {slow}" in run.step("What runs now")
-    assert cut["revision"] == slow
-    assert f"{sf.runner.forge.url}/owner/sf/actions/runs/" in cut["run"]
+    assert f"runs another: {before[:12]}, proven at" in run.step("What runs now")
+    assert (last["ending"], last["revision"]) == ("cancelled, put back, proven", slow)
+    assert f"{sf.runner.forge.url}/owner/sf/actions/runs/" in last["run"]
+    assert sf.version("test")["revision"] == before
     assert sf.docker("ps", "--quiet", "--filter", f"name={sf.name}-t-lock").stdout == ""
     assert sf.runner.left == []
 

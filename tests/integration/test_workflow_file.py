@@ -56,7 +56,7 @@ def test_they_find_what_is_put_there_on_purpose(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", FILES)
 def test_it_takes_nobody_else_s_actions_and_no_expression_is_part_of_a_script(kind: str) -> None:
     for step in steps(FILES[kind]):
-        assert set(step) <= {"name", "env", "if", "run"}
+        assert set(step) <= {"name", "id", "env", "if", "run"}
         assert "${{" not in step["run"]
 
 
@@ -70,13 +70,14 @@ def test_secrets_are_given_to_the_steps_that_need_them_alone(kind: str) -> None:
     assert told["permissions"] == {"contents": "read"}
     assert "secrets." not in str(told["jobs"]["release"]["env"])
     assert {name for name, secrets in given.items() if secrets} == {
+        "Record",
         "Build",
         "Manifest",
         "Test",
         "Prod",
         "What runs now",
     }
-    assert given["Build"] == given["Manifest"] == {"SF_REGISTRY_TOKEN"}
+    assert given["Record"] == given["Build"] == given["Manifest"] == {"SF_REGISTRY_TOKEN"}
 
 
 @pytest.mark.parametrize("kind", FILES)
@@ -90,7 +91,7 @@ def test_no_step_but_the_check_out_has_the_run_s_own_token(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", FILES)
 def test_every_command_outlives_a_kill_of_its_step_s_process_group_and_is_told_of_it(kind: str) -> None:
-    lines = [line.strip() for step in steps(FILES[kind])[2:-1] for line in step["run"].splitlines()]
+    lines = [line.strip() for step in steps(FILES[kind])[3:-1] for line in step["run"].splitlines()]
     commands = [line for line in lines if "inv " in line]
 
     assert len(commands) == 5

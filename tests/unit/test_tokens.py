@@ -93,7 +93,6 @@ def test_an_identity_token_is_sent_in_a_body_and_never_in_a_url(config: Path) ->
     ("realm", "scheme"),
     [
         ("http://there/token", "https"),
-        ("http://elsewhere/token", "http"),
         ("file:///etc/passwd", "http"),
         ("", "https"),
         ("https//[", "https"),
@@ -103,6 +102,42 @@ def test_an_identity_token_is_sent_in_a_body_and_never_in_a_url(config: Path) ->
 def test_no_password_goes_where_somebody_can_listen(config: Path, realm: str, scheme: str) -> None:
     with pytest.raises(errors.RegistryUntrusted, match="neither https nor itself"):
         a_login(config).answer(f'Bearer realm="{realm}"', scheme)
+
+
+@pytest.mark.parametrize(
+    ("realm", "service", "scheme", "named"),
+    [
+        ("http://elsewhere/token", "", "http", "http://elsewhere"),
+        ("http://elsewhere:3000/v2/token", "container_registry", "http", "http://elsewhere:3000"),
+        ("https://git.example.com/v2/token", "container_registry", "https", "https://git.example.com"),
+        ("http://me:pw@elsewhere/token", "", "https", "http://elsewhere"),
+    ],
+)
+def test_a_realm_of_another_host_s_is_refused_with_the_setting_that_it_comes_from(
+    config: Path, realm: str, service: str, scheme: str, named: str
+) -> None:
+    with pytest.raises(errors.RegistryUntrusted) as told:
+        a_login(config).answer(f'Bearer realm="{realm}",service="{service}",scope="*"', scheme)
+
+    assert told.value.message == f"there: it sends us for a token to another host, {named}"
+    assert "ROOT_URL" in told.value.hint
+    assert "image.repository" in told.value.hint
+
+
+def test_forgejo_s_own_realm_is_taken(config: Path) -> None:
+    wanted = a_login(config).answer('Bearer realm="http://there/v2/token",service="container_registry"', "http")
+
+    assert isinstance(wanted, Wanted)
+    assert wanted.url.startswith("http://there/v2/token?service=container_registry&")
+
+
+def test_a_refused_login_says_what_a_workflow_needs(config: Path) -> None:
+    hint = a_login(config).refused("GET (401)").hint
+
+    assert hint.startswith("docker login there ")
+    assert "SF_REGISTRY_USER" in hint
+    assert "SF_REGISTRY_TOKEN" in hint
+    assert "scope write:package" in hint
 
 
 @pytest.mark.parametrize("challenge", ["", "Negotiate", "Digest realm=x", "xBasic"])

@@ -29,6 +29,9 @@ UNDER_WAY = "under way"
 CUT_OFF = "cut off"
 """How it ends then, for good."""
 
+CANCELLED = "cancelled"
+"""What the ending of an attempt begins with whose CI run was cancelled; how it left the environment follows."""
+
 
 class Proven(Value):
     """A release that this environment has proven, with all that brings it back; `at` is when, in UTC."""
@@ -146,6 +149,13 @@ class Record(Value):
         """Return the record with PROVEN as the newest proven release, at the time AT."""
         others = tuple(p for p in self.proven if (p.release, p.rendered) != (proven.release, proven.rendered))
         return self.model_copy(update={"proven": (proven.model_copy(update={"at": at}), *others)[:PROVEN]})
+
+    def describe_cancelled(self) -> str:
+        """Return that the last attempt was cancelled, to end a sentence; empty if it was not."""
+        last = self.attempts[0] if self.attempts else None
+        if last is None or not last.ending.startswith(CANCELLED):
+            return ""
+        return f"; the attempt at {last.revision[:12]}, {last.origin}, was {last.ending}"
 
     @property
     def is_going_back(self) -> bool:

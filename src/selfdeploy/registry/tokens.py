@@ -17,6 +17,8 @@ from selfdeploy.registry import credentials
 
 LIMIT = 1 << 20
 CLIENT = "selfdeploy"
+FORGEJO = "container_registry"
+"""The service that Forgejo and Gitea name in their challenge: they give tokens out themselves."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +51,10 @@ class Login:
     @property
     def hint(self) -> str:
         """What to do about a login that is refused."""
-        return f"docker login {self.host} (it writes {credentials.path()})"
+        return (
+            f"docker login {self.host} (it writes {credentials.path()}); in a workflow the variable SF_REGISTRY_USER "
+            "and the secret SF_REGISTRY_TOKEN, a token of that user: in Forgejo with the scope write:package"
+        )
 
     def refused(self, what: str) -> errors.RegistryDenied:
         """Return the error that says what the registry does not let us do, and as whom."""
@@ -74,15 +79,7 @@ class Login:
             return True
         told = dict(reversed(re.findall(r'(\w+)="([^"]*)"', bearer[1])))
         realm = told.get("realm", "")
-        try:
-            parts = urlsplit(realm)
-            safe = parts.scheme == "https" or (scheme == parts.scheme == "http" and self._is_here(parts.hostname))
-        except ValueError:
-            safe = False
-        if not safe:
-            raise errors.RegistryUntrusted(
-                f"{self.host}: it sends us for a token to what is neither https nor itself", "see the registry's realm"
-            )
+        self._refuse_realm(realm, told.get("service", ""), scheme)
         scope = f"repository:{self.repository}:pull,push"
         query = {"service": told.get("service", ""), "scope": scope}
         if self._known and self._known.identity_token:
@@ -111,6 +108,25 @@ class Login:
         if status != HTTPStatus.OK or not re.fullmatch(r"[\x21-\x7e]+", token):
             raise self.refused(f"a token ({status})")
         self.header = {"Authorization": f"Bearer {token}"}
+
+    def _refuse_realm(self, realm: str, service: str, scheme: str) -> None:
+        """Return unless REALM, from which the registry's SERVICE wants us to get a token, must not see our password."""
+        try:
+            parts = urlsplit(realm)
+            here = self._is_here(parts.hostname)
+            safe = parts.scheme == "https" or (scheme == parts.scheme == "http" and here)
+        except ValueError:
+            parts, here, safe = urlsplit(""), False, False
+        if parts.hostname and not here and (service == FORGEJO or not safe):
+            raise errors.RegistryUntrusted(
+                f"{self.host}: it sends us for a token to another host, {parts.scheme}://{parts.netloc.rpartition('@')[2]}",
+                "a registry that is its own token server, as Forgejo, has that address from its settings (ROOT_URL): "
+                "name its host in image.repository, or correct it there",
+            )
+        if not safe:
+            raise errors.RegistryUntrusted(
+                f"{self.host}: it sends us for a token to what is neither https nor itself", "see the registry's realm"
+            )
 
     def _is_here(self, name: str | None) -> bool:
         return name is not None and name == urlsplit(f"//{self.host}").hostname

@@ -1,0 +1,67 @@
+"""A CI run that is cancelled: its attempt ends as one that failed, for nobody goes on with it."""
+
+import contextlib
+import importlib
+import pkgutil
+from collections.abc import Iterator
+
+import selfdeploy
+from selfdeploy import errors, interrupts, provenance, rollout, tree
+from selfdeploy.environments import Environment, Lock
+from selfdeploy.environments.record import CANCELLED
+
+LIMIT = 300.0
+"""Seconds that a cancelled attempt has to end; one that has not is cut off, for the next release to undo."""
+
+
+ELSEWHERE = (
+    "selfdeploy.gates.",
+    "selfdeploy.contents.",
+    "selfdeploy.contract",
+    "selfdeploy.sessions",
+    "selfdeploy.vega",
+)
+"""The modules that no rollout needs."""
+
+
+def load() -> None:
+    """Load all that a rollout may come to need: a runner may delete the folder that it would be loaded from."""
+    for module in pkgutil.walk_packages(selfdeploy.__path__, "selfdeploy."):
+        if not module.name.startswith(ELSEWHERE):
+            importlib.import_module(module.name)
+
+
+@contextlib.contextmanager
+def ending(environment: Environment, lock: Lock, holder: provenance.Holder) -> Iterator[None]:
+    """When HOLDER's CI run is cancelled in the block, have ENVIRONMENT run again what it last proved.
+
+    A person who interrupts a release runs it again; what they interrupt stays as it is. The job's folder may be gone by
+    now: nothing of it is read or written.
+
+    Raises:
+        errors.PutBack, errors.PutBackUnproven, errors.WentDown: how the attempt ended.
+        KeyboardInterrupt: it is not a run, or it was cancelled before the attempt began or after it ended.
+    """
+    if holder.run:
+        load()
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not (holder.run and interrupts.was_told()):
+            raise
+        tree.give_up(environment.project.work)
+        with interrupts.limited(LIMIT):
+            raised = _end(environment, lock, holder)
+        if raised is None:
+            raise
+        raise raised from None
+
+
+def _end(environment: Environment, lock: Lock, holder: provenance.Holder) -> errors.SelfdeployError | None:
+    """End the attempt of HOLDER that is under way, and return the error that says how; None if there is none."""
+    known = environment.read(lock)
+    begun = known.cut_off
+    if begun is None or (begun.who, begun.run) != (holder.who, holder.run):
+        return None
+    told = f"{environment.name}: the run was cancelled while it rolled out {begun.revision[:12]}"
+    return rollout.end_as_before(environment, lock, known, told, holder, cause=f"{CANCELLED}, ")
