@@ -41,6 +41,14 @@ def test_the_shipped_config_is_the_default() -> None:
         ({"gates": {"override": {"test-unit": {"command": []}}}}, "gates.override.test-unit.command: "),
         ({"gates": {"environment": ["PATH"]}}, "gates.environment: PATH: the gates have their own"),
         ({"gates": {"environment": ["NPM_CONFIG_CACHE"]}}, "gates.environment: NPM_CONFIG_CACHE: the gates have"),
+        (
+            {
+                "environments": {
+                    "t": a_namespace(storage={"home": {"class": "local-path", "access": "ReadWriteMany"}}),
+                }
+            },
+            "local-path keeps a volume on one node, and has none that is ReadWriteMany",
+        ),
         ({"gates": {"environment": ["FORGEJO_TOKEN"]}}, "FORGEJO_TOKEN: the run's own token is not for gates"),
         ({"gates": {"environment": ["ACTIONS_RUNTIME_TOKEN"]}}, "the run's own token is not for gates"),
         ({"gates": {"isolation": "some"}}, "gates.isolation: "),

@@ -15,6 +15,10 @@ Quantity = Annotated[str, pydantic.Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|
 Annotation = Annotated[str, pydantic.Field(pattern=r"^([a-z0-9.-]{1,253}/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,62})$")]
 
 
+ONE_NODE = "local-path"
+"""The StorageClass of k3s, its default: every volume is a folder of one node."""
+
+
 class SecretKey(Value):
     """A key of a Secret that is in the namespace; the value itself never comes here."""
 
@@ -42,6 +46,11 @@ class Volume(Value):
     def _there_or_made(self) -> "Volume":
         if self.claim and self.model_fields_set & {"size", "class_"}:
             raise ValueError("a claim that is there already has its own size and class; leave them out")
+        if self.class_ == ONE_NODE and self.access == "ReadWriteMany":
+            raise ValueError(
+                f"{ONE_NODE} keeps a volume on one node, and has none that is ReadWriteMany: name a class that shares "
+                "volumes between nodes (nfs), or leave access out and let strategy be recreate"
+            )
         return self
 
 
@@ -100,7 +109,9 @@ class Network(Value):
         ("kube-system",), description="Namespaces whose pods may connect: the one of the Ingress controller."
     )
     addresses: tuple[str, ...] = pydantic.Field(
-        (), description="Addresses that may connect, as CIDR: the nodes', where the API server is on another one."
+        (),
+        description="Addresses that may connect, as CIDR: those that the API server's proxy comes from, "
+        "where it is on another node.",
     )
 
     @pydantic.field_validator("addresses")
