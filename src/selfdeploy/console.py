@@ -93,6 +93,10 @@ class Console:
         """Say what went wrong, and what to do about it."""
         self._write(self._stderr, *self._lines(f"error: {message}"), *(self._lines(f"hint: {hint}") if hint else []))
 
+    def agrees(self, question: str) -> bool:  # noqa: ARG002 -- for who can be asked
+        """Return whether the person agrees to QUESTION; true where there is nobody to ask."""
+        return True
+
     def close(self) -> None:
         """Leave the terminal as it was."""
 
@@ -186,6 +190,14 @@ class Terminal(Console):
         self._print(("error:", "red"), f" {lines}")
         if hint:
             self._print("\n".join(self._lines(f"hint: {hint}")))
+
+    def agrees(self, question: str) -> bool:
+        """Ask QUESTION where somebody can answer; anything but yes is no."""
+        if not sys.stdin.isatty():
+            return True
+        self._stderr.write(f"{self._line(question)} [y/N] ")
+        self._stderr.flush()
+        return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
     def close(self) -> None:
         """Give the cursor back, whatever was interrupted."""

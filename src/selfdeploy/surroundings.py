@@ -141,6 +141,7 @@ POLICIES: Mapping[str, Policy] = {
         fixed={},
     ),
     "sort": BYTES,
+    "tailscale": BARE,
     "unshare": BARE,
     "uv": Policy(
         keep=(

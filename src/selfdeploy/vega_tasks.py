@@ -5,18 +5,18 @@ from selfdeploy.console import Console
 
 def up(
     show: Console,
-    workspace: str = "",
-    workspaces: str = "",
-    bind: str = "",
-    port: str = "",
-    source: str = "",
+    workspace: str | None = None,
+    workspaces: str | None = None,
+    bind: str | None = None,
+    port: str | None = None,
+    source: str | None = None,
     build: bool = False,
 ) -> None:
     """Start the shared server on the live checkout, or replace the one that runs."""
     from selfdeploy.vega import server, settings
 
     flags = settings.Flags(source=source, workspace=workspace, workspaces=workspaces, bind=bind, port=port)
-    show.result(*server.load(show, source).up(flags, build=build))
+    show.result(*server.load(show, source or "").up(flags, build=build))
 
 
 def restart(show: Console, build: bool = False) -> None:

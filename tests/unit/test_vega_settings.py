@@ -206,3 +206,31 @@ def test_a_folder_that_is_at_its_place_anyway_hides_nothing(home: Path) -> None:
     assert len(mounts.mounts(a_place(home, workspaces="/workspaces"))) == 4
     for real in ("/home/somebody/code", "/usr/local/src", "/run/media/somebody/disk", "/var/lib/code"):
         assert len(mounts.mounts(a_place(home, workspaces=real))) == 5
+
+
+@pytest.mark.parametrize("name", ["source", "workspace", "workspaces", "bind", "port"])
+def test_a_flag_that_is_given_and_empty_is_refused(home: Path, name: str) -> None:
+    with pytest.raises(errors.ConfigInvalid, match=f"--{name}: given, and empty"):
+        chosen(home, settings.Flags(**{name: ""}))
+
+
+@pytest.mark.parametrize("name", ["SF_VEGA_BIND", "SF_WORKSPACE_DIR", "SF_WORKSPACES_DIR", "SF_SOURCE_DIR"])
+@pytest.mark.parametrize("value", ["", " "])
+def test_a_variable_that_is_given_and_empty_is_refused(home: Path, name: str, value: str) -> None:
+    with pytest.raises(errors.ConfigInvalid, match=f"{name}: given, and empty") as refused:
+        chosen(home, None, {name: value})
+
+    assert "tailscale" in refused.value.hint
+
+
+def test_what_a_command_asked_for_and_the_next_leaves_out_moves_the_server_unasked(home: Path) -> None:
+    asked = chosen(home, settings.Flags(workspace="code/x", port="4001"), {"SF_VEGA_BIND": "::1"})
+    plain, file = chosen(home), chosen(home, None, {}, bind="10.0.0.1")
+
+    moves = settings.moves(asked, plain)
+
+    assert moves[0] == "bind changes, unasked, from ::1 (SF_VEGA_BIND) to 127.0.0.1 (default)"
+    assert moves[1] == "port changes, unasked, from 4001 (--port) to 4000 (default)"
+    assert moves[2].startswith(f"workspace changes, unasked, from {home}/code/x (--workspace) to ")
+    assert "to 10.0.0.1 (deploy.toml)" in settings.moves(asked, file)[0]
+    assert settings.moves(plain, asked) == settings.moves(asked, asked) == settings.moves(plain, file) == []

@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 
 from selfdeploy import errors, process
+from selfdeploy.vega import tailnet
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -15,6 +16,11 @@ PRIVATE = tuple(
     map(ipaddress.ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "fc00::/7"))
 )
 """RFC 1918, RFC 3927 and RFC 4193; `is_private` counts much else as private."""
+
+
+HOST_ALONE = "only this host reaches it"
+TAILNET = "your tailnet reaches it"
+IPV6 = 6
 
 
 def host_addresses() -> dict[str, str]:
@@ -31,9 +37,44 @@ def host_addresses() -> dict[str, str]:
         raise errors.CommandFailed(f"ip -json address show: no list of interfaces: {exc}", "ip -V") from exc
 
 
-def reach(address: Address, access_control: str) -> str:
-    """Return who reaches ADDRESS on this host; `judge` says what it raises."""
-    return judge(address, access_control, {} if address.is_loopback else host_addresses())
+def check(address: Address, access_control: str) -> None:
+    """Raise what `judge` raises of ADDRESS on this host; where Tailscale knows why it lacks its address, it says so."""
+    try:
+        judge(address, access_control, {} if address.is_loopback else host_addresses())
+    except errors.BindRefused as exc:
+        found = tailnet.find() if _is_tailscale(address) else None
+        if found and found.userspace:
+            exc.hint = (
+                "tailscaled is in userspace mode, without an interface: bind 127.0.0.1, where it passes peers on to"
+            )
+        elif found and found.trouble:
+            exc.hint = f"{found.trouble}; tailscale up, then run the command again"
+        raise
+
+
+def reach(address: Address, port: str, access_control: str) -> str:
+    """Return who reaches PORT of ADDRESS on this host, also through Tailscale; `judge` says what it raises."""
+    reached = judge(address, access_control, {} if address.is_loopback else host_addresses())
+    return describe(reached, address, port, tailnet.find())
+
+
+def describe(reached: str, address: Address, port: str, found: tailnet.Tailnet | None) -> str:
+    """Return REACHED, who reaches PORT of ADDRESS by this host's interfaces, with what Tailscale adds to it."""
+    more = tailnet.describe(found, address, port)
+    if _is_tailscale(address) and found and reached.startswith(TAILNET):
+        if found.trouble:
+            more.insert(0, f"but nobody does now: {found.trouble}")
+        elif found.name and address.version == IPV6:
+            more.insert(0, f"by its address alone: {found.name} has no AAAA record")
+        elif found.name:
+            more.insert(0, f"at http://{found.name}:{port}")
+    if reached == HOST_ALONE and more:
+        return "; ".join(["this host reaches it", *more])
+    return "; ".join([reached, *more])
+
+
+def _is_tailscale(address: Address) -> bool:
+    return any(address in network for network in TAILSCALE)
 
 
 def parse(text: str) -> Address:
@@ -64,9 +105,9 @@ def judge(address: Address, access_control: str, interfaces: Mapping[str, str]) 
         raise errors.BindRefused(f"bind: this host has no address {address}", f"it has {listed}")
     interface = interfaces.get(str(address), "")
     if address.is_loopback:
-        return "only this host reaches it"
-    if any(address in network for network in TAILSCALE) and interface.startswith("tailscale"):
-        return f"your tailnet reaches it ({interface})"
+        return HOST_ALONE
+    if _is_tailscale(address) and interface.startswith("tailscale"):
+        return f"{TAILNET} ({interface})"
     if address in TAILSCALE[0]:
         return f"the shared address space at {interface} reaches it, which is a provider's network, or an overlay's"
     if any(address in network for network in PRIVATE):

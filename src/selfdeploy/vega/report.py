@@ -20,6 +20,12 @@ def summary(settings: Settings, made: live.Manifest, gap: float | None = None) -
     return "\n".join(lines), {**_data(settings, made), "gap": gap}
 
 
+def moved(told: Told, moves: list[str]) -> Told:
+    """Return TOLD with a line for each of MOVES, the settings that changed although nobody asked for that."""
+    text, data = told
+    return "\n".join([text, *(f"moved      {line}" for line in moves)]), {**data, "moves": moves}
+
+
 def revision(made: live.Manifest) -> str:
     """Return the revision of MADE, and how far the files were from it."""
     changed = len(made.source.changed)
@@ -70,7 +76,7 @@ def _revision(made: live.Manifest | None) -> list[str]:
 
 def _url(settings: Settings) -> str:
     try:
-        reach = bind.reach(bind.parse(settings.bind.value), settings.access_control)
+        reach = bind.reach(bind.parse(settings.bind.value), settings.port.value, settings.access_control)
     except errors.BindRefused as exc:
         reach = exc.message
     return f"url        {settings.url}, {reach}"

@@ -17,6 +17,9 @@ from selfdeploy.vega.engine import Engine
 from selfdeploy.vega.gap import Gap
 from selfdeploy.vega.swap import Swap, recover
 
+ENDED = ("created", "exited", "dead")
+"""The states of a container in which nothing runs."""
+
 
 @dataclass(frozen=True)
 class Vega:
@@ -47,8 +50,23 @@ class Vega:
         """
         chosen = settings.choose(self.project, flags, environment, settings.person(environment))
         chosen = self._checked(chosen)
+        moves = self._agree(chosen)
         with lock.hold(self.engine.name), lock.hold_folder(chosen.source.path):
-            return self._replace(chosen, build=build)
+            return report.moved(self._replace(chosen, build=build), moves)
+
+    def _agree(self, chosen: settings.Settings) -> list[str]:
+        """Return a line for each setting of the server that CHOSEN changes unasked, once a person agrees to it.
+
+        Raises:
+            errors.Interrupted: a person at the terminal does not.
+        """
+        before = self.engine.found()
+        lines = settings.moves(before.settings, chosen) if before and before.settings else []
+        for line in lines:
+            self.console.note(line)
+        if lines and not self.console.agrees("replace the server so?"):
+            raise errors.Interrupted(f"{self.engine.name}: left as it is", "inv vega.restart keeps its settings")
+        return lines
 
     def restart(self, *, build: bool = False) -> report.Told:
         """Replace the server with one that has the same settings and runs the checkout as it is now.
@@ -118,7 +136,8 @@ class Vega:
         Raises:
             errors.NotProven: it runs something else, or the checkout was changed since.
         """
-        _, chosen = self.running()
+        server, chosen = self.running()
+        self._refuse_unreachable(server, chosen)
         made = live.read(chosen.source.path, self.project.source.repository)
         why, built = live.why_stale(made), live.read_stamp(made.revision.checkout)
         if why or built is None:
@@ -131,12 +150,21 @@ class Vega:
             replacement.prove(self.engine, chosen.url, wanted, self.project.probes.extra)
         return report.summary(chosen, wanted)
 
+    def _refuse_unreachable(self, server: Server, chosen: settings.Settings) -> None:
+        """Raise `errors.NotProven` when SERVER cannot answer, however long it is asked."""
+        if server.state in ENDED:
+            raise errors.NotProven(f"vega: it is {server.state} since {server.since}", "inv vega.restart")
+        try:
+            bind.check(bind.parse(chosen.bind.value), chosen.access_control)
+        except errors.BindRefused as exc:
+            raise errors.NotProven(f"vega: nobody reaches it: {exc.message}", exc.hint) from exc
+
     def _checked(self, chosen: settings.Settings) -> settings.Settings:
         """Return CHOSEN with the address as it is published; raise what keeps it from being started here."""
         settings.verify(chosen)
         mounts.mounts(chosen)
         address = bind.parse(chosen.bind.value)
-        bind.reach(address, chosen.access_control)
+        bind.check(address, chosen.access_control)
         fitness.refuse_few_cpus(self.engine, chosen.cpus, "vega.cpus")
         return chosen.model_copy(update={"bind": chosen.bind.model_copy(update={"value": str(address)})})
 

@@ -38,9 +38,14 @@ class Chosen(pydantic.BaseModel):
         return Path(self.value)
 
     @property
+    def asked(self) -> bool:
+        """Whether the command itself asked for it, by a flag or a variable."""
+        return self.origin.startswith(("--", "SF_"))
+
+    @property
     def explicit(self) -> bool:
         """Whether somebody asked for it."""
-        return self.origin == "deploy.toml" or self.origin.startswith(("--", "SF_"))
+        return self.origin == "deploy.toml" or self.asked
 
 
 class Settings(pydantic.BaseModel):
@@ -87,13 +92,13 @@ def url(address: str, port: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Flags:
-    """What was asked for on the command line; empty where nothing was."""
+    """What was asked for on the command line; None where nothing was."""
 
-    source: str = ""
-    workspace: str = ""
-    workspaces: str = ""
-    bind: str = ""
-    port: str = ""
+    source: str | None = None
+    workspace: str | None = None
+    workspaces: str | None = None
+    bind: str | None = None
+    port: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,15 +135,13 @@ def choose(project: config.Project, flags: Flags, environment: Mapping[str, str]
     Raises:
         errors.MountRefused: a folder is not there or is a file, or an explicit workspace is not below an explicit
             `workspaces`.
-        errors.ConfigInvalid: the port is none.
+        errors.ConfigInvalid: the port is none, or a flag or a variable is given and empty.
     """
     told = project.vega.model_fields_set
 
-    def pick(name: str, flag: str, variable: str, default: str) -> Chosen:
-        if flag:
-            return Chosen(value=flag, origin=f"--{name}")
-        if environment.get(variable):
-            return Chosen(value=environment[variable], origin=variable)
+    def pick(name: str, flag: str | None, variable: str, default: str) -> Chosen:
+        if given := _given(f"--{name}", flag) or _given(variable, environment.get(variable)):
+            return given
         value = str(getattr(project.vega, name))
         if name in told and value:
             return Chosen(value=value, origin="deploy.toml")
@@ -163,7 +166,7 @@ def choose(project: config.Project, flags: Flags, environment: Mapping[str, str]
         source=source,
         workspace=workspace,
         workspaces=workspaces,
-        state=folder(pick("state", "", "", ""), needed=False),
+        state=folder(pick("state", None, "", ""), needed=False),
         bind=pick("bind", flags.bind, "SF_VEGA_BIND", ""),
         port=_port(pick("port", flags.port, "", "")),
         access_control=project.vega.access_control,
@@ -172,6 +175,19 @@ def choose(project: config.Project, flags: Flags, environment: Mapping[str, str]
         uid=who.uid,
         gid=who.gid,
     )
+
+
+def moves(before: Settings, now: Settings) -> list[str]:
+    """Return a line for the address, port and workspace that NOW changes although nobody asks for another.
+
+    That is what a command asked for, BEFORE, and what the next one leaves out.
+    """
+    pairs = [(name, getattr(before, name), getattr(now, name)) for name in ("bind", "port", "workspace")]
+    return [
+        f"{name} changes, unasked, from {old.value} ({old.origin}) to {new.value} ({new.origin})"
+        for name, old, new in pairs
+        if old.asked and not new.asked and old.value != new.value
+    ]
 
 
 def verify(chosen: Settings) -> None:
@@ -188,11 +204,27 @@ def verify(chosen: Settings) -> None:
             )
 
 
+def _given(origin: str, value: str | None) -> Chosen | None:
+    """Return VALUE, which ORIGIN gives; None if it gives none.
+
+    Raises:
+        errors.ConfigInvalid: it is empty: a command that failed wrote it, as a rule, and the default is not meant.
+    """
+    if value is None:
+        return None
+    if not value.strip():
+        raise errors.ConfigInvalid(
+            f"{origin}: given, and empty",
+            "leave it out, or see why the command that fills it in prints nothing, as `tailscale ip -4` does while "
+            "Tailscale is down",
+        )
+    return Chosen(value=value, origin=origin)
+
+
 def _source(project: config.Project, flags: Flags, environment: Mapping[str, str]) -> Chosen:
-    if flags.source:
-        return Chosen(value=flags.source, origin="--source")
-    if environment.get("SF_SOURCE_DIR"):
-        return Chosen(value=environment["SF_SOURCE_DIR"], origin="SF_SOURCE_DIR")
+    variable = "SF_SOURCE_DIR"
+    if given := _given("--source", flags.source) or _given(variable, environment.get(variable)):
+        return given
     told = "path" in project.source.model_fields_set
     return Chosen(value=str(project.source_path()), origin="deploy.toml" if told else DEFAULT)
 
