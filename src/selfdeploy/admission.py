@@ -57,10 +57,22 @@ def foresee(environment: Environment, revision: str, authority: str, *, older: b
 def refuse_on_hold(environment: Environment, known: record.Record, digest: str) -> None:
     """Raise `errors.OnHold` when KNOWN, the record of ENVIRONMENT, has DIGEST on hold."""
     if digest in known.holds:
-        raise errors.OnHold(
-            f"{environment.name}: {digest} is on hold: {known.holds[digest]}",
-            f"release a newer revision, or inv unhold -e {environment.name} -d {digest}",
-        )
+        raise on_hold(environment, known, digest)
+
+
+def on_hold(environment: Environment, known: record.Record, digest: str) -> errors.OnHold:
+    """Return the error that DIGEST, which KNOWN has on hold, is not taken by ENVIRONMENT."""
+    return errors.OnHold(
+        f"{environment.name}: {digest} is on hold: {known.holds[digest]}",
+        f"release a newer revision, or inv unhold -e {environment.name} -d {digest}",
+    )
+
+
+def refuse_free(name: str, known: record.Record, digest: str) -> None:
+    """Raise `errors.ConfigInvalid` unless KNOWN, the record of the environment NAME, has DIGEST on hold."""
+    if digest not in known.holds:
+        listed = ", ".join(known.holds) or "nothing"
+        raise errors.ConfigInvalid(f"{name}: {digest} is not on hold", f"on hold there: {listed}")
 
 
 def held_anyway(known: record.Record, replicas: Sequence[witness.Replica]) -> list[str]:

@@ -66,6 +66,11 @@ class Assembly:
         found.refuse(self.revision.submodules)
         return found
 
+    @property
+    def uncommitted(self) -> list[str]:
+        """The project's own files that count in a release and have changes that are not committed."""
+        return source.uncommitted(self.project.root, ("deploy.toml", "templates", "docker"))
+
     @cached_property
     def store(self) -> registry.Registry:
         """The repository that the image and its record are in."""
@@ -260,6 +265,7 @@ class Assembly:
             provenance.read_run(),
             gates=gated.receipt.gates,
             redefined=self.project.gates.redefined,
+            uncommitted=self.uncommitted,
             surroundings=self.project.gates.surroundings,
             tree=gated.digest,
             contents=gated.receipt.facts,

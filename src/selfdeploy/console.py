@@ -89,6 +89,16 @@ class Console:
         if text:
             self._write(self._stdout, *self._lines(text))
 
+    @property
+    def asks(self) -> bool:
+        """Whether there is a person at a terminal who can answer."""
+        return False
+
+    def confirm(self, question: str) -> bool:
+        """Ask QUESTION, and return whether the answer is yes; where nobody can answer, it is no."""
+        self._write(self._stderr, *self._lines(f"{question} [y/N]"))
+        return self.asks and sys.stdin.readline().strip().lower() in {"y", "yes"}
+
     def error(self, message: str, hint: str, code: int) -> None:  # noqa: ARG002 -- CODE is for programs
         """Say what went wrong, and what to do about it."""
         self._write(self._stderr, *self._lines(f"error: {message}"), *(self._lines(f"hint: {hint}") if hint else []))
@@ -183,6 +193,11 @@ class Terminal(Console):
         self._plain = not self._charset.lower().startswith("utf")
         self._live: Live | None = None
         self._began, self._last = 0.0, ""
+
+    @property
+    def asks(self) -> bool:
+        """Whether standard input is the terminal, too."""
+        return sys.stdin.isatty()
 
     def error(self, message: str, hint: str, code: int) -> None:  # noqa: ARG002 -- CODE is for programs
         """Say what went wrong, with a red word to find it by."""

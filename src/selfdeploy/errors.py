@@ -262,6 +262,10 @@ class ContractBroken(SelfdeployError, exit_code=90):
     """SF does not keep a clause of the contract."""
 
 
+class Declined(SelfdeployError, exit_code=92):
+    """The question that a command asked on the terminal was not answered with yes; nothing was changed."""
+
+
 class Interrupted(SelfdeployError, exit_code=130):
     """Ctrl-C, or the job was cancelled."""
 

@@ -48,20 +48,28 @@ class Images:
 
     def base(self) -> str:
         """Return the base image by digest: the configured one, or one built here and kept in the registry."""
+        if found := self.find_base():
+            return found
+        base.push(self.project, self.own_base, self.revision, self.tell)
+        found = self.find_base()
+        if not found:
+            raise errors.BuildFailed(f"{self.own_base}: pushed, and not there", "inv registry.up")
+        return found
+
+    @property
+    def own_base(self) -> str:
+        """The name of the base image that is built here where deploy.toml names none."""
+        return f"{self.project.image.repository}-base:{base.recipe('base', self.project.gates.node)}"
+
+    def find_base(self) -> str:
+        """Return the base image by digest: the configured one, or the registry's; empty where it has none yet."""
         image = self.project.image
         if image.base:
             self.refuse_unfit_base()
             return image.base
-        store = registry.connect(registry.Reference.parse(f"{image.repository}-base"), insecure=image.insecure)
-        tag = base.recipe("base", self.project.gates.node)
-        reference = f"{image.repository}-base:{tag}"
-        found = store.manifest(tag)
-        if found is None:
-            base.push(self.project, reference, self.revision, self.tell)
-            found = store.manifest(tag)
-        if found is None:
-            raise errors.BuildFailed(f"{reference}: pushed, and not there", "inv registry.up")
-        return f"{image.repository}-base@{found[0].digest}"
+        reference = registry.Reference.parse(f"{image.repository}-base")
+        found = registry.connect(reference, insecure=image.insecure).manifest(self.own_base.rpartition(":")[2])
+        return f"{image.repository}-base@{found[0].digest}" if found else ""
 
     def push(self, gated: receipt.GatedTree, *, again: bool = False) -> registry.Image:
         """Return the image of GATED as the registry has it; built AGAIN, under another tag and without a cache.

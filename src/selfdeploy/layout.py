@@ -26,12 +26,16 @@ IGNORED = (".selfdeploy/", ".nox/", ".venv/", "__pycache__/", "dist/", "node_mod
 """What git must not see: a release takes no checkout with changes that no revision names."""
 
 
+State = Literal["written", "to write", "there", "yours", "differs"]
+"""What became of a file, or would, with `to write`."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class File:
     """One file of the repository, and what became of it."""
 
     name: str
-    state: Literal["written", "there", "yours", "differs"]
+    state: State
     ours: Path
 
     def __str__(self) -> str:
@@ -39,17 +43,18 @@ class File:
         return f"{self.state:<9} {self.name}"
 
 
-def write(root: Path) -> list[File]:
+def write(root: Path, *, dry: bool = False) -> list[File]:
     """Write what ROOT, the top of a git work tree, lacks, and return each file and what became of it.
 
-    A file that is there stays as it is: `yours` when it serves, `differs` when it is another than ours.
+    A file that is there stays as it is: `yours` when it serves, `differs` when it is another than ours. When DRY,
+    nothing is written.
     """
     made = []
     for name, template in FILES.items():
         ours = shipped.own(f"templates/repository/{template}")
-        made.append(File(name=name, state=_settle(root / name, ours.read_bytes()), ours=ours))
+        made.append(File(name=name, state=_settle(root / name, ours.read_bytes(), dry=dry), ours=ours))
     ours = shipped.own("templates/repository/deploy.toml").parent
-    return [*made, File(name=".gitignore", state=_ignore(root / ".gitignore"), ours=ours)]
+    return [*made, File(name=".gitignore", state=_ignore(root / ".gitignore", dry=dry), ours=ours)]
 
 
 def refuse_others(files: Sequence[File]) -> None:
@@ -62,8 +67,10 @@ def refuse_others(files: Sequence[File]) -> None:
         )
 
 
-def _settle(path: Path, ours: bytes) -> Literal["written", "there", "yours", "differs"]:
-    if _write_new(path, ours):
+def _settle(path: Path, ours: bytes, *, dry: bool) -> State:
+    if dry and not os.path.lexists(path):
+        return "to write"
+    if not dry and _write_new(path, ours):
         return "written"
     found = path.read_bytes()
     if found == ours:
@@ -92,13 +99,15 @@ def _write_new(path: Path, data: bytes) -> bool:
     return False
 
 
-def _ignore(path: Path) -> Literal["written", "there"]:
+def _ignore(path: Path, *, dry: bool) -> State:
     """Have PATH, a .gitignore, name all of IGNORED; what is in it stays."""
     text = path.read_text(encoding="utf-8", errors="surrogateescape") if path.exists() else ""
     known = {line.strip().strip("/") for line in text.splitlines()}
     missing = [name for name in IGNORED if name.strip("/") not in known]
     if not missing:
         return "there"
+    if dry:
+        return "to write"
     start = f"{text.rstrip()}\n\n" if text.strip() else ""
     text = f"{start}# selfdeploy's\n{chr(10).join(missing)}\n"
     tree.write_whole(path, text.encode(errors="surrogateescape"))

@@ -25,7 +25,6 @@ from selfdeploy import (
     report,
     retention,
     rollout,
-    shortfall,
     source,
     stages,
     tree,
@@ -36,6 +35,8 @@ from selfdeploy.console import Console
 from selfdeploy.environments import queue
 from selfdeploy.environments.queue import Queue
 from selfdeploy.gates import keeping
+from selfdeploy.outlook import Outlook
+from selfdeploy.plan import Line
 from selfdeploy.preflight import Preflight
 
 
@@ -82,27 +83,26 @@ class Releasing:
             raise errors.NotReleased(f"{self.project.image.repository}: {what}", hint)
         return found
 
-    def plan(self) -> list[plan.Line]:
-        """Return a line a stage: what reality has of it. Changes nothing."""
-        assembly = self.assembly
-        try:
-            source.refuse_dirty(assembly.revision)
-            empty = "".join(f"; {name}: empty, as in a clone" for name in assembly.outline.empty)
-            clean = plan.Line(stage="source", found=True, why=f"clean at {assembly.revision.commit[:12]}{empty}")
-        except (errors.CheckoutDirty, errors.SourceUnusable) as exc:
-            clean = plan.Line(stage="source", found=False, why=exc.message.replace("\n", " "))
-        try:
-            release = assembly.recorded_here()
-        except errors.RegistryUnreachable as exc:
-            names = ("gates", "image", "manifest", *self.project.environments)
-            return [clean, *(plan.Line(stage=name, found=False, why=exc.message) for name in names)]
-        steps = (stages.Gates(assembly=assembly), stages.Image(assembly=assembly), stages.Manifest(assembly=assembly))
-        reachable = [environments.connect(self.project, name) for name in self.project.environments]
-        lines = [clean, *plan.look(steps)]
-        for environment in reachable:
-            (line,) = plan.look([stages.Glance(environment=environment, release=release)])
-            lines.append(dataclasses.replace(line, warnings=shortfall.warn(assembly, environment)))
-        return lines
+    def plan(
+        self, names: Sequence[str] | None = None, *, fresh: bool = False, foreign: str = "", older: bool = False
+    ) -> list[Line]:
+        """Return a line a stage: what is done, to do or blocked, up to the environments NAMES, or to all of them.
+
+        Changes nothing. The flags are those of `converge`.
+        """
+        outlook = Outlook(assembly=self.assembly, queue=self.queue, fresh=fresh, foreign=foreign, older=older)
+        return outlook.lines(self.names() if names is None else names)
+
+    def plan_up_to(self, stage: str, *, fresh: bool = False, foreign: str = "") -> list[Line]:
+        """Return the lines of `plan` up to STAGE: `gates`, `image` or `manifest`."""
+        lines = self.plan([], fresh=fresh, foreign=foreign)
+        return lines[: [line.stage for line in lines].index(stage) + 1]
+
+    def foretell(self, name: str, release: Release, *, older: bool, promoting: bool) -> list[Line]:
+        """Return the lines of what `rollout` of RELEASE to the environment NAME would do; changes nothing."""
+        outlook = Outlook(assembly=self.assembly, queue=self.queue, older=older, given=release)
+        before = self.project.before(name) if promoting else ()
+        return [outlook.environment(environments.connect(self.project, each)) for each in (*before, name)]
 
     def preflight(self, names: Sequence[str], *, fresh: bool, foreign: str, older: bool) -> None:
         """Raise what would keep a release to the environments NAMES from ending, before minutes are spent on it."""
@@ -119,6 +119,21 @@ class Releasing:
         if embedded.is_wanted(self.project):
             embedded.ensure(self.project, self.console.note)
         self.assembly.store.ping()
+
+    def foretell_registry(self) -> str:
+        """Return whether the registry answers, or would be started here."""
+        repository = self.project.image.repository
+        if embedded.is_wanted(self.project):
+            return f"would start the local registry: {repository}"
+        self.assembly.store.ping()
+        return f"answers: {repository}"
+
+    def foretell_base(self) -> str:
+        """Return the base image, or that it would be built."""
+        images = self.assembly.images
+        if embedded.is_wanted(self.project):
+            return f"{self.foretell_registry()}\nwould build {images.own_base}"
+        return images.find_base() or f"would build {images.own_base}"
 
     def assemble(self, *, fresh: bool = False, foreign: str = "") -> Release:
         """Return the release of HEAD: found in the registry, or made by gates, image and manifest."""
@@ -304,11 +319,15 @@ class Releasing:
             admission.probe_release(environment, release.manifest)
         return self.summary([name], release)
 
-    def render(self, name: str, folder: Path, wanted: str = "", revision: str = "") -> list[str]:
-        """Write the files that run in NAME what `choose` finds of the others to FOLDER, and return their names."""
+    def render(self, name: str, folder: Path | None, wanted: str = "", revision: str = "") -> list[str]:
+        """Write the files that run in NAME what `choose` finds of the others to FOLDER, and return their names.
+
+        Without a FOLDER nothing is written.
+        """
         self.project.environment(name)
         content = bundle.files(self.project, name, self.require(wanted, revision).manifest)
-        bundle.write(folder, content)
+        if folder is not None:
+            bundle.write(folder, content)
         return list(content)
 
     def report(self) -> report.Report:

@@ -1,33 +1,63 @@
 """The commands that make a release and bring it to environments, whole or a stage alone; no logic."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from selfdeploy.console import Console
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-def gates(show: Console, source: str = "", fresh: bool = False, recorded: bool = False) -> None:
+    from selfdeploy.plan import Line
+
+
+def gates(
+    show: Console, source: str = "", fresh: bool = False, recorded: bool = False, dry_run: bool = False
+) -> None:
     """Run SF's gates on its HEAD, unless they have passed."""
     from selfdeploy import release
 
+    if dry_run:
+        _show(show, release.load(show, source_path=source).plan_up_to("gates", fresh=fresh))
+        return
     with show.stage("gates"):
         gated = release.load(show, source_path=source).gate(fresh=fresh, recorded=recorded)
     show.result(*gated)
 
 
-def build(show: Console, source: str = "", image: str = "", fresh: bool = False, twice: bool = False) -> None:
+def build(
+    show: Console, source: str = "", image: str = "", fresh: bool = False, twice: bool = False, dry_run: bool = False
+) -> None:
     """Build and push the image of the gated tree, or check one that somebody else built."""
     from selfdeploy import release
 
+    if dry_run:
+        _show(show, release.load(show, source_path=source).plan_up_to("image", fresh=fresh, foreign=image))
+        return
     built = release.load(show, source_path=source).build(image, fresh=fresh, twice=twice)
     show.result(built, {"image": built})
 
 
 def manifest(
-    show: Console, source: str = "", release: str = "", revision: str = "", image: str = "", fresh: bool = False
+    show: Console,
+    source: str = "",
+    release: str = "",
+    revision: str = "",
+    image: str = "",
+    fresh: bool = False,
+    dry_run: bool = False,
 ) -> None:
     """Write dist/sf-release-manifest.json and its record in the registry; or fetch the one of another release."""
     from selfdeploy import release as releases
 
+    if dry_run:
+        releasing = releases.load(show, source_path=source)
+        if release or revision:
+            found = releasing.require(release, revision)
+            show.result(f"would write {releasing.project.manifest_path}: {found.manifest.release}")
+        else:
+            _show(show, releasing.plan_up_to("manifest", fresh=fresh, foreign=image))
+        return
     made = releases.load(show, source_path=source).manifest(release, revision, foreign=image, fresh=fresh).manifest
     told = {"release": made.release, "image": made.image.reference, "redefined": list(made.redefined)}
     show.result(made.release, told)
@@ -41,12 +71,16 @@ def rollout(
     revision: str = "",
     older: bool = False,
     wait: str = "",
+    dry_run: bool = False,
 ) -> None:
     """Roll the release out to ENVIRONMENT, the first one; what comes after another takes inv promote."""
     from selfdeploy import release as releases
 
     releasing = releases.load(show, source_path=source, wait=wait)
     wanted = releasing.require(release, revision)
+    if dry_run:
+        _show(show, releasing.foretell(environment, wanted, older=older, promoting=False))
+        return
     releasing.rollout(environment, wanted, older=older)
     show.result(*releasing.summary([environment], wanted))
 
@@ -59,12 +93,16 @@ def promote(
     revision: str = "",
     older: bool = False,
     wait: str = "",
+    dry_run: bool = False,
 ) -> None:
     """Roll the release out to ENVIRONMENT, with the proof, made now, of every environment before it."""
     from selfdeploy import release as releases
 
     releasing = releases.load(show, source_path=source, wait=wait)
     wanted = releasing.require(release, revision)
+    if dry_run:
+        _show(show, releasing.foretell(environment, wanted, older=older, promoting=True))
+        return
     releasing.rollout(environment, wanted, older=older, promoting=True)
     show.result(*releasing.summary([environment], wanted))
 
@@ -77,12 +115,14 @@ def probe(show: Console, environment: str, source: str = "", release: str = "", 
     show.result(*releasing.probe(environment, release, revision))
 
 
-def plan(show: Console, source: str = "") -> None:
-    """Say for each stage whether its result is there, and why; change nothing."""
+def plan(show: Console, source: str = "", exit_code: bool = False) -> int:
+    """Say for each stage whether it is done, to do or blocked, and which commits would come; change nothing."""
+    from selfdeploy import plan as planning
     from selfdeploy import release
 
     lines = release.load(show, source_path=source).plan()
-    show.result("\n".join(map(str, lines)), [vars(line) for line in lines])
+    _show(show, lines)
+    return planning.exit_code(lines) if exit_code else 0
 
 
 def release(
@@ -93,23 +133,34 @@ def release(
     image: str = "",
     older: bool = False,
     wait: str = "",
+    dry_run: bool = False,
 ) -> None:
     """Take HEAD of SF through gates, image and manifest to every environment, up to --to."""
     from selfdeploy import release as releases
 
     releasing = releases.load(show, source_path=source, wait=wait)
+    if dry_run:
+        _show(show, releasing.plan(releasing.names(to), fresh=fresh, foreign=image, older=older))
+        return
     released = releasing.converge(to=to, fresh=fresh, foreign=image, older=older)
     show.result(*releasing.summary(releasing.names(to), released))
 
 
 def render(
-    show: Console, environment: str, output: str, source: str = "", release: str = "", revision: str = ""
+    show: Console,
+    environment: str,
+    output: str,
+    source: str = "",
+    release: str = "",
+    revision: str = "",
+    dry_run: bool = False,
 ) -> None:
     """Write the files that run the release in ENVIRONMENT to the folder OUTPUT, for who applies them by other means."""
     from selfdeploy import release as releases
 
-    written = releases.load(show, source_path=source).render(environment, Path(output), release, revision)
-    show.result("\n".join(written), {"folder": output, "files": written})
+    releasing = releases.load(show, source_path=source)
+    written = releasing.render(environment, None if dry_run else Path(output), release, revision)
+    show.result("\n".join(written), {"folder": output, "files": written, "dry": dry_run})
 
 
 def report(show: Console, source: str = "") -> None:
@@ -118,6 +169,10 @@ def report(show: Console, source: str = "") -> None:
 
     told = release.load(show, source_path=source).report()
     show.result(str(told), told.as_data())
+
+
+def _show(show: Console, lines: "Sequence[Line]") -> None:
+    show.result("\n".join(map(str, lines)), [line.as_data() for line in lines])
 
 
 FUNCTIONS = (gates, build, manifest, rollout, promote, probe, plan, release, render, report)

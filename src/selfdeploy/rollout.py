@@ -37,14 +37,15 @@ def glance(environment: Environment, release: manifest.Manifest) -> plan.Found |
     try:
         known = environment.read()
         if release.image.digest in known.holds:
-            return plan.Missing(why=f"on hold: {known.holds[release.image.digest]}")
+            held = admission.on_hold(environment, known, release.image.digest)
+            return plan.Missing(why=held.message, blocked=held)
         rendered, probes = environment.render(release), environment.project.probes
         wrong = witness.compare(release, environment.ask(release), rpc=probes.rpc, extra=probes.extra)
         if not wrong and not environment.is_applied(rendered):
             wrong = ["what runs is not what deploy.toml describes"]
         diff = environment.difference(rendered) if wrong else ""
     except errors.SelfdeployError as exc:
-        return plan.Missing(why=exc.message)
+        return plan.Missing(why=exc.message, blocked=exc)
     return plan.Missing(why=wrong[0], diff=diff) if wrong else plan.Found(why="answers as this release")
 
 
@@ -249,17 +250,13 @@ def _run(
     return proof
 
 
-def restore(environment: Environment, lock: Lock, name: str, holder: provenance.Holder) -> record.Proven:
-    """Put ENVIRONMENT back to NAME (an id, digest or revision), or to what it proved before the present release.
+def choose(environment: Environment, known: record.Record, name: str) -> record.Proven:
+    """Return what `restore` puts ENVIRONMENT, whose record is KNOWN, back to for NAME.
 
     Raises:
         errors.NothingToRollBack: it has proven no such release.
         errors.OnHold: that one has failed here since.
-        errors.ImageGone: nobody has its image any more.
-        errors.ConfigInvalid: it takes a secret that deploy.toml does not name now.
-        errors.PutBack, errors.PutBackUnproven, errors.NotProven: it does not prove itself, and how that ended.
     """
-    known = environment.read(lock)
     proven = known.choose(name)
     if proven is None:
         raise errors.NothingToRollBack(
@@ -271,6 +268,21 @@ def restore(environment: Environment, lock: Lock, name: str, holder: provenance.
             f"{environment.name}: {proven.digest} is on hold: {known.holds[proven.digest]}",
             f"name another with --to, or inv unhold -e {environment.name} -d {proven.digest}",
         )
+    return proven
+
+
+def restore(environment: Environment, lock: Lock, name: str, holder: provenance.Holder) -> record.Proven:
+    """Put ENVIRONMENT back to NAME (an id, digest or revision), or to what it proved before the present release.
+
+    Raises:
+        errors.NothingToRollBack: it has proven no such release.
+        errors.OnHold: that one has failed here since.
+        errors.ImageGone: nobody has its image any more.
+        errors.ConfigInvalid: it takes a secret that deploy.toml does not name now.
+        errors.PutBack, errors.PutBackUnproven, errors.NotProven: it does not prove itself, and how that ended.
+    """
+    known = environment.read(lock)
+    proven = choose(environment, known, name)
     _fetch(environment, proven)
     environment.rehearse(proven.rendered)
     known = _begin(environment, lock, known, proven, holder)

@@ -5,12 +5,12 @@ from pathlib import Path
 from selfdeploy.console import Console
 
 
-def init(show: Console) -> None:
+def init(show: Console, dry_run: bool = False) -> None:
     """Write what this repository, which holds SF, lacks to be released; what is there stays."""
     from selfdeploy import layout, source
 
     source.refuse_below(Path.cwd())
-    files = layout.write(Path.cwd())
+    files = layout.write(Path.cwd(), dry=dry_run)
     show.result("\n".join(map(str, files)), [{"file": file.name, "state": file.state} for file in files])
     layout.refuse_others(files)
 
@@ -29,20 +29,26 @@ def contract(
     check.conclude(show, findings)
 
 
-def registry_up(show: Console) -> None:
+def registry_up(show: Console, dry_run: bool = False) -> None:
     """Start the local registry, unless it answers."""
     from selfdeploy import release
 
     releasing = release.load(show)
+    if dry_run:
+        show.result(releasing.foretell_registry())
+        return
     releasing.ready_registry()
     show.result(releasing.project.image.repository, {"repository": releasing.project.image.repository})
 
 
-def base(show: Console) -> None:
+def base(show: Console, dry_run: bool = False) -> None:
     """Build the base image, unless the registry has it, and print it by digest."""
     from selfdeploy import release
 
     releasing = release.load(show)
+    if dry_run:
+        show.result(releasing.foretell_base())
+        return
     releasing.ready_registry()
     found = releasing.assembly.images.base()
     show.result(found, {"base": found})

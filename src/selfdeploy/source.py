@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -109,6 +110,17 @@ def refuse_dirty(revision: Revision) -> None:
         raise errors.CheckoutDirty(
             f"{revision.checkout}: changes that no revision names:{listed}{more}", "commit, stash or ignore them"
         )
+
+
+def uncommitted(folder: Path, names: Sequence[str]) -> list[str]:
+    """Return which files among NAMES, files and folders in FOLDER, differ from its git checkout's HEAD; sorted.
+
+    None where FOLDER is in no git checkout, or ignored by it.
+    """
+    argv = ["status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames", "--", *names]
+    told = _git(folder, *argv, check=False)
+    listed = told.stdout.split(b"\0") if told.code == 0 else []
+    return sorted(os.fsdecode(entry[3:]) for entry in listed if entry)
 
 
 def outline(revision: Revision) -> Outline:

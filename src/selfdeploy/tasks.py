@@ -4,10 +4,10 @@ import atexit
 import functools
 import gc
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from invoke import Collection, Context, Exit, Program, task
+from invoke import Collection, Context, Exit, Program, Task, task
 
 from selfdeploy import console, errors, interrupts, release_tasks, setup_tasks, upkeep_tasks, vega_tasks
 
@@ -42,25 +42,90 @@ HELP = {  # of a flag, or of COMMAND.flag where it means something else there
     "release.to": "The environment to stop after.",
     "rollback.to": "What it has proven, to go back to: a release, digest or revision.",
     "digest": "The digest that is on hold, as inv status shows it.",
+    "dry_run": "Say what the command would do, and change nothing; as --dry before or after the command.",
+    "exit_code": "End with 0 when nothing is to do, with 2 when something is, else with the code of what blocks it.",
+    "yes": "Do not ask on the terminal first.",
 }
 
+SHORT = {
+    "build": "b",
+    "digest": "d",
+    "dry_run": "n",
+    "environment": "e",
+    "follow": "f",
+    "image": "i",
+    "json": "j",
+    "output": "o",
+    "port": "p",
+    "quiet": "q",
+    "revision": "r",
+    "source": "s",
+    "to": "t",
+    "verbose": "v",
+    "wait": "w",
+    "yes": "y",
+}
+"""The short flags; each means the same in every command."""
 
-def command(function: Callable[..., None]) -> Any:  # noqa: ANN401 -- invoke's Task is untyped
+IDLE = {"run": ("echo", "hide", "pty", "warn"), "timeouts": ("command",), "tasks": ("dedupe",), "sudo": ("password",)}
+"""The settings of invoke's global options that no command of ours heeds, as `invoke.Program.update_config` has them."""
+
+OPTION = {
+    "warn": "warn-only",
+    "command": "command-timeout",
+    "dedupe": "no-dedupe",
+    "password": "prompt-for-sudo-password",
+}
+"""The options whose names are others than their settings'."""
+
+
+class Command(Task):  # type: ignore[type-arg]
+    """A task whose flags have the help of `HELP` and the short forms of `SHORT`, not the first letter that is free."""
+
+    told: Mapping[str, str]
+    """The help of each flag."""
+
+    def arg_opts(self, name: str, default: Any, taken_names: set[str]) -> dict[str, Any]:  # noqa: ANN401 -- invoke's
+        """Return what invoke makes the flag NAME of."""
+        options: dict[str, Any] = super().arg_opts(name, default, taken_names)
+        names = [*options["names"], *([SHORT[name]] if name in SHORT else [])]
+        return {**options, "names": names, "help": self.told[name]}
+
+
+def refuse_idle(context: Context) -> None:
+    """Raise `errors.ConfigInvalid` when the command line of CONTEXT has an option of invoke's that does nothing here.
+
+    What a person's own settings of invoke say is for their other projects, and no mistake.
+    """
+    given = context.config._overrides  # noqa: SLF001 -- the command line alone, without the files
+    for group, names in IDLE.items():
+        for name in names:
+            if name in given.get(group, {}):
+                option = f"--{OPTION.get(name, name)}"
+                raise errors.ConfigInvalid(
+                    f"{option}: does nothing here", "leave it out; inv COMMAND --help lists ours"
+                )
+
+
+def command(function: Callable[..., int | None]) -> Any:  # noqa: ANN401 -- invoke's Task is untyped
     """Make FUNCTION, which takes a console and flags, a task with --json and --quiet.
 
     Errors of ours end invoke with their own exit code and no traceback.
     """
 
     @functools.wraps(function)
-    def run(_: Context, *args: Any, json: bool = False, quiet: bool = False, **flags: Any) -> None:  # noqa: ANN401
+    def run(context: Context, *args: Any, json: bool = False, quiet: bool = False, **flags: Any) -> None:  # noqa: ANN401
         interrupts.listen()
         shown = console.choose(json=json, quiet=quiet)
         code = 0
         try:
+            refuse_idle(context)
+            if context.config.run.dry and "dry_run" in names:
+                flags["dry_run"] = True
             for flag in needed:
                 if flags.get(flag) is None:
                     raise errors.ConfigInvalid(f"--{flag} is needed", "inv COMMAND --help lists the flags")
-            function(shown, *args, **flags)
+            code = function(shown, *args, **flags) or 0
         except errors.SelfdeployError as exc:
             code = exc.exit_code
             shown.error(exc.message, exc.hint, code)
@@ -78,24 +143,27 @@ def command(function: Callable[..., None]) -> Any:  # noqa: ANN401 -- invoke's T
 
     given = list(inspect.signature(function).parameters.values())
     needed = [parameter.name for parameter in given[1:] if parameter.default is inspect.Parameter.empty]
-    context = inspect.Parameter("_", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD)
     more = [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=False) for n in ("json", "quiet")]
     run.__signature__ = inspect.Signature([context, *given[1:], *more])  # type: ignore[attr-defined]
     names = {parameter.name for parameter in (*given[1:], *more)}
     optional = [name for name in names if name == "wait"]
     # With arguments that are no flags, invoke would take the `--help` of `inv COMMAND --help` for the first of them.
-    help_of = {n: HELP.get(f"{function.__name__}.{n}") or HELP[n] for n in names}
-    return task(run, help=help_of, optional=optional, positional=[])
+    told = {n: HELP.get(f"{function.__name__}.{n}") or HELP[n] for n in names}
+    made = task(run, klass=Command, optional=optional, positional=[], auto_shortflags=False)
+    made.told = told
+    return made
 
 
 namespace = Collection()
-for _function in (
+_functions: tuple[Callable[..., int | None], ...] = (
     *release_tasks.FUNCTIONS,
     *upkeep_tasks.FUNCTIONS,
     setup_tasks.base,
     setup_tasks.contract,
     setup_tasks.init,
-):
+)
+for _function in _functions:
     namespace.add_task(command(_function))
 _registry = Collection("registry")
 _registry.add_task(command(setup_tasks.registry_up), name="up")

@@ -199,9 +199,7 @@ def unhold(project: config.Project, name: str, digest: str, queue: Queue) -> Non
     environment = environments.connect(project, name)
     with held(environment, queue) as lock:
         known = environment.read(lock)
-        if digest not in known.holds:
-            listed = ", ".join(known.holds) or "nothing"
-            raise errors.ConfigInvalid(f"{name}: {digest} is not on hold", f"on hold there: {listed}")
+        admission.refuse_free(name, known, digest)
         environment.write(lock, known.unhold(digest))
 
 
@@ -223,13 +221,18 @@ def undo(project: config.Project, name: str, holder: provenance.Holder, tell: Ca
         return ""
 
 
-def take_down(project: config.Project, name: str, queue: Queue) -> None:
-    """Stop and remove the server of the environment NAME; its volumes and its record stay."""
+def take_down(project: config.Project, name: str, queue: Queue) -> bool:
+    """Stop and remove the server of the environment NAME, and say whether there was anything to remove.
+
+    Its volumes and its record stay.
+    """
     environment = environments.connect(project, name)
     # Without a replica there may be a network, a Service or an Ingress left.
-    if environment.replicas() or environment.read().attempts:
+    found = bool(environment.replicas())
+    if found or environment.read().attempts:
         with held(environment, queue) as lock:
             environment.down(lock)
             known = environment.read(lock)
             if known.cut_off:  # nobody goes on with it now, nor undoes it
                 environment.write(lock, known.cut())
+    return found

@@ -1,5 +1,7 @@
 """The commands of the shared server: `inv vega.up` and its like; no logic."""
 
+import shlex
+
 from selfdeploy.console import Console
 
 
@@ -11,26 +13,38 @@ def up(
     port: str | None = None,
     source: str | None = None,
     build: bool = False,
+    dry_run: bool = False,
 ) -> None:
     """Start the shared server on the live checkout, or replace the one that runs."""
-    from selfdeploy.vega import server, settings
+    from selfdeploy.vega import intent, server, settings
 
     flags = settings.Flags(source=source, workspace=workspace, workspaces=workspaces, bind=bind, port=port)
+    if dry_run:
+        show.result(*intent.up(server.load(show, source or ""), flags, build=build))
+        return
     show.result(*server.load(show, source or "").up(flags, build=build))
 
 
-def restart(show: Console, build: bool = False) -> None:
+def restart(show: Console, build: bool = False, dry_run: bool = False) -> None:
     """Replace the shared server with one that runs the checkout as it is now; put it back when that fails."""
-    from selfdeploy.vega import server
+    from selfdeploy.vega import intent, server
 
+    if dry_run:
+        show.result(*intent.restart(server.load(show), build=build))
+        return
     show.result(*server.load(show).restart(build=build))
 
 
-def down(show: Console) -> None:
+def down(show: Console, dry_run: bool = False) -> None:
     """Stop and remove the shared server; the workspaces and ~/.sf stay."""
-    from selfdeploy.vega import server
+    from selfdeploy.vega import intent, server
 
-    server.load(show).down()
+    if dry_run:
+        show.result(*intent.down(server.load(show)))
+        return
+    removed = server.load(show).down()
+    told = "is down; the workspaces and ~/.sf stay" if removed else "was down already; nothing was removed"
+    show.result(f"the shared server {told}", {"removed": removed})
 
 
 def status(show: Console) -> None:
@@ -48,10 +62,14 @@ def logs(show: Console, follow: bool = False, tail: str = "100") -> None:
     server.load(show).follow_logs(flags.count("--tail", tail), follow=follow)
 
 
-def shell(show: Console) -> None:
+def shell(show: Console, dry_run: bool = False) -> None:
     """Open a shell in the shared server's workspace."""
     from selfdeploy.vega import server
 
+    if dry_run:
+        argv = ["docker", *server.load(show).shell_command()]
+        show.result(f"would run {shlex.join(argv)}", {"argv": argv, "dry": True})
+        return
     server.load(show).shell()
 
 

@@ -37,7 +37,7 @@ def test_the_plan_shows_what_would_change_as_a_diff_and_changes_nothing(site: Si
     site.configure()
 
     lines = [line.removeprefix("    ") for line in planned.stdout.splitlines() if line.startswith("    ")]
-    assert "test       missing  what runs is not what deploy.toml describes" in planned.stdout
+    assert "test       to do    what runs is not what deploy.toml describes" in planned.stdout
     assert [line for line in lines if line.startswith(("+++", "---"))] == ["--- deployment/sf", "+++ deployment/sf"]
     changed = [line.lstrip("+- ") for line in lines if line[:1] in {"+", "-"} and line[:3] not in {"+++", "---"}]
     assert changed == ["name: SF_GREETING", "value: hello"]
@@ -81,7 +81,7 @@ def test_what_a_release_has_no_use_for_is_deleted_and_what_may_be_put_back_is_ke
     assert len(first) == 1
     assert first < manifests(site)
     assert len(manifests(site)) == 2
-    assert [line for line in again.stdout.splitlines() if line.startswith("test ") and " found " in line]
+    assert [line for line in again.stdout.splitlines() if line.startswith("test ") and " done " in line]
 
 
 def manifests(site: Site) -> set[str]:
@@ -101,7 +101,7 @@ def test_a_server_that_hangs_is_made_anew(site: Site) -> None:
     assert not {*site.pods("test")} & before
     assert site.public_version("test")["revision"] == site.revision
     again = site.inv("plan").stdout.splitlines()
-    assert [line for line in again if line.startswith("test ") and " found " in line]
+    assert [line for line in again if line.startswith("test ") and " done " in line]
 
 
 HANG = "for one in /proc/[0-9]*; do grep -q next-serve[r] $one/cmdline && kill -STOP ${one#/proc/}; done; true"

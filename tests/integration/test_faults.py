@@ -38,7 +38,7 @@ def test_a_disk_that_fills_up_while_the_gates_run_is_named_and_nothing_half_writ
     assert refused.returncode in (11, 17, 42), refused.stderr
     assert "No space left on device" in refused.stderr
     assert "Traceback" not in refused.stderr
-    assert "gates      missing" in planned.stdout
+    assert "gates      to do" in planned.stdout
     assert done.returncode == 0, done.stderr
     assert site.inspect("prod")["Id"] != prod
 

@@ -178,7 +178,7 @@ def test_plan_names_an_empty_folder_and_what_cannot_be_exported(checkout: Checko
     checkout.commit("a pointer")
     pointer = plan()
 
-    assert clean.startswith("source     found")
+    assert clean.startswith("source     done")
     assert "docs/site: empty, as in a clone" in clean
-    assert pointer.startswith("source     missing")
+    assert pointer.startswith("source     blocked")
     assert "large.bin: an LFS pointer" in pointer

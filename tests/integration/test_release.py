@@ -12,7 +12,9 @@ def test_a_release_goes_the_whole_way(whole: tuple[Site, Done]) -> None:
 
     assert done.returncode == 0, done.stderr
     assert [site.version(name)["revision"] for name in ("test", "prod")] == [site.revision] * 2
-    assert "missing" not in site.inv("plan").stdout
+    planned = site.inv("plan", "--json", "--exit-code")
+    assert planned.returncode == 0
+    assert {line["state"] for line in json.loads(planned.stdout.splitlines()[-1])["items"]} == {"done"}
 
 
 def test_the_replicas_are_locked_down_and_run_the_digest(whole: tuple[Site, Done]) -> None:

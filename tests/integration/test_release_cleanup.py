@@ -101,7 +101,7 @@ def test_plan_and_status_name_a_protection_tag_that_is_gone_and_a_release_puts_i
     planned, status = two.inv("plan"), two.inv("status")
     released = two.inv("release")
 
-    assert f"missing  on record, and protection tag {tag} gone" in planned.stdout, planned.stdout
+    assert f"to do    on record, and protection tag {tag} gone" in planned.stdout, planned.stdout
     assert f"registry {two.revision[:12]}, which runs here: protection tag {tag} gone" in status.stdout, status.stdout
     assert released.returncode == 0, released.stderr
     assert ours(store).digest(tag)

@@ -92,7 +92,7 @@ class Checkout:
     def commit(self, message: str) -> str:
         """Commit all there is, and return the revision."""
         self.git("add", "--all")
-        self.git("commit", "--quiet", "--message", message)
+        self.git("commit", "--quiet", "--allow-empty", "--message", message)
         return self.git("rev-parse", "HEAD")
 
     def edit(self, old: str, new: str, name: str = "server.cjs") -> None:

@@ -102,8 +102,8 @@ def test_looking_tells_of_every_stage_and_makes_nothing() -> None:
 
 
 def test_a_line_reads_as_a_column_each() -> None:
-    assert str(plan.Line(stage="test", found=True, why="it is")) == "test       found    it is"
-    assert str(plan.Line(stage="prod", found=False, why="not yet")) == "prod       missing  not yet"
+    assert str(plan.Line(stage="test", found=True, why="it is")) == "test       done     it is"
+    assert str(plan.Line(stage="prod", found=False, why="not yet")) == "prod       to do    not yet"
 
 
 def test_what_would_change_stands_below_its_line() -> None:
@@ -126,3 +126,27 @@ def test_before_there_is_a_release_a_plan_says_what_a_rollout_would_mean_for_who
 
     assert isinstance(found, plan.Missing)
     assert found.why == "there is no release to run yet; a moment without an answer"
+
+
+def test_what_blocks_a_line_comes_first_with_its_hint_and_what_there_is_to_do_below() -> None:
+    held = errors.LockHeld("prod: held by a person\nsince today", "wait")
+    line = plan.Line(stage="prod", found=False, why="last proved abc", blocked=held, commits=("from a to b: 1 commit",))
+
+    assert str(line).splitlines() == [
+        "prod       blocked  prod: held by a person",
+        "    since today",
+        "    hint: wait",
+        "    to do: last proved abc",
+        "    from a to b: 1 commit",
+    ]
+    assert (line.as_data()["state"], line.as_data()["exit"]) == ("blocked", 43)
+
+
+def test_a_plan_s_exit_code_says_whether_there_is_something_to_do() -> None:
+    done = plan.Line(stage="image", found=True, why="there")
+    to_do = plan.Line(stage="test", found=False, why="not yet")
+    blocked = plan.Line(stage="prod", found=False, why="", blocked=errors.PortTaken("taken"))
+
+    assert plan.exit_code([done, done]) == 0
+    assert plan.exit_code([done, to_do]) == plan.TO_DO == 2
+    assert plan.exit_code([done, to_do, blocked]) == errors.PortTaken.exit_code

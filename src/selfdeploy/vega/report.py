@@ -1,5 +1,7 @@
 """What a person is told of a vega server: what it runs, who reaches it, and where each value came from."""
 
+from collections.abc import Sequence
+
 from selfdeploy import config, errors, manifest, probe
 from selfdeploy.vega import bind, live
 from selfdeploy.vega.container import Server
@@ -24,6 +26,13 @@ def moved(told: Told, moves: list[str]) -> Told:
     """Return TOLD with a line for each of MOVES, the settings that changed although nobody asked for that."""
     text, data = told
     return "\n".join([text, *(f"moved      {line}" for line in moves)]), {**data, "moves": moves}
+
+
+def foretold(actions: Sequence[str], settings: Settings) -> Told:
+    """Return ACTIONS, what a command would do, and the SETTINGS that the server would have."""
+    told = {name: value.model_dump() for name, value in _chosen(settings).items()}
+    lines = [*actions, _url(settings), *_origins(settings)]
+    return "\n".join(lines), {"actions": list(actions), "url": settings.url, "settings": told, "dry": True}
 
 
 def revision(made: live.Manifest) -> str:

@@ -49,7 +49,7 @@ class Vega:
             errors.PutBack, errors.PutBackUnproven, errors.WentDown: the new one did not prove itself.
         """
         chosen = settings.choose(self.project, flags, environment, settings.person(environment))
-        chosen = self._checked(chosen)
+        chosen = self.checked(chosen)
         moves = self._agree(chosen)
         with lock.hold(self.engine.name), lock.hold_folder(chosen.source.path):
             return report.moved(self._replace(chosen, build=build), moves)
@@ -69,17 +69,24 @@ class Vega:
         return lines
 
     def restart(self, *, build: bool = False) -> report.Told:
-        """Replace the server with one that has the same settings and runs the checkout as it is now.
-
-        A command that was killed after it removed the server left the settings: this goes on from them.
-        """
+        """Replace the server with one that has the same settings and runs the checkout as it is now."""
         with lock.hold(self.engine.name):
-            left = None if self.engine.found() else self.engine.remembered()
-            chosen = left or self.running()[1]
-            now = {name: getattr(self.project.vega, name) for name in ("access_control", "memory", "cpus")}
-            chosen = self._checked(chosen.model_copy(update=now))  # as deploy.toml has these now, not as they were
+            chosen = self.present()
             with lock.hold_folder(chosen.source.path):
                 return self._replace(chosen, build=build)
+
+    def present(self) -> settings.Settings:
+        """Return the settings of the server that runs, with what deploy.toml now says of its limits and its access.
+
+        A command that was killed after it removed the server left the settings: these count then.
+
+        Raises:
+            errors.NotRunning: there is none of either.
+        """
+        left = None if self.engine.found() else self.engine.remembered()
+        chosen = left or self.running()[1]
+        now = {name: getattr(self.project.vega, name) for name in ("access_control", "memory", "cpus")}
+        return self.checked(chosen.model_copy(update=now))
 
     def status(self) -> report.Told:
         """Return what runs, where each of its values came from, and what it answers."""
@@ -98,14 +105,17 @@ class Vega:
             raise errors.NotRunning(f"{self.engine.name}: another version started it", "inv vega.up replaces it")
         return found, found.settings
 
-    def down(self) -> None:
-        """Stop and remove the server, with its manifests; the workspaces and ~/.sf stay.
+    def down(self) -> bool:
+        """Stop and remove the server, with its manifests, and say whether there was one.
+
+        The workspaces and ~/.sf stay.
 
         Raises:
             errors.CommandFailed: something of it is still there.
         """
         with lock.hold(self.engine.name):
-            if self.engine.found():
+            found = self.engine.found() is not None
+            if found:
                 with contextlib.suppress(errors.CommandFailed, errors.CommandTimedOut):
                     self.engine.stop()
                 self.engine.remove()
@@ -114,6 +124,7 @@ class Vega:
             left = self.engine.left()
         if left:
             raise errors.CommandFailed(f"{self.engine.name}: still there: {', '.join(left)}", "inv vega.down again")
+        return found
 
     def follow_logs(self, lines: int, *, follow: bool) -> None:
         """Become `docker logs` of the server."""
@@ -122,13 +133,17 @@ class Vega:
 
     def shell(self) -> None:
         """Become a shell in the server's workspace."""
+        process.become(self.engine.argv(*self.shell_command()))
+
+    def shell_command(self) -> list[str]:
+        """Return the docker command line that opens a shell in the server's workspace, without `docker` itself."""
         server, _ = self.running()
         if server.state != "running":
             hint = "inv vega.logs shows what it said last; inv vega.restart starts it"
             raise errors.NotRunning(f"{self.engine.name}: it is {server.state}", hint)
         terminal = ["--tty"] if sys.stdin.isatty() else []
         script = "command -v bash >/dev/null && exec bash; exec sh"
-        process.become(self.engine.argv("exec", "--interactive", *terminal, server.container, "sh", "-c", script))
+        return ["exec", "--interactive", *terminal, server.container, "sh", "-c", script]
 
     def probe(self) -> report.Told:
         """Return that the server runs its checkout as it is now.
@@ -159,7 +174,7 @@ class Vega:
         except errors.BindRefused as exc:
             raise errors.NotProven(f"vega: nobody reaches it: {exc.message}", exc.hint) from exc
 
-    def _checked(self, chosen: settings.Settings) -> settings.Settings:
+    def checked(self, chosen: settings.Settings) -> settings.Settings:
         """Return CHOSEN with the address as it is published; raise what keeps it from being started here."""
         settings.verify(chosen)
         mounts.mounts(chosen)

@@ -1,0 +1,65 @@
+"""The commits between the revision that runs and the one that comes, as git tells them."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from selfdeploy import git
+
+SHOWN = 10
+"""How many commits are listed; their number is told in any case."""
+
+FORMAT = "%H%x00%an%x00%s"
+"""A line a commit, as git-rev-list writes it."""
+
+FOUND = re.compile(r"^([0-9a-f]{40})\0([^\0\n]*)\0([^\0\n]*)$", re.MULTILINE)
+"""The same as it is read: a name or a subject may hold anything else."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Commit:
+    """One commit: its revision, the first line of its message, and its author's name."""
+
+    revision: str
+    subject: str
+    author: str
+
+    def __str__(self) -> str:
+        """Return it as a plan lists it."""
+        return f"{self.revision[:12]} {self.subject} ({self.author})"
+
+
+def between(checkout: Path, running: str, wanted: str) -> tuple[str, ...]:
+    """Return lines that say which commits of CHECKOUT lead from RUNNING to WANTED, and which are left behind.
+
+    Empty where both are the same. A clone that lacks one of them, or the history between, says so in the one line.
+    """
+    if running == wanted:
+        return ()
+    way = f"from {running[:12]} to {wanted[:12]}"
+    found = git.run(checkout, "rev-list", "--left-right", "--count", "--end-of-options", f"{running}...{wanted}", "--")
+    counts = re.fullmatch(r"([0-9]+)\s+([0-9]+)", found.text)
+    shallow = git.run(checkout, "rev-parse", "--is-shallow-repository").text != "false"
+    if found.code or counts is None or shallow:
+        return (f"{way}: this clone does not have the commits between",)
+    back, forward = int(counts[1]), int(counts[2])
+    counted = ((back, "back"), (forward, "forward"))
+    parts = [f"{count} commit{'s' * (count != 1)} {where}" for count, where in counted if count]
+    lines = [f"{way}: {', '.join(parts)}"]
+    lines += _listed(checkout, "-", wanted, running, back)
+    lines += _listed(checkout, "+", running, wanted, forward)
+    return tuple(lines)
+
+
+def _listed(checkout: Path, mark: str, without: str, of: str, count: int) -> list[str]:
+    commits = read(checkout, f"{without}..{of}") if count else []
+    lines = [f"  {mark} {commit}" for commit in commits]
+    return lines + ([f"  {mark} and {count - len(commits)} more"] if count > len(commits) else [])
+
+
+def read(checkout: Path, selection: str, limit: int = SHOWN) -> list[Commit]:
+    """Return the newest LIMIT commits of SELECTION, a revision or a range, in CHECKOUT; none where git finds none."""
+    argv = ["rev-list", f"--max-count={limit}", "--no-commit-header", f"--format={FORMAT}", "--end-of-options"]
+    told = git.run(checkout, *argv, selection, "--")
+    found = FOUND.findall(told.text) if told.code == 0 else []
+    return [Commit(revision=revision, author=author, subject=subject) for revision, author, subject in found]
