@@ -23,12 +23,17 @@ ELSEWHERE = (
 )
 """The modules that no rollout needs."""
 
+LATE = ("jinja2", "python_on_whales", "rich.console", "rich.live", "rich.text", "yaml")
+"""What the modules of a rollout load when they come to need it."""
+
 
 def load() -> None:
     """Load all that a rollout may come to need: a runner may delete the folder that it would be loaded from."""
     for module in pkgutil.walk_packages(selfdeploy.__path__, "selfdeploy."):
         if not module.name.startswith(ELSEWHERE):
             importlib.import_module(module.name)
+    for name in LATE:
+        importlib.import_module(name)
 
 
 @contextlib.contextmanager

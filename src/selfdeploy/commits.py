@@ -1,10 +1,11 @@
 """The commits between the revision that runs and the one that comes, as git tells them."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from selfdeploy import git
+from selfdeploy import errors, git
 
 SHOWN = 10
 """How many commits are listed; their number is told in any case."""
@@ -29,6 +30,32 @@ class Commit:
         return f"{self.revision[:12]} {self.subject} ({self.author})"
 
 
+def subjects(checkout: Path, revisions: Iterable[str]) -> dict[str, str]:
+    """Return the first line of the message of each of REVISIONS that CHECKOUT has."""
+    argv = ["cat-file", "--batch-check=%(objectname) %(objecttype)"]
+    asked = "".join(f"{revision}\n" for revision in revisions if re.fullmatch("[0-9a-f]{40}", revision))
+    told = _ask(checkout, *argv, stdin=asked.encode()) if asked else ""
+    known = re.findall("^([0-9a-f]{40}) commit$", told, re.MULTILINE)
+    if not known:
+        return {}
+    argv = ["rev-list", "--no-walk", "--no-commit-header", f"--format={FORMAT}", "--end-of-options", *known, "--"]
+    return {revision: line for revision, _, line in FOUND.findall(_ask(checkout, *argv))}
+
+
+def _ask(checkout: Path, *argv: str, stdin: bytes | None = None) -> str:
+    """Return what git answers; nothing where it fails, or is not installed: going back needs no checkout."""
+    try:
+        told = git.run(checkout, *argv, stdin=stdin)
+    except errors.SelfdeployError:
+        return ""
+    return told.text if told.code == 0 else ""
+
+
+def subject(checkout: Path, revision: str) -> str:
+    """Return the first line of the message of REVISION; empty where CHECKOUT does not have it."""
+    return subjects(checkout, [revision]).get(revision, "")
+
+
 def between(checkout: Path, running: str, wanted: str) -> tuple[str, ...]:
     """Return lines that say which commits of CHECKOUT lead from RUNNING to WANTED, and which are left behind.
 
@@ -37,10 +64,9 @@ def between(checkout: Path, running: str, wanted: str) -> tuple[str, ...]:
     if running == wanted:
         return ()
     way = f"from {running[:12]} to {wanted[:12]}"
-    found = git.run(checkout, "rev-list", "--left-right", "--count", "--end-of-options", f"{running}...{wanted}", "--")
-    counts = re.fullmatch(r"([0-9]+)\s+([0-9]+)", found.text)
-    shallow = git.run(checkout, "rev-parse", "--is-shallow-repository").text != "false"
-    if found.code or counts is None or shallow:
+    both = _ask(checkout, "rev-list", "--left-right", "--count", "--end-of-options", f"{running}...{wanted}", "--")
+    counts = re.fullmatch(r"([0-9]+)\s+([0-9]+)", both)
+    if counts is None or _ask(checkout, "rev-parse", "--is-shallow-repository") != "false":
         return (f"{way}: this clone does not have the commits between",)
     back, forward = int(counts[1]), int(counts[2])
     counted = ((back, "back"), (forward, "forward"))
@@ -60,6 +86,5 @@ def _listed(checkout: Path, mark: str, without: str, of: str, count: int) -> lis
 def read(checkout: Path, selection: str, limit: int = SHOWN) -> list[Commit]:
     """Return the newest LIMIT commits of SELECTION, a revision or a range, in CHECKOUT; none where git finds none."""
     argv = ["rev-list", f"--max-count={limit}", "--no-commit-header", f"--format={FORMAT}", "--end-of-options"]
-    told = git.run(checkout, *argv, selection, "--")
-    found = FOUND.findall(told.text) if told.code == 0 else []
+    found = FOUND.findall(_ask(checkout, *argv, selection, "--"))
     return [Commit(revision=revision, author=author, subject=subject) for revision, author, subject in found]

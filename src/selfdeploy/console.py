@@ -5,6 +5,7 @@ import datetime
 import errno
 import json as encoding
 import os
+import re
 import sys
 import threading
 import time
@@ -26,6 +27,15 @@ GONE = errno.EPIPE, errno.EIO
 """What writing to a reader that went away fails with: a pipe's, and a terminal's (tty_ioctl, hangup)."""
 
 FRAMES_PER_SECOND = 10
+WATCHED_EVERY = 5.0
+"""Seconds between two looks of a command that watches."""
+
+COLUMNS = re.compile(r"^(\S+ +(?:\S+  )?)(\S+(?: \S+)*)")
+"""The beginning of a line that has a name, perhaps an address, and then a verdict."""
+
+CODES = {"green": "32", "red": "31", "yellow": "33"}
+"""What a terminal calls its colours (ECMA-48, SGR)."""
+
 NARROW = 40
 """Columns up to which a stage's line has no columns of its own."""
 
@@ -42,6 +52,12 @@ def defused(line: str) -> str:
     start = len(line) - len(line.lstrip())
     colons = line.startswith("::", start)
     return (line[:start] + "\\" * colons + line[start:]).replace("##[", "##\\[")
+
+
+def _painted(found: re.Match[str], colours: Mapping[str, str]) -> str:
+    word = found[2]
+    colour = next((name for verdict, name in colours.items() if word.startswith(verdict)), None)
+    return f"{found[1]}\x1b[{CODES[colour]}m{word}\x1b[0m" if colour else found[0]
 
 
 class Console:
@@ -84,10 +100,22 @@ class Console:
         if not self._quiet:
             self._noted(text.strip())
 
-    def result(self, text: str, data: Mapping[str, object] | Sequence[object] | None = None) -> None:  # noqa: ARG002
-        """Give the result of the command: TEXT for a person; DATA is the same for a program."""
+    def result(
+        self,
+        text: str,
+        data: Mapping[str, object] | Sequence[object] | None = None,  # noqa: ARG002 -- for programs
+        colours: Mapping[str, str] | None = None,  # noqa: ARG002 -- for terminals
+    ) -> None:
+        """Give the result of the command: TEXT for a person; DATA is the same for a program.
+
+        COLOURS are those of words in TEXT's first columns, where there are colours.
+        """
         if text:
             self._write(self._stdout, *self._lines(text))
+
+    def again(self) -> None:
+        """Wait until a result that is watched is worth another look."""
+        time.sleep(WATCHED_EVERY)
 
     @property
     def asks(self) -> bool:
@@ -147,7 +175,12 @@ class Console:
 class JsonLines(Console):
     """Events for a program, one JSON object a line of standard output; standard error has the error alone."""
 
-    def result(self, text: str, data: Mapping[str, object] | Sequence[object] | None = None) -> None:
+    def result(
+        self,
+        text: str,
+        data: Mapping[str, object] | Sequence[object] | None = None,
+        colours: Mapping[str, str] | None = None,  # noqa: ARG002 -- for terminals
+    ) -> None:
         """Give DATA: an object's keys are the event's own, a list is its `items`; TEXT where there is no DATA."""
         if isinstance(data, Mapping):
             self._event("result", data)
@@ -190,9 +223,29 @@ class Terminal(Console):
             color_system="auto" if colour else None,
             soft_wrap=True,
         )
+        self._colour = colour
         self._plain = not self._charset.lower().startswith("utf")
         self._live: Live | None = None
         self._began, self._last = 0.0, ""
+
+    def result(
+        self,
+        text: str,
+        data: Mapping[str, object] | Sequence[object] | None = None,
+        colours: Mapping[str, str] | None = None,
+    ) -> None:
+        """Give TEXT, its words in COLOURS where standard output is the terminal, too."""
+        if not (text and colours and self._colour and self._stdout.isatty()):
+            super().result(text, data)
+            return
+        lines = [COLUMNS.sub(lambda found: _painted(found, colours), line) for line in self._lines(text)]
+        self._write(self._stdout, *lines)
+
+    def again(self) -> None:
+        """Wait, and wipe the screen."""
+        super().again()
+        if self._stdout.isatty():
+            self._stdout.write("\x1b[H\x1b[2J")
 
     @property
     def asks(self) -> bool:

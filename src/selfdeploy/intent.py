@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from selfdeploy import admission, commits, config, environments, rollout
+from selfdeploy import admission, commits, config, environments, errors, rollout
 from selfdeploy.environments.queue import Queue
 
 
@@ -24,7 +24,7 @@ class Intent:
         return {"environment": self.environment, "action": self.action, "details": list(self.details), "dry": True}
 
 
-def roll_back(project: config.Project, name: str, to: str, queue: Queue) -> Intent:
+def roll_back(project: config.Project, name: str, to: str, queue: Queue, *, hold: bool = False) -> Intent:
     """Return what `inv rollback` of the environment NAME would bring back.
 
     Raises:
@@ -38,8 +38,28 @@ def roll_back(project: config.Project, name: str, to: str, queue: Queue) -> Inte
     return Intent(
         environment=name,
         action=f"would go back to {proven.revision} ({proven.digest}), proven at {proven.at}",
-        details=commits.between(project.source_path(), running, proven.revision),
+        details=[
+            *commits.between(project.source_path(), running, proven.revision),
+            *([f"would put {known.proven[0].digest} on hold"] if hold else []),
+        ],
     )
+
+
+def bring_up(project: config.Project, name: str, queue: Queue, *, again: bool) -> Intent:
+    """Return what `inv up` of the environment NAME would start, or `inv restart`, when AGAIN.
+
+    Raises:
+        errors.NothingToRollBack, errors.OnHold, errors.LockHeld: as they would.
+    """
+    environment = environments.connect(project, name)
+    queue.refuse_held(environment)
+    known = environment.read()
+    if not known.proven:
+        raise errors.NothingToRollBack(f"{name}: has proven nothing", "inv release")
+    proven = rollout.choose(environment, known, known.proven[0].release)
+    same = environment.is_applied(proven.rendered)
+    action = "would start anew" if again else "would prove again" if same else "would start"
+    return Intent(environment=name, action=f"{action} {proven.revision} ({proven.digest}), proven at {proven.at}")
 
 
 def unhold(project: config.Project, name: str, digest: str) -> Intent:

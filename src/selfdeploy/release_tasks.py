@@ -11,9 +11,7 @@ if TYPE_CHECKING:
     from selfdeploy.plan import Line
 
 
-def gates(
-    show: Console, source: str = "", fresh: bool = False, recorded: bool = False, dry_run: bool = False
-) -> None:
+def gates(show: Console, source: str = "", fresh: bool = False, recorded: bool = False, dry_run: bool = False) -> None:
     """Run SF's gates on its HEAD, unless they have passed."""
     from selfdeploy import release
 
@@ -107,9 +105,20 @@ def promote(
     show.result(*releasing.summary([environment], wanted))
 
 
-def probe(show: Console, environment: str, source: str = "", release: str = "", revision: str = "") -> None:
-    """Ask ENVIRONMENT which build is running, and fail unless it is the release."""
+def probe(
+    show: Console, environment: str, source: str = "", release: str = "", revision: str = "", proven: bool = False
+) -> None:
+    """Ask ENVIRONMENT which build is running, and fail unless it is the release, or what it last proved."""
     from selfdeploy import release as releases
+
+    if proven:
+        from selfdeploy import deploy_toml, upkeep
+
+        with show.stage(environment):
+            found = upkeep.probe(deploy_toml.load(), environment)
+        told = found.model_dump(exclude={"manifest", "rendered"})
+        show.result(f"{environment} runs {found.revision} ({found.digest}), proven at {found.at}, and now", told)
+        return
 
     releasing = releases.load(show, source_path=source)
     show.result(*releasing.probe(environment, release, revision))

@@ -4,9 +4,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from selfdeploy import config, errors, provenance, upkeep
+from selfdeploy import config, errors, provenance
+from selfdeploy import status as state
 from selfdeploy.assembly import Release
-from selfdeploy.upkeep import Status
+from selfdeploy.status import Status
 
 PATIENCE = 120.0
 """Seconds that a command of this very run, which was cancelled, has to let go of an environment."""
@@ -85,10 +86,10 @@ def _read(project: config.Project, name: str, tell: Callable[[str], None]) -> St
     ends = time.monotonic() + PATIENCE
     told = False
     while True:
-        status = upkeep.read_status(project, name)
+        status = state.read(project, name)
         for _ in range(ASKED_AGAIN):
             if status.differs and not status.holder:
-                status = upkeep.read_status(project, name)
+                status = state.read(project, name)
         if not run or f"({run})" not in status.holder or time.monotonic() > ends:
             return status
         if not told:

@@ -220,15 +220,15 @@ def _keep_evidence(environment: Environment, known: record.Record, why: str) -> 
     return f"evidence: {path}"
 
 
-def _bring_back(environment: Environment, lock: Lock, proven: record.Proven) -> None:
-    """Have ENVIRONMENT run PROVEN, which it has proven before, and prove it again."""
+def _bring_back(environment: Environment, lock: Lock, proven: record.Proven, *, recreate: bool = False) -> None:
+    """Have ENVIRONMENT run PROVEN, which it has proven before, and prove it again; anew in any case when RECREATE."""
     wanted = manifest.parse(proven.manifest.encode(), f"{environment.name}: record")
     if wanted.release != proven.release or wanted.image.digest != proven.digest:
         raise errors.RecordInvalid(
             f"{environment.name}: record: {proven.release} does not hold together", "inv rollback to another"
         )
     environment.fetch(wanted.image.reference)
-    _run(environment, lock, wanted, proven.rendered, answered=proven.extra)
+    _run(environment, lock, wanted, proven.rendered, recreate=recreate, answered=proven.extra)
 
 
 def _run(
@@ -271,8 +271,12 @@ def choose(environment: Environment, known: record.Record, name: str) -> record.
     return proven
 
 
-def restore(environment: Environment, lock: Lock, name: str, holder: provenance.Holder) -> record.Proven:
+def restore(
+    environment: Environment, lock: Lock, name: str, holder: provenance.Holder, *, hold: bool = False
+) -> record.Proven:
     """Put ENVIRONMENT back to NAME (an id, digest or revision), or to what it proved before the present release.
+
+    With HOLD, what it proved last goes on hold: the next release of the same revision does not bring it back.
 
     Raises:
         errors.NothingToRollBack: it has proven no such release.
@@ -294,7 +298,34 @@ def restore(environment: Environment, lock: Lock, name: str, holder: provenance.
             told = f"name another with --to; inv history -e {environment.name} lists them"
             raise errors.PutBack(ended.message, told) from exc
         raise ended from exc
+    left = known.proven[0]
+    if hold and left.digest != proven.digest:
+        known = known.hold(left.digest, f"{now()}: rolled back by {holder.who}")
     environment.write(lock, known.prove(proven, now()).end("rolled back, proven", now(), holder.took()))
+    return proven
+
+
+def bring_up(environment: Environment, lock: Lock, holder: provenance.Holder, *, again: bool = False) -> record.Proven:
+    """Have ENVIRONMENT run what it proved last, as it was then, and prove it; AGAIN starts what runs anew.
+
+    Raises:
+        errors.NothingToRollBack: it has proven nothing.
+        errors.OnHold, errors.ImageGone, errors.ConfigInvalid: as `restore` does.
+        errors.NotProven: it runs what it last proved, and that does not prove itself.
+    """
+    known = environment.read(lock)
+    if not known.proven:
+        raise errors.NothingToRollBack(f"{environment.name}: has proven nothing", "inv release")
+    proven = choose(environment, known, known.proven[0].release)
+    _fetch(environment, proven)
+    environment.rehearse(proven.rendered)
+    known = _begin(environment, lock, known, proven, holder)
+    try:
+        _bring_back(environment, lock, proven, recreate=again)
+    except FAILURES as exc:
+        raise _put_back(environment, lock, known, proven, exc, holder) from exc
+    ending = "started anew, proven" if again else "brought up, proven"
+    environment.write(lock, known.prove(proven, now()).end(ending, now(), holder.took()))
     return proven
 
 

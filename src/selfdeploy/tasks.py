@@ -44,6 +44,11 @@ HELP = {  # of a flag, or of COMMAND.flag where it means something else there
     "digest": "The digest that is on hold, as inv status shows it.",
     "dry_run": "Say what the command would do, and change nothing; as --dry before or after the command.",
     "exit_code": "End with 0 when nothing is to do, with 2 when something is, else with the code of what blocks it.",
+    "proven": "Ask for what the environment last proved, and not for the release of HEAD.",
+    "hold": "Put what is left on hold, so that the next release of the same revision does not bring it back.",
+    "check": "End with 50 unless all is well.",
+    "metrics": "Print the text that Prometheus reads.",
+    "watch": "Look again every five seconds, until interrupted.",
     "yes": "Do not ask on the terminal first.",
 }
 

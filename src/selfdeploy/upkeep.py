@@ -1,167 +1,11 @@
-"""Living with a release: what each environment runs and remembers, rolling back, letting go."""
+"""Living with a release: going back, up again, letting go of a digest, down."""
 
 import contextlib
-import datetime
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
 
-from selfdeploy import (
-    admission,
-    cancellation,
-    config,
-    environments,
-    errors,
-    manifest,
-    overlay,
-    protection,
-    provenance,
-    retention,
-    rollout,
-    witness,
-)
+from selfdeploy import admission, cancellation, config, environments, errors, manifest, protection, provenance, rollout
 from selfdeploy.environments import Environment, Lock, record
 from selfdeploy.environments.queue import Queue
-from selfdeploy.witness import Replica
-
-
-@dataclass(frozen=True, kw_only=True)
-class Status:
-    """What one environment runs, what it last proved, what is on hold there, and who holds it."""
-
-    name: str
-    url: str
-    replicas: Sequence[Replica] = ()
-    answers: Mapping[str, str] = field(default_factory=dict)
-    differs: Sequence[str] = ()
-    proven: record.Proven | None = None
-    holds: Mapping[str, str] = field(default_factory=dict)
-    holder: str = ""
-    cut_off: record.Attempt | None = None
-    front: str = ""
-    targets: Sequence[overlay.Target] = ()
-    unprotected: Sequence[str] = ()
-    error: str = ""
-
-    def __str__(self) -> str:
-        """Return it as `inv status` prints it."""
-        lines = [f"{self.name}  {self.url}", *(f"  target   {target}" for target in self.targets)]
-        if self.error:
-            return "\n".join([*lines, *(f"  {line}" for line in self.describe_trouble())])
-        if self.proven:
-            lines.append(f"  proven   {self.proven.revision} at {self.proven.at}")
-            lines += [f"           release {self.proven.release}", f"           image   {self.proven.digest}"]
-        else:
-            lines.append("  proven   nothing yet")
-        lines += [f"  replica  {replica.name} is {replica.state}" for replica in self.replicas]
-        lines += [] if self.replicas else ["  replica  none"]
-        lines += [f"  front    {self.front}"] if self.front else []
-        lines += [f"  answers  {way}: {told}" for way, told in self.answers.items()]
-        return "\n".join([*lines, *(f"  {line}" for line in self.describe_trouble())])
-
-    def describe_trouble(self) -> list[str]:
-        """Return a line for each trouble: what differs, is on hold, was cut off, is locked, or may get lost."""
-        lines = [f"error    {self.error}"] if self.error else []
-        lines += [f"differs  {line}" for line in self.differs]
-        lines += [f"on hold  {digest}: {why}" for digest, why in self.holds.items()]
-        if self.cut_off:
-            lines.append(f"cut off  {self.cut_off.revision}, {self.cut_off.origin}")
-        lines += [f"locked   by {self.holder}"] if self.holder else []
-        lines += [f"registry {line}" for line in self.unprotected]
-        return lines
-
-    def as_data(self) -> dict[str, object]:
-        """Return it as JSON data."""
-        return {
-            "name": self.name,
-            "url": self.url,
-            "replicas": [
-                {"name": r.name, "instance": r.instance, "state": r.state, "digests": sorted(r.digests)}
-                for r in self.replicas
-            ],
-            "answers": dict(self.answers),
-            "differs": list(self.differs),
-            "proven": self.proven.model_dump(exclude={"manifest", "rendered"}) if self.proven else None,
-            "holds": dict(self.holds),
-            "holder": self.holder,
-            "front": self.front,
-            "cutOff": self.cut_off.model_dump() if self.cut_off else None,
-            "unprotected": list(self.unprotected),
-            "targets": [asdict(target) for target in self.targets],
-            "error": self.error,
-        }
-
-
-def read_status(project: config.Project, name: str) -> Status:
-    """Return what the environment NAME runs and remembers; an engine that does not answer is part of it."""
-    environment, targets = environments.connect(project, name), overlay.targets(project, name)
-    try:
-        known, holder = environment.read(), environment.held_by()
-        common: dict[str, Any] = {
-            "name": name,
-            "url": environment.url,
-            "targets": targets,
-            "holds": known.holds,
-            "holder": str(holder or ""),
-            "front": environment.way_in,
-            "cut_off": known.cut_off if known.cut_off and not known.cut_off.is_of(holder) else None,
-        }
-        if not known.proven:
-            replicas = environment.replicas()
-            return Status(**common, replicas=replicas, differs=admission.held_anyway(known, replicas))
-        wanted = manifest.parse(known.proven[0].manifest.encode(), f"{name}: record")
-        seen = environment.ask(wanted)
-    except errors.SelfdeployError as exc:
-        return Status(name=name, url=environment.url, error=exc.message, targets=targets)
-    return Status(
-        **common,
-        replicas=seen.before,
-        answers={way: _describe(wanted, answers) for way, answers in seen.answers.items()},
-        differs=[
-            *admission.held_anyway(known, seen.before),
-            *witness.compare(wanted, seen, rpc=project.probes.rpc, extra=project.probes.extra),
-        ],
-        proven=known.proven[0],
-        unprotected=_unprotected(project, name, known),
-    )
-
-
-def _unprotected(project: config.Project, name: str, known: record.Record) -> list[str]:
-    """Return a line for each release that runs, or that a rollback brings back, and that a clean-up may delete."""
-    releases = {
-        each.release: manifest.parse(each.manifest.encode(), f"{name}: record") for each in retention.kept(known)
-    }
-    roles = ("which runs here", "which inv rollback brings back")
-    insecure = project.image.insecure
-    lines = [
-        protection.look(each, role, insecure=insecure) for each, role in zip(releases.values(), roles, strict=False)
-    ]
-    return list(dict.fromkeys(filter(None, lines)))
-
-
-def _describe(wanted: manifest.Manifest, answers: Mapping[str, witness.Answer]) -> str:
-    """Return what ANSWERS say, and for how long the process that gave them has run."""
-    told, at = witness.describe(wanted, answers), witness.started(answers)
-    if at is None:
-        return told
-    seconds = (datetime.datetime.now(datetime.UTC) - at).total_seconds()
-    return f"{told}, up {describe_time(seconds)}"
-
-
-def describe_time(seconds: float) -> str:
-    """Return SECONDS in the largest unit that leaves one or more."""
-    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds // size:.0f} {unit}"
-    return f"{max(0, seconds):.0f} s"
-
-
-def read_history(project: config.Project, name: str) -> list[record.Attempt]:
-    """Return the attempts on the environment NAME, newest first; one that nobody lived to end is `cut off`."""
-    environment = environments.connect(project, name)
-    known, holder = environment.read(), environment.held_by()
-    present = [known.cut_off] if known.cut_off and known.cut_off.is_of(holder) else []
-    return [*present, *known.cut().attempts[len(present) :]]
 
 
 @contextlib.contextmanager
@@ -182,16 +26,61 @@ def held(environment: Environment, queue: Queue) -> Iterator[Lock]:
 
 
 def roll_back(
-    project: config.Project, name: str, to: str, queue: Queue, took: Callable[[], Mapping[str, float]] = dict
+    project: config.Project,
+    name: str,
+    to: str,
+    queue: Queue,
+    took: Callable[[], Mapping[str, float]] = dict,
+    *,
+    hold: bool = False,
 ) -> tuple[record.Proven, str]:
-    """Put the environment NAME back to what it proved before, or to TO; return that, and what to know about it."""
+    """Put the environment NAME back to what it proved before, or to TO; return that, and what to know about it.
+
+    With HOLD, what it leaves goes on hold there.
+    """
     environment = environments.connect(project, name)
     with held(environment, queue) as lock:
         holder = provenance.read_holder(took=took)
         with cancellation.ending(environment, lock, holder):
-            proven = rollout.restore(environment, lock, to, holder)
+            proven = rollout.restore(environment, lock, to, holder, hold=hold)
     image = manifest.parse(proven.manifest.encode(), f"{name}: record").image
     return proven, protection.warn(image, insecure=project.image.insecure)
+
+
+def probe(project: config.Project, name: str) -> record.Proven:
+    """Return what the environment NAME last proved, once it has proven again, without its lock, that it runs it.
+
+    Raises:
+        errors.NothingToRollBack: it has proven nothing.
+        errors.OnHold, errors.NotProven, errors.ReplicaHeldUp: as `admission.probe_release` does.
+    """
+    environment = environments.connect(project, name)
+    known = environment.read()
+    if not known.proven:
+        raise errors.NothingToRollBack(f"{name}: has proven nothing", "inv release")
+    admission.probe_release(environment, manifest.parse(known.proven[0].manifest.encode(), f"{name}: record"))
+    return known.proven[0]
+
+
+def bring_up(
+    project: config.Project,
+    name: str,
+    queue: Queue,
+    took: Callable[[], Mapping[str, float]] = dict,
+    *,
+    again: bool = False,
+) -> record.Proven:
+    """Have the environment NAME run what it last proved, prove it, and return that; AGAIN starts what runs anew.
+
+    Raises:
+        errors.NothingToRollBack: it has proven nothing.
+        errors.OnHold, errors.ImageGone, errors.NotProven, errors.PutBackUnproven: as `rollout.bring_up` does.
+    """
+    environment = environments.connect(project, name)
+    with held(environment, queue) as lock:
+        holder = provenance.read_holder(took=took)
+        with cancellation.ending(environment, lock, holder):
+            return rollout.bring_up(environment, lock, holder, again=again)
 
 
 def unhold(project: config.Project, name: str, digest: str, queue: Queue) -> None:
@@ -200,7 +89,12 @@ def unhold(project: config.Project, name: str, digest: str, queue: Queue) -> Non
     with held(environment, queue) as lock:
         known = environment.read(lock)
         admission.refuse_free(name, known, digest)
-        environment.write(lock, known.unhold(digest))
+        tried = next((attempt for attempt in known.attempts if attempt.digest == digest), None)
+        freed = known.unhold(digest)
+        if tried is not None:
+            attempt = record.Attempt.of(tried, provenance.read_holder(), rollout.now())
+            freed = freed.note(attempt, record.FREED)
+        environment.write(lock, freed)
 
 
 def undo(project: config.Project, name: str, holder: provenance.Holder, tell: Callable[[str], None]) -> str:
@@ -233,6 +127,12 @@ def take_down(project: config.Project, name: str, queue: Queue) -> bool:
         with held(environment, queue) as lock:
             environment.down(lock)
             known = environment.read(lock)
-            if known.cut_off:  # nobody goes on with it now, nor undoes it
-                environment.write(lock, known.cut())
+            if not known.cut_off and not found:
+                return False
+            known = known.cut()  # nobody goes on with it now, nor undoes it
+            if known.proven or known.attempts:
+                target = known.proven[0] if known.proven else known.attempts[0]
+                attempt = record.Attempt.of(target, provenance.read_holder(), rollout.now())
+                known = known.note(attempt, record.TAKEN_DOWN)
+            environment.write(lock, known)
     return found

@@ -9,7 +9,13 @@ if TYPE_CHECKING:
 
 
 def rollback(
-    show: Console, environment: str, to: str = "", wait: str = "", yes: bool = False, dry_run: bool = False
+    show: Console,
+    environment: str,
+    to: str = "",
+    hold: bool = False,
+    wait: str = "",
+    yes: bool = False,
+    dry_run: bool = False,
 ) -> None:
     """Put ENVIRONMENT back to what it proved before."""
     from selfdeploy import deploy_toml, intent, upkeep
@@ -17,15 +23,40 @@ def rollback(
 
     project, behind = deploy_toml.load(), queue.parse(wait, show.note)
     if dry_run or _must_ask(show, project, environment, yes=yes):
-        coming = intent.roll_back(project, environment, to, behind)
+        coming = intent.roll_back(project, environment, to, behind, hold=hold)
         if dry_run:
             show.result(str(coming), coming.as_data())
             return
         _ask(show, coming)
     with show.stage(environment):
-        proven, known = upkeep.roll_back(project, environment, to, behind, show.took)
+        proven, known = upkeep.roll_back(project, environment, to, behind, show.took, hold=hold)
     told = proven.model_dump(exclude={"manifest", "rendered"}) | {"warning": known}
     show.result(f"{environment} runs {proven.revision} ({proven.digest}), proven\n{known}".strip(), told)
+
+
+def up(show: Console, environment: str, wait: str = "", dry_run: bool = False) -> None:
+    """Have ENVIRONMENT run what it last proved: after inv down, a reboot, or whatever stopped it."""
+    _bring_up(show, environment, wait, dry_run=dry_run, again=False)
+
+
+def restart(show: Console, environment: str, wait: str = "", dry_run: bool = False) -> None:
+    """Start what ENVIRONMENT last proved anew, also where it answers: a server that hangs, a secret that changed."""
+    _bring_up(show, environment, wait, dry_run=dry_run, again=True)
+
+
+def _bring_up(show: Console, environment: str, wait: str, *, dry_run: bool, again: bool) -> None:
+    from selfdeploy import deploy_toml, intent, upkeep
+    from selfdeploy.environments import queue
+
+    project, behind = deploy_toml.load(), queue.parse(wait, show.note)
+    if dry_run:
+        coming = intent.bring_up(project, environment, behind, again=again)
+        show.result(str(coming), coming.as_data())
+        return
+    with show.stage(environment):
+        proven = upkeep.bring_up(project, environment, behind, show.took, again=again)
+    told = proven.model_dump(exclude={"manifest", "rendered"})
+    show.result(f"{environment} runs {proven.revision} ({proven.digest}), proven", told)
 
 
 def unhold(show: Console, environment: str, digest: str, wait: str = "", dry_run: bool = False) -> None:
@@ -41,24 +72,46 @@ def unhold(show: Console, environment: str, digest: str, wait: str = "", dry_run
     show.result(f"{environment}: {digest} is free", {"environment": environment, "digest": digest})
 
 
-def status(show: Console, environment: str = "", verbose: bool = False) -> None:
-    """Say for each environment, or for ENVIRONMENT, what it runs, what it last proved, and who holds it."""
-    from selfdeploy import deploy_toml, upkeep
+def status(
+    show: Console,
+    environment: str = "",
+    verbose: bool = False,
+    check: bool = False,
+    metrics: bool = False,
+    watch: bool = False,
+) -> int:
+    """Say for each environment, or for ENVIRONMENT, whether it runs what it last proved, and what is not well."""
+    from selfdeploy import deploy_toml
+    from selfdeploy import status as state
     from selfdeploy.gates import usage
 
     project = deploy_toml.load()
-    names = [environment] if environment else project.environments
-    parts: list[upkeep.Status | usage.Usage] = [upkeep.read_status(project, name) for name in names]
-    parts += [usage.read(project.work)] if verbose else []
-    show.result("\n\n".join(map(str, parts)), [part.as_data() for part in parts])
+    names = [environment] if environment else list(project.environments)
+    while True:
+        found = [state.read(project, name) for name in names]
+        if metrics:
+            show.result(state.metrics(found))
+        else:
+            parts = [each.in_full() if verbose else str(each) for each in found]
+            data = [each.as_data() for each in found]
+            if verbose:
+                used = usage.read(project.work)
+                parts, data = [*parts, str(used)], [*data, used.as_data()]
+            show.result(("\n\n" if verbose else "\n").join(parts), data, state.VERDICTS)
+        if not watch:
+            break
+        show.again()
+    return state.NOT_WELL if check and not all(each.is_well for each in found) else 0
 
 
-def history(show: Console, environment: str) -> None:
-    """List the attempts on ENVIRONMENT and how each ended, newest first."""
-    from selfdeploy import deploy_toml, upkeep
+def history(show: Console, environment: str = "") -> None:
+    """List the attempts on ENVIRONMENT, or on all of them, and how each ended, newest first."""
+    from selfdeploy import deploy_toml
+    from selfdeploy import history as attempts
 
-    told = upkeep.read_history(deploy_toml.load(), environment)
-    show.result("\n".join(map(str, told)), [attempt.model_dump() for attempt in told])
+    project = deploy_toml.load()
+    told = attempts.read(project, [environment] if environment else list(project.environments))
+    show.result("\n".join(map(str, told)), [entry.as_data() for entry in told])
 
 
 def logs(show: Console, environment: str, tail: str = "100", follow: bool = False, front: bool = False) -> None:
@@ -99,4 +152,4 @@ def _ask(show: Console, coming: "intent.Intent") -> None:
         raise errors.Declined(f"{coming.environment}: not confirmed; nothing was changed", "--yes says it beforehand")
 
 
-FUNCTIONS = (rollback, unhold, status, history, logs, down)
+FUNCTIONS = (rollback, up, restart, unhold, status, history, logs, down)

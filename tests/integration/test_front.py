@@ -109,7 +109,7 @@ def test_a_front_that_is_restarted_comes_back_to_the_proven_replica(calm: Site) 
 
 
 def test_status_and_logs_name_the_front_and_down_removes_it(calm: Site) -> None:
-    told = calm.inv("status", "-e", "test")
+    told = calm.inv("status", "-e", "test", "-v")
     logs = calm.inv("logs", "-e", "test", "--front")
     down = calm.inv("down", "-e", "test")
     gone = containers(calm)

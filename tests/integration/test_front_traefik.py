@@ -72,7 +72,7 @@ def test_traefik_sends_no_request_to_what_is_not_proven_and_loses_none(behind: S
         configure(behind, IMPATIENT)
         never = behind.begin_server(f'{load.ENDPOINTS}process.env.SF_WEB_PROJECT_CWD = "/nowhere";', "never ready")
         failed = behind.inv("release", "--to", "test")
-    told = behind.inv("status", "-e", "test").stdout
+    told = behind.inv("status", "-e", "test", "-v").stdout
     down = behind.inv("down", "-e", "test")
 
     assert (released.returncode, done.returncode, failed.returncode) == (0, 0, 51), released.stderr + failed.stderr

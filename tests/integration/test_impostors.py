@@ -27,7 +27,7 @@ def test_a_server_that_says_another_revision_is_put_back_held_and_never_reaches_
     assert failed.returncode == 51, failed.stderr
     assert f"revision: expected {bad}, actual {'f' * 40}" in failed.stderr
     assert held.returncode == 45, held.stderr
-    assert "put back, proven" in history
+    assert f"failed; {good[:12]} put back" in history
     assert freed.returncode == 0, freed.stderr
     assert again.returncode == 51
     assert clean.version("test")["revision"] == good

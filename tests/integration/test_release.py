@@ -189,8 +189,80 @@ def test_status_and_history_tell_what_is_and_what_was(site: Site) -> None:
     status, history = site.inv("status"), site.inv("history", "-e", "prod")
 
     assert status.returncode == 0, status.stderr
-    assert site.version("prod")["revision"] in status.stdout
+    revision = site.version("prod")["revision"]
+    test, prod = status.stdout.splitlines()
+    assert test.split()[:3] == ["test", "ok", revision[:12]]
+    assert prod.split()[:3] == ["prod", "ok", revision[:12]]
+    assert "  one  proven " in prod
+    assert prod.endswith(f" ago  http://127.0.0.1:{site.ports[1]}")
     assert "proven" in history.stdout.splitlines()[0]
+    assert "  one  " in history.stdout.splitlines()[0]
+
+
+def test_status_in_full_as_a_check_and_for_prometheus(site: Site) -> None:
+    full, check, metrics = (site.inv("status", flag) for flag in ("--verbose", "--check", "--metrics"))
+    proven = site.inv("probe", "-e", "prod", "--proven")
+    site.docker("pause", site.container("prod"))
+    ill, fails = site.inv("status", "--check"), site.inv("status", "--metrics")
+    site.docker("unpause", site.container("prod"))
+
+    image = site.version("prod")["image"]
+    assert image.rpartition("@")[2] in full.stdout
+    assert (check.returncode, ill.returncode) == (0, 50)
+    assert ill.stdout.splitlines()[1].split()[:2] == ["prod", "differs"]
+    assert 'selfdeploy_environment_ok{environment="prod",verdict="ok"} 1' in metrics.stdout
+    assert 'selfdeploy_environment_ok{environment="prod",verdict="differs"} 0' in fails.stdout
+    assert proven.returncode == 0, proven.stderr
+    assert f"prod runs {site.version('prod')['revision']}" in proven.stdout
+
+
+def test_an_environment_that_was_taken_down_comes_up_again_as_it_was(site: Site) -> None:
+    before = site.version("prod")
+    site.commit("not released")
+
+    down = site.inv("down", "-e", "prod")
+    told = site.inv("status", "-e", "prod", "--json")
+    back = site.inv("rollback", "-e", "prod", "--dry")
+    up = site.inv("up", "-e", "prod")
+    started = site.inspect("prod")["Id"]
+    same = site.inv("up", "-e", "prod")
+    kept = site.inspect("prod")["Id"]
+    anew = site.inv("restart", "-e", "prod")
+    site.git("reset", "--quiet", "--hard", before["revision"])
+
+    verdict = json.loads(told.stdout.splitlines()[-1])["items"][0]["verdict"]
+    assert down.returncode == 0, down.stderr
+    assert verdict.startswith("down by ")
+    assert f"would go back to {before['revision']}" in back.stdout
+    assert [done.returncode for done in (up, same, anew)] == [0, 0, 0], up.stderr + same.stderr + anew.stderr
+    assert site.version("prod")["revision"] == before["revision"]
+    assert kept == started
+    assert site.inspect("prod")["Id"] != kept
+    endings = [one["ending"] for one in site.attempts("prod")[:4]]
+    assert endings == ["started anew, proven", "brought up, proven", "brought up, proven", "taken down"]
+
+
+def test_what_was_rolled_back_and_held_does_not_come_back_with_the_next_release(site: Site) -> None:
+    first = site.version("prod")["revision"]
+    site.commit("to be taken back")
+    assert site.inv("release").returncode == 0
+
+    done = site.inv("rollback", "-e", "prod", "--hold")
+    refused = site.inv("release")
+    digest = site.version("test")["image"].rpartition("@")[2]
+    freed = site.inv("unhold", "-e", "prod", "--digest", digest)
+    told = site.inv("history")
+    again = site.inv("release")
+
+    assert done.returncode == 0, done.stderr
+    assert refused.returncode == 45, refused.stderr
+    assert f"{digest} is on hold" in refused.stderr
+    assert "rolled back by" in refused.stderr
+    assert freed.returncode == 0, freed.stderr
+    assert any("prod" in line and "freed" in line and "to be taken back" in line for line in told.stdout.splitlines())
+    assert any("test" in line for line in told.stdout.splitlines())
+    assert again.returncode == 0, again.stderr
+    assert site.version("prod")["revision"] != first
 
 
 def test_how_many_lines_of_the_log_is_asked_for_in_digits(site: Site) -> None:

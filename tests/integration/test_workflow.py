@@ -220,7 +220,7 @@ def test_a_person_with_the_installed_package_finds_what_the_run_released(
     assert green[2] in done.stdout
     assert "on record" in done.stderr
     assert "gate " not in done.stderr
-    status = sf.run("inv", "status")
+    status = sf.run("inv", "status", "-v")
     assert f"port = {sf.ports[1]} ({sf.values}:3)" in status.stdout
     assert f"port = {sf.ports[0]} (deploy.toml)" in status.stdout
     again = sf.run("selfdeploy", "init")

@@ -188,7 +188,7 @@ port = {self.ports[1]}
 
     def attempts(self, environment: str) -> list[dict[str, Any]]:
         """Return the attempts on ENVIRONMENT, newest first, as `inv history` tells a program."""
-        done = self.inv("history", "-e", environment, "--json")
+        done = self.inv("history", "--environment", environment, "--json")
         told = json.loads(done.stdout.splitlines()[-1])
         if done.returncode:
             raise children.LabError(f"inv history: {told}")

@@ -48,8 +48,8 @@ def test_a_flag_that_is_needed_and_left_out_is_named(capsys: pytest.CaptureFixtu
 
 
 DRY = {
-    *("gates", "build", "manifest", "rollout", "promote", "release", "render", "rollback", "unhold", "down"),
-    *("base", "init", "registry.up", "vega.up", "vega.restart", "vega.down", "vega.shell"),
+    *("gates", "build", "manifest", "rollout", "promote", "release", "render", "base", "init", "registry.up"),
+    *("rollback", "up", "restart", "unhold", "down", "vega.up", "vega.restart", "vega.down", "vega.shell"),
 }
 """The commands that change something, and say what they would do when they are told to: --dry."""
 

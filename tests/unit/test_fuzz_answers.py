@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 from lab.fuzz import TEXT, VALUE, data, dump, ends_well, fuzzed
 from lab.values import INDEX, OK, a_manifest, a_namespace, a_project, a_replica, a_round
 from selfdeploy import (
+    ages,
     base,
     builders,
     probe,
     process,
     shipped,
     source,
-    upkeep,
     witness,
 )
 from selfdeploy.builders import pod
@@ -58,7 +58,7 @@ def test_since_when_a_replica_runs_is_told_or_left_out(told: str) -> None:
     at = witness.started({"version": witness.Answer(status=200, body=json.dumps({"startedAt": told}))})
 
     if at:
-        upkeep.describe_time((datetime.datetime.now(datetime.UTC) - at).total_seconds())
+        ages.describe((datetime.datetime.now(datetime.UTC) - at).total_seconds())
 
 
 @fuzzed

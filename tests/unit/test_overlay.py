@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from lab.values import a_namespace, an_environment
-from selfdeploy import config, deploy_toml, errors, overlay, upkeep
+from selfdeploy import config, deploy_toml, errors, overlay, status
 from selfdeploy.overlay import Overlay
 
 
@@ -136,7 +136,7 @@ def test_status_says_which_value_came_from_where(values: Path) -> None:
     text = "environments:\n  prod:\n    namespace: sf-prod\n    ingress: {host: sf.example.com}\n"
     project = parse(values, text, prod=a_namespace(ingress={"host": "x", "tls": "sf-tls"}))
 
-    told = str(upkeep.Status(name="prod", url="u", targets=overlay.targets(project, "prod")))
+    told = status.Status(name="prod", url="u", targets=overlay.targets(project, "prod")).in_full()
 
     assert f'  target   namespace = "sf-prod" ({values}:3)' in told
     assert f'  target   ingress.host = "sf.example.com" ({values}:4)' in told

@@ -103,14 +103,6 @@ def test_a_proven_release_holds_all_that_brings_it_back() -> None:
     assert (proven.rendered, proven.at) == ("the compose file", "")
 
 
-def test_an_attempt_tells_when_how_what_and_who() -> None:
-    attempt = record.Attempt.of(a_proven(), replace(HOLDER, run=""), "2024-01-01")
-    in_run = record.Attempt.of(a_proven(), replace(HOLDER, took=lambda: {"gates": 61.04, "test": 3.0}), "2024-01-01")
-
-    assert str(attempt) == f"2024-01-01  under way              {'a' * 12}  sha256:{'1' * 12}  ci@builder"
-    assert str(in_run) == f"{attempt} {HOLDER.run}  gates 61 s  test 3 s"
-
-
 @pytest.mark.parametrize(
     ("ending", "settled"),
     [
@@ -208,3 +200,23 @@ def test_what_was_cut_off_on_the_way_back_is_told_from_what_was_new() -> None:
 
     assert going == {"r1": True, "r2": False, "r3": False}
     assert not known.is_going_back
+
+
+def test_what_is_noted_has_ended_when_it_began_and_stands_below_what_is_under_way() -> None:
+    noted = record.Record().note(an_attempt("r1"), record.FREED)
+    begun = record.Record().begin(an_attempt("r2")).note(an_attempt("r1"), record.FREED)
+
+    assert [(one.release, one.ending, one.ended) for one in noted.attempts] == [("r1", "freed", an_attempt().began)]
+    assert [one.release for one in begun.attempts] == ["r2", "r1"]
+    assert begun.cut_off == begun.attempts[0]
+
+
+def test_a_rollback_after_a_digest_was_freed_goes_where_it_would_have_gone_before() -> None:
+    ran = record.Record().prove(a_proven("r1"), "t").prove(a_proven("r2"), "t").begin(an_attempt("r2"))
+    proven = ran.end("proven", "t")
+
+    freed = proven.note(an_attempt("r3"), record.FREED)
+    down = proven.note(an_attempt("r2"), record.TAKEN_DOWN)
+
+    assert freed.choose("") == proven.choose("") == proven.proven[1]
+    assert down.choose("") == proven.proven[0]

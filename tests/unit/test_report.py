@@ -4,9 +4,9 @@ from typing import Any
 import pytest
 
 from lab.values import HOLDER, REVISION, a_manifest, a_project, a_proven, a_version, an_environment, the_answers
-from selfdeploy import errors, report, upkeep, witness
+from selfdeploy import errors, report, status, witness
 from selfdeploy.assembly import Release
-from selfdeploy.upkeep import Status
+from selfdeploy.status import Status
 
 RELEASE = Release(manifest=a_manifest(), evidence={})
 URL = "http://127.0.0.1:4101"
@@ -75,7 +75,7 @@ def test_a_step_of_this_run_that_still_ends_is_waited_for_and_nobody_else(monkey
     own, other = f"ci@b since t ({HOLDER.run})", f"ci@b since t ({HOLDER.run}1)"
     seen = iter([a_status(holder=own), a_status(), a_status(name="prod", holder=other)])
     monkeypatch.setattr("selfdeploy.report.provenance.read_holder", lambda: HOLDER)
-    monkeypatch.setattr(upkeep, "read_status", lambda _project, _name: next(seen))
+    monkeypatch.setattr(status, "read", lambda _project, _name: next(seen))
     monkeypatch.setattr("selfdeploy.report.time.sleep", lambda _: None)
     project = a_project(environments={"test": an_environment(1), "prod": an_environment(2)})
     waited: list[str] = []
@@ -84,13 +84,6 @@ def test_a_step_of_this_run_that_still_ends_is_waited_for_and_nobody_else(monkey
 
     assert waited == ["test: waiting for the step that was cancelled to end"]
     assert [status.holder for status in told.environments] == ["", other]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "told"), [(-3, "0 s"), (42.4, "42 s"), (60, "1 min"), (7199, "1 h"), (200_000, "2 d")]
-)
-def test_times_are_told_as_people_do(seconds: float, told: str) -> None:
-    assert upkeep.describe_time(seconds) == told
 
 
 @pytest.mark.parametrize("said", ["yesterday", "", None, 3, "2026-11-24T07:00:00"])

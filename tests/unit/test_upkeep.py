@@ -38,7 +38,9 @@ def test_what_was_cut_off_and_is_then_taken_down_is_nothing_to_go_on_with(enviro
 
     environment.down.assert_called_once()
     written = environment.write.call_args.args[1]
-    assert (written.cut_off, written.attempts[0].ending) == (None, record.CUT_OFF)
+    assert written.cut_off is None
+    assert [attempt.ending for attempt in written.attempts] == [record.TAKEN_DOWN, record.CUT_OFF]
+    assert written.choose("") == KNOWN.proven[0]
 
 
 @pytest.mark.parametrize(

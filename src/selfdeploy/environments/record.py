@@ -33,6 +33,13 @@ CANCELLED = "cancelled"
 """What the ending of an attempt begins with whose CI run was cancelled; how it left the environment follows."""
 
 
+TAKEN_DOWN = "taken down"
+"""How an attempt ends that somebody made to stop the environment: `inv down`."""
+
+FREED = "freed"
+"""How an attempt ends that somebody made to free a digest that was on hold: `inv unhold`; what runs stays."""
+
+
 class Proven(Value):
     """A release that this environment has proven, with all that brings it back; `at` is when, in UTC."""
 
@@ -104,12 +111,6 @@ class Attempt(Value):
         """Whether it ended with the environment proven to run what its record says."""
         return self.ending == "proven" or self.ending.endswith(", proven")
 
-    def __str__(self) -> str:
-        """Return it as `inv history` prints it."""
-        run = f" {self.run}" if self.run else ""
-        took = "".join(f"  {name} {seconds:g} s" for name, seconds in self.seconds.items())
-        return f"{self.began}  {self.ending:<22} {self.revision[:12]}  {self.digest[:19]}  {self.who}{run}{took}"
-
     @property
     def origin(self) -> str:
         """Who began it, when, and in which run."""
@@ -126,6 +127,12 @@ class Record(Value):
     def begin(self, attempt: Attempt) -> "Record":
         """Return the record with ATTEMPT under way; the one before, when nobody has ended it, was cut off."""
         return self.model_copy(update={"attempts": (attempt, *self.cut().attempts)[:ATTEMPTS]})
+
+    def note(self, attempt: Attempt, ending: str) -> "Record":
+        """Return the record with ATTEMPT, which ended as ENDING when it began; below one that is under way."""
+        ended = attempt.model_copy(update={"ending": ending, "ended": attempt.began})
+        first = 1 if self.cut_off else 0
+        return self.model_copy(update={"attempts": (*self.attempts[:first], ended, *self.attempts[first:])[:ATTEMPTS]})
 
     def cut(self) -> "Record":
         """Return the record with what nobody has ended, and nobody makes any more, as cut off."""
@@ -170,7 +177,8 @@ class Record(Value):
         """
         if name:
             return next((proven for proven in self.proven if proven.is_named(name)), None)
-        unsettled = self.attempts and not self.attempts[0].has_settled
+        last = next((attempt for attempt in self.attempts if attempt.ending != FREED), None)
+        unsettled = last is not None and not last.has_settled
         present = "" if unsettled or not self.proven else self.proven[0].release
         begun = self.cut_off.release if self.cut_off else ""
         there = [proven for proven in self.proven if proven.release != present and proven.digest not in self.holds]
