@@ -6,8 +6,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import jinja2
-
 from selfdeploy import config, errors, shipped
 from selfdeploy.manifest import PROBES, Manifest
 
@@ -42,6 +40,8 @@ def _encode(value: object, **options: Any) -> str:  # noqa: ANN401 -- whatever j
 
 def _fill(project: config.Project, template: str, values: Mapping[str, object]) -> str:
     """Return TEMPLATE, the project's own or else the one that comes with us, with VALUES in it."""
+    import jinja2  # noqa: PLC0415 -- start-up is a feature
+
     engine = jinja2.Environment(
         loader=jinja2.FileSystemLoader(shipped.places(project)),
         undefined=jinja2.StrictUndefined,

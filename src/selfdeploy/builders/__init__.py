@@ -3,17 +3,18 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from selfdeploy import config, source
 from selfdeploy.builders import nix
 from selfdeploy.builders.buildkit import BuildKit
 from selfdeploy.builders.command import Command
 from selfdeploy.builders.docker import Docker
-from selfdeploy.builders.kaniko import CAPABILITIES, CONFIG, Container, Kaniko
-from selfdeploy.builders.pod import Pod
 from selfdeploy.config.image import places
-from selfdeploy.environments.kubernetes import kubeconfig
+
+if TYPE_CHECKING:
+    from selfdeploy.builders.kaniko import Container
+    from selfdeploy.builders.pod import Pod
 
 
 class Builder(Protocol):
@@ -66,6 +67,8 @@ def choose(
         case "buildkit":
             return BuildKit(**packing, timeout=image.timeout, address=image.buildkit.address, insecure=image.insecure)
         case "kaniko":
+            from selfdeploy.builders.kaniko import Kaniko  # noqa: PLC0415 -- start-up is a feature
+
             place = _place(project)
             return Kaniko(**packing, image=image.kaniko.executor, place=place, insecure=image.insecure)
     argv = nix.argv(image, revision) if image.builder == "nix2container" else image.command.argv
@@ -74,10 +77,15 @@ def choose(
     return Command(argv=argv, values=values, folder=project.root, timeout=image.timeout, without_cache=more)
 
 
-def _place(project: config.Project) -> Container | Pod:
+def _place(project: config.Project) -> "Container | Pod":
+    from selfdeploy.builders.kaniko import CAPABILITIES, CONFIG, Container  # noqa: PLC0415 -- start-up is a feature
+
     kaniko, timeout = project.image.kaniko, project.image.timeout
     if kaniko.environment is None:
         return Container(timeout=timeout)
+    from selfdeploy.builders.pod import Pod  # noqa: PLC0415 -- start-up is a feature
+    from selfdeploy.environments.kubernetes import kubeconfig  # noqa: PLC0415 -- the same
+
     place = project.kubernetes(kaniko.environment)
     namespace = kaniko.namespace or place.namespace
     return Pod(

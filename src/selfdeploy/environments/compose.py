@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from python_on_whales.exceptions import DockerException
-
 from selfdeploy import base, config, errors, probe, process, render, surroundings, tree
 from selfdeploy.environments import Lock as Held
 from selfdeploy.environments import containers, engine, fitness, images, lock, proxies, record, secrets, volumes
@@ -404,6 +402,8 @@ class Compose:
 
     def down(self, lock: Held) -> None:
         """Stop and remove the replica, its front and its network; volumes and the record stay."""
+        from python_on_whales.exceptions import DockerException  # noqa: PLC0415 -- start-up is a feature
+
         lock.check()
         if self.settings.traefik:
             self.front.remove()

@@ -6,14 +6,16 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pydantic
-import python_on_whales
 from pydantic.alias_generators import to_pascal
 
 from selfdeploy import errors, net, process, registry, surroundings
+
+if TYPE_CHECKING:
+    import python_on_whales
 
 SILENT = ("Cannot connect to the Docker daemon", "error during connect", "failed to connect", "context deadline")
 """What the docker command says when the engine does not answer."""
@@ -147,8 +149,10 @@ class Engine:
         *,
         like: str = "docker",
         **settings: Any,  # noqa: ANN401 -- passed on
-    ) -> python_on_whales.DockerClient:
+    ) -> "python_on_whales.DockerClient":
         """Return a python-on-whales client whose every call ends within SECONDS, in the surroundings of LIKE."""
+        import python_on_whales  # noqa: PLC0415 -- start-up is a feature
+
         where = {"context": self.context} if self.context else {"host": self.host or None}
         call = [*process.guard(seconds), *surroundings.prefix(like), "docker"]
         return python_on_whales.DockerClient(client_call=call, **where, **settings)

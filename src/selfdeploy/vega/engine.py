@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from python_on_whales.exceptions import DockerException
-
 from selfdeploy import config, errors, probe, process, render, shipped, surroundings, tree
 from selfdeploy.environments import containers, engine, volumes
 from selfdeploy.environments.containers import Container
@@ -160,6 +158,8 @@ class Engine(engine.Engine):
             if told.code:
                 raise self._not_started(told.complaint)
             return
+        from python_on_whales.exceptions import DockerException  # noqa: PLC0415 -- start-up is a feature
+
         run = translate.run(rendered)
         try:
             self.client(180).run(run.image, run.command, detach=True, pull="never", **run.options)

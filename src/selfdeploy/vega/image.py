@@ -5,8 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from python_on_whales.exceptions import DockerException
-
 from selfdeploy import base, config, errors, shipped
 from selfdeploy.environments.engine import Engine
 from selfdeploy.vega import translate
@@ -54,6 +52,8 @@ def build(engine: Engine, rendered: str, timeout: float, tell: Callable[[str], N
     if found:
         return found
     tell(f"building the image {wanted.tag}")
+    from python_on_whales.exceptions import DockerException  # noqa: PLC0415 -- start-up is a feature
+
     try:
         if engine.run("buildx", "version", timeout=20, check=False).code:
             _build_without_buildx(engine, wanted, timeout)
