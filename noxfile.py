@@ -8,8 +8,13 @@ nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.sessions = ["tests", "lint", "types"]
 
 
+BYTECODE = {"UV_COMPILE_BYTECODE": "1"}
+"""Has uv make bytecode once, where each start of Python would do it again: with PYTHONDONTWRITEBYTECODE, for ever."""
+
+
 def _install(session: nox.Session) -> None:
-    session.install("--require-hashes", "-r", "requirements.lock")
+    session.env["PYTHONDONTWRITEBYTECODE"] = ""
+    session.install("--require-hashes", "-r", "requirements.lock", env=BYTECODE)
     session.install("--no-deps", "--no-build-isolation", "-e", ".")
 
 
