@@ -122,11 +122,6 @@ class Console:
         """Whether there is a person at a terminal who can answer."""
         return False
 
-    def confirm(self, question: str) -> bool:
-        """Ask QUESTION, and return whether the answer is yes; where nobody can answer, it is no."""
-        self._write(self._stderr, *self._lines(f"{question} [y/N]"))
-        return self.asks and sys.stdin.readline().strip().lower() in {"y", "yes"}
-
     def error(self, message: str, hint: str, code: int) -> None:  # noqa: ARG002 -- CODE is for programs
         """Say what went wrong, and what to do about it."""
         self._write(self._stderr, *self._lines(f"error: {message}"), *(self._lines(f"hint: {hint}") if hint else []))
@@ -261,9 +256,9 @@ class Terminal(Console):
 
     def agrees(self, question: str) -> bool:
         """Ask QUESTION where somebody can answer; anything but yes is no."""
-        if not sys.stdin.isatty():
+        if not self.asks:
             return True
-        self._stderr.write(f"{self._line(question)} [y/N] ")
+        self._stderr.write("\n".join(self._lines(f"{question} [y/N]")) + " ")
         self._stderr.flush()
         return sys.stdin.readline().strip().lower() in {"y", "yes"}
 

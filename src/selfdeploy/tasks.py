@@ -87,14 +87,16 @@ OPTION = {
 class Command(Task):  # type: ignore[type-arg]
     """A task whose flags have the help of `HELP` and the short forms of `SHORT`, not the first letter that is free."""
 
-    told: Mapping[str, str]
-    """The help of each flag."""
+    def __init__(self, told: Mapping[str, str], *args: Any, **options: Any) -> None:  # noqa: ANN401 -- invoke's
+        """Make the task; TOLD is the help of each flag."""
+        self._told = told
+        super().__init__(*args, **options)
 
     def arg_opts(self, name: str, default: Any, taken_names: set[str]) -> dict[str, Any]:  # noqa: ANN401 -- invoke's
         """Return what invoke makes the flag NAME of."""
         options: dict[str, Any] = super().arg_opts(name, default, taken_names)
         names = [*options["names"], *([SHORT[name]] if name in SHORT else [])]
-        return {**options, "names": names, "help": self.told[name]}
+        return {**options, "names": names, "help": self._told[name]}
 
 
 def refuse_idle(context: Context) -> None:
@@ -155,9 +157,7 @@ def command(function: Callable[..., int | None]) -> Any:  # noqa: ANN401 -- invo
     optional = [name for name in names if name == "wait"]
     # With arguments that are no flags, invoke would take the `--help` of `inv COMMAND --help` for the first of them.
     told = {n: HELP.get(f"{function.__name__}.{n}") or HELP[n] for n in names}
-    made = task(run, klass=Command, optional=optional, positional=[], auto_shortflags=False)
-    made.told = told
-    return made
+    return task(run, klass=functools.partial(Command, told), optional=optional, positional=[], auto_shortflags=False)
 
 
 namespace = Collection()

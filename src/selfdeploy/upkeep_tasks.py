@@ -148,7 +148,7 @@ def _must_ask(show: Console, project: "config.Project", environment: str, *, yes
 def _ask(show: Console, coming: "intent.Intent") -> None:
     from selfdeploy import errors
 
-    if not show.confirm(f"{coming}\nGo on?"):
+    if not show.agrees(f"{coming}\nGo on?"):
         raise errors.Declined(f"{coming.environment}: not confirmed; nothing was changed", "--yes says it beforehand")
 
 

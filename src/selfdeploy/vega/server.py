@@ -58,14 +58,14 @@ class Vega:
         """Return a line for each setting of the server that CHOSEN changes unasked, once a person agrees to it.
 
         Raises:
-            errors.Interrupted: a person at the terminal does not.
+            errors.Declined: a person at the terminal does not.
         """
         before = self.engine.found()
         lines = settings.moves(before.settings, chosen) if before and before.settings else []
         for line in lines:
             self.console.note(line)
         if lines and not self.console.agrees("replace the server so?"):
-            raise errors.Interrupted(f"{self.engine.name}: left as it is", "inv vega.restart keeps its settings")
+            raise errors.Declined(f"{self.engine.name}: left as it is", "inv vega.restart keeps its settings")
         return lines
 
     def restart(self, *, build: bool = False) -> report.Told:
