@@ -22,6 +22,7 @@ def status(
     running = state == "Running"
     own = {
         "ID": "n1",
+        "NodeID": 1,
         "PublicKey": f"nodekey:{'0' * 64}",
         "HostName": "vega",
         "DNSName": f"{NAME}." if running else "",
@@ -29,7 +30,7 @@ def status(
         "UserID": 1,
         "TailscaleIPs": [address, "fd7a:115c:a1e0::7"] if running else None,
         "AllowedIPs": [f"{address}/32", "fd7a:115c:a1e0::7/128"],
-        "Addrs": [],
+        "Addrs": None,
         "CurAddr": "",
         "Relay": "",
         "PeerRelay": "",
@@ -50,7 +51,7 @@ def status(
         "InMagicSock": False,
         "InEngine": False,
     }
-    health = {"Stopped": ["Tailscale is stopped."], "NeedsLogin": ["You are logged out."]}.get(state, [])
+    health = {"Stopped": ["Tailscale is stopped."], "NeedsLogin": ["You are logged out."]}.get(state)
     tailnet = {"Name": "example.com", "MagicDNSSuffix": "tail1234.ts.net", "MagicDNSEnabled": True}
     return {
         "Version": "1.102.5",
