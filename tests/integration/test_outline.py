@@ -20,20 +20,14 @@ def checkout(tmp_path: Path) -> Checkout:
     return Checkout.create(tmp_path / "sf")
 
 
-def add_submodule(checkout: Checkout, path: str, origin: Path) -> None:
-    checkout.git(*ALLOWED, "submodule", "--quiet", "add", str(origin), path)
-    checkout.commit(f"submodule {path}")
-
-
 @pytest.fixture
 def outer(checkout: Checkout, tmp_path: Path) -> Checkout:
     """A checkout with a submodule at libs/outer, and one in that at inner."""
     inner, outer = Checkout.create(tmp_path / "inner"), Checkout.create(tmp_path / "outer")
     (inner.folder / "deep.txt").write_text("deep")
     inner.commit("deep")
-    add_submodule(outer, "inner", inner.folder)
-    add_submodule(checkout, "libs/outer", outer.folder)
-    checkout.git(*ALLOWED, "submodule", "--quiet", "update", "--init", "--recursive")
+    outer.add_submodule("inner", inner.folder)
+    checkout.add_submodule("libs/outer", outer.folder)
     return checkout
 
 

@@ -1,6 +1,7 @@
 """All that a build of the live checkout wrote is swapped in, and all of it comes back; the person's files stay."""
 
 import json
+import shutil
 import signal
 from pathlib import Path
 
@@ -126,6 +127,29 @@ def test_a_link_of_the_person_s_in_the_way_is_refused_while_the_server_runs_on(s
     assert (site.folder / "elsewhere" / "app.db").read_text() == "rows"
 
 
+def test_what_a_build_wrote_in_a_submodule_is_served(site: Site, tmp_path: Path) -> None:
+    core = Checkout.create(tmp_path / "core")
+    (core.folder / ".gitignore").write_text("dist/\n")
+    core.commit("what it ignores")
+    site.checkout.git("rm", "--quiet", "-r", "packages/core")
+    shutil.rmtree(site.checkout.folder / "packages" / "core")
+    site.checkout.add_submodule("packages/core", core.folder)
+    refused = site.inv("vega.up", "--build")
+    settings = site.folder / "deploy.toml"
+    settings.write_text(settings.read_text().replace("[source]", '[source]\nsubmodules = "checkout"'))
+
+    site.good("vega.up", "--build")
+    first = site.get("/api/live-state")
+    (site.checkout.folder / "word.mjs").write_text('export const WORD = "two";\n')
+    site.good("vega.restart", "--build")
+
+    assert refused.returncode == errors.SourceUnusable.exit_code, refused.stderr
+    assert "packages/core: a submodule" in refused.stderr
+    assert (first["packages/core/dist"], site.get("/api/live-state")["packages/core/dist"]) == ("one", "two")
+    assert site.checkout.git("status", "--porcelain") == "M word.mjs"
+    assert site.inv("probe", "-e", "vega").returncode == 0
+
+
 def test_a_server_that_git_does_not_ignore_is_refused_before_anything_is_swapped(site: Site) -> None:
     site.good("vega.up", "--build")
     running = site.running()
@@ -183,6 +207,47 @@ def test_sf_in_a_folder_of_its_repository_is_read_by_the_rules_above_it(tmp_path
     assert found.made == {"out/b.js"}
     assert found.unignored == ("src/c.js",)
     assert "src/a.ts" in found.tracked
+
+
+@pytest.fixture
+def outer(tmp_path: Path) -> Checkout:
+    """A checkout with a submodule at packages/one, and one in that at deep; each ignores what another does not."""
+    made = {name: Checkout.create(tmp_path / name) for name in ("deep", "one", "sf")}
+    for name, ignored in (("deep", "*.o\n"), ("one", "dist/\n"), ("sf", "/dist/\n*.log\n")):
+        (made[name].folder / ".gitignore").write_text(ignored)
+        made[name].commit("what it ignores")
+    made["one"].add_submodule("deep", made["deep"].folder)
+    made["sf"].add_submodule("packages/one", made["one"].folder)
+    return made["sf"]
+
+
+def test_a_submodule_s_own_rules_say_what_a_build_wrote_in_it(outer: Checkout, tmp_path: Path) -> None:
+    put(tmp_path / "export", "dist/a.js", "packages/one/package.json", "packages/one/dist/b.js", "packages/one/c.log")
+    put(tmp_path / "export", "packages/one/deep/server.cjs", "packages/one/deep/d.o", "packages/one/deep/dist/e.js")
+    put(outer.folder, "packages/one/dist/old.js", swap.RECORD)
+    (outer.folder / swap.RECORD).write_text(json.dumps(["packages/one/dist/old.js", "packages/one/package.json"]))
+    made = live.read(outer.folder, objects=tmp_path / "objects", submodules="checkout")
+
+    found = output.read(made, tmp_path / "export", tmp_path / "objects")
+
+    assert found.made == {"dist/a.js", "packages/one/dist/b.js", "packages/one/deep/d.o"}
+    assert found.known == {"packages/one/dist/old.js"}
+    assert found.unignored == ("packages/one/c.log", "packages/one/deep/dist/e.js")
+    assert {"packages/one/package.json", "packages/one/deep/server.cjs"} <= found.tracked
+    assert not {"packages/one", "packages/one/deep"} & found.tracked
+    chosen = places.choose(found, tmp_path / "export", outer.folder)
+    assert chosen.replaced == ("dist", "packages/one/deep/d.o", "packages/one/dist")
+
+
+@pytest.mark.parametrize("name", ["packages/one/new.txt", "packages/one/server.cjs", "packages/one/deep/server.cjs"])
+def test_changes_in_a_submodule_are_refused_since_a_build_does_not_have_them(outer: Checkout, name: str) -> None:
+    live.read(outer.folder, submodules="checkout")
+    (outer.folder / name).write_text("changed")
+
+    with pytest.raises(errors.CheckoutDirty, match=rf"packages/one.*: {Path(name).name}$") as refused:
+        live.read(outer.folder, submodules="checkout")
+
+    assert refused.value.hint == f"commit them in {(outer.folder / name).parent}"
 
 
 def test_a_record_that_the_server_wrote_takes_nothing_but_ignored_files_of_the_checkout(tmp_path: Path) -> None:

@@ -95,6 +95,13 @@ class Checkout:
         self.git("commit", "--quiet", "--allow-empty", "--message", message)
         return self.git("rev-parse", "HEAD")
 
+    def add_submodule(self, path: str, origin: Path) -> None:
+        """Commit the repository at ORIGIN as a submodule at PATH, with its clone and those in it."""
+        allowed = ("-c", "protocol.file.allow=always")
+        self.git(*allowed, "submodule", "--quiet", "add", str(origin), path)
+        self.git(*allowed, "submodule", "--quiet", "update", "--init", "--recursive")
+        self.commit(f"submodule {path}")
+
     def edit(self, old: str, new: str, name: str = "server.cjs") -> None:
         """Put NEW in the place of OLD in the file NAME."""
         path = self.folder / name

@@ -35,7 +35,7 @@ def build(
     objects = (project.work / "vega-objects").absolute()
     tree.hide(project.work)
     shutil.rmtree(objects, ignore_errors=True)
-    made = live.read(checkout, project.source.repository, objects)
+    made = live.read(checkout, project.source.repository, objects, project.source.submodules)
     revision = made.revision
     argv = [
         sys.executable,

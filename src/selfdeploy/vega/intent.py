@@ -27,7 +27,7 @@ def restart(vega: server.Vega, *, build: bool = False) -> report.Told:
 def _replace(vega: server.Vega, chosen: settings.Settings, *, build: bool) -> report.Told:
     before = vega.engine.found()
     server.refuse_taken_port(chosen, before)
-    made = live.read(chosen.source.path, vega.project.source.repository)
+    made = vega.checkout(chosen)
     if not build:
         live.require_current(made)
     actions = [f"would build what {made.revision.checkout} is now"] if build else []

@@ -13,6 +13,7 @@ import pydantic
 
 from selfdeploy import errors, manifest, process, source, tree
 from selfdeploy import git as plumbing
+from selfdeploy.vega import modules
 
 SERVER = Path("dist/web/standalone/server.js")
 STAMP = Path("dist/web/standalone/.selfdeploy-build.json")
@@ -93,13 +94,21 @@ def quoted(folder: Path) -> str:
     return json.dumps(str(folder), ensure_ascii=False)
 
 
-def read(checkout: Path, repository: str = "", objects: Path | None = None) -> Live:
+def read(
+    checkout: Path,
+    repository: str = "",
+    objects: Path | None = None,
+    submodules: Literal["refuse", "checkout"] = "refuse",
+) -> Live:
     """Return CHECKOUT as it is now; OBJECTS is the folder that keeps its files as git objects, where one is wanted.
 
     Raises:
         errors.SourceUnusable: it is no git checkout, or has a file that git cannot read.
+        errors.CheckoutDirty: a submodule has changes, and SUBMODULES are part of a build.
     """
-    head = source.read(checkout, repository)
+    head = source.read(checkout, repository, submodules)
+    if submodules == "checkout":
+        modules.refuse_changed(checkout)
     with tree.temporary() as scratch:
         index, kept = Path(scratch, "index"), objects or Path(scratch, "objects")
         kept.mkdir(parents=True, exist_ok=True)

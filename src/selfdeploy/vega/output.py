@@ -3,12 +3,12 @@
 import json
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from selfdeploy import errors
-from selfdeploy.vega import live, swap
+from selfdeploy.vega import live, modules, swap
 
 PACKAGES = "node_modules"
 """npm owns such a folder and empties it itself (`npm ci`): it is one entry, replaced as a whole."""
@@ -40,10 +40,12 @@ def read(made: live.Live, export: Path, objects: Path) -> Output:
     argv = ("ls-tree", "-r", "-z", "--name-only", "--full-tree", made.revision.tree)
     tracked = frozenset(_paths(live.git(checkout, *argv, variables=variables).stdout))
     tracked |= frozenset(_paths(live.git(checkout, "ls-files", "-z", "--cached").stdout))
-    written, unignored = _written(checkout, export, tracked)
+    inner = modules.find(checkout) if made.revision.submodules == "checkout" else {}
+    tracked = tracked.difference(inner) | modules.tracked(inner)
+    written, unignored = _written(checkout, inner, export, tracked)
     known = frozenset(_known(checkout)) - written
     wanted = [name for name in known if name not in tracked and os.path.lexists(checkout / name)]
-    return Output(made=written, known=_ignored(checkout, wanted), unignored=unignored, tracked=tracked)
+    return Output(made=written, known=_ignored(checkout, inner, wanted), unignored=unignored, tracked=tracked)
 
 
 def entries(root: Path, name: str) -> Iterator[str]:
@@ -74,7 +76,9 @@ def folders(names: Iterable[str]) -> frozenset[str]:
     return frozenset(above)
 
 
-def _written(checkout: Path, export: Path, tracked: frozenset[str]) -> tuple[frozenset[str], tuple[str, ...]]:
+def _written(
+    checkout: Path, inner: Mapping[str, Path], export: Path, tracked: frozenset[str]
+) -> tuple[frozenset[str], tuple[str, ...]]:
     """Return the ignored entries of EXPORT beside the TRACKED paths, and the paths that are not ignored.
 
     A folder without tracked files is asked for as a whole: git looks at nothing below one that it ignores.
@@ -97,7 +101,8 @@ def _written(checkout: Path, export: Path, tracked: frozenset[str]) -> tuple[fro
                         deeper.append(name)
                     else:
                         asked[name] = is_folder
-        ignored = _ignored(checkout, [f"{name}/" if is_folder else name for name, is_folder in asked.items()])
+        names = [f"{name}/" if is_folder else name for name, is_folder in asked.items()]
+        ignored = _ignored(checkout, inner, names)
         for name, is_folder in asked.items():
             if name in ignored:
                 made.update(entries(export, name))
@@ -109,15 +114,17 @@ def _written(checkout: Path, export: Path, tracked: frozenset[str]) -> tuple[fro
     return frozenset(made), tuple(sorted(unignored))
 
 
-def _ignored(checkout: Path, names: list[str]) -> frozenset[str]:
-    """Return those of NAMES that CHECKOUT's git ignores; a slash at the end of a name makes it a folder's."""
-    if not names:
-        return frozenset()
-    data = b"".join(os.fsencode(name) + b"\0" for name in names)
-    outcome = live.git(checkout, "check-ignore", "--no-index", "--stdin", "-z", stdin=data, check=False)
-    if outcome.code not in (0, 1):  # 1: none of them
-        raise errors.SourceUnusable(f"{checkout}: git check-ignore: {outcome.complaint}", "git fsck")
-    return frozenset(name.rstrip("/") for name in _paths(outcome.stdout))
+def _ignored(checkout: Path, inner: Mapping[str, Path], names: Iterable[str]) -> frozenset[str]:
+    """Return those of NAMES that git ignores in CHECKOUT and its submodules INNER; a slash at the end is a folder's."""
+    found: set[str] = set()
+    for path, some in modules.sort(inner, names).items():
+        data = b"".join(os.fsencode(name) + b"\0" for name in some)
+        argv = ("check-ignore", "--no-index", "--stdin", "-z")
+        outcome = live.git(inner.get(path, checkout), *argv, stdin=data, check=False)
+        if outcome.code not in (0, 1):  # 1: none of them
+            raise errors.SourceUnusable(f"{checkout}: git check-ignore: {outcome.complaint}", "git fsck")
+        found |= {f"{path}/{name}".lstrip("/").rstrip("/") for name in _paths(outcome.stdout)}
+    return frozenset(found)
 
 
 def _paths(listing: bytes) -> list[str]:

@@ -55,8 +55,9 @@ def status(project: config.Project, engine: Engine) -> Told:
     made = _manifest(engine, server)
     lines += [_url(server.settings), *_revision(made), *_origins(server.settings)]
     try:
-        why = live.why_stale(live.read(server.settings.source.path))
-    except errors.SourceUnusable as exc:
+        submodules = project.source.submodules
+        why = live.why_stale(live.read(server.settings.source.path, submodules=submodules))
+    except (errors.SourceUnusable, errors.CheckoutDirty) as exc:
         why = exc.message
     lines.append(f"checkout   {why or 'is what was built'}")
     told = probe.get_all(server.settings.url, manifest.PROBES, project.probes.timeout)

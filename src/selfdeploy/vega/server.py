@@ -153,7 +153,7 @@ class Vega:
         """
         server, chosen = self.running()
         self._refuse_unreachable(server, chosen)
-        made = live.read(chosen.source.path, self.project.source.repository)
+        made = self.checkout(chosen)
         why, built = live.why_stale(made), live.read_stamp(made.revision.checkout)
         if why or built is None:
             raise errors.NotProven(f"vega: does not run the checkout as it is: {why}", "inv vega.restart --build")
@@ -164,6 +164,11 @@ class Vega:
         with self.console.stage(self.engine.name):
             replacement.prove(self.engine, chosen.url, wanted, self.project.probes.extra)
         return report.summary(chosen, wanted)
+
+    def checkout(self, chosen: settings.Settings) -> live.Live:
+        """Return the checkout of CHOSEN as it is now."""
+        source = self.project.source
+        return live.read(chosen.source.path, source.repository, submodules=source.submodules)
 
     def _refuse_unreachable(self, server: Server, chosen: settings.Settings) -> None:
         """Raise `errors.NotProven` when SERVER cannot answer, however long it is asked."""
@@ -196,7 +201,7 @@ class Vega:
             with self.console.stage("build"):
                 swap, made, built = dist.build(self.project, chosen.source.path, self.console.note)
         else:
-            made = live.read(chosen.source.path, self.project.source.repository)
+            made = self.checkout(chosen)
             built = live.require_current(made)
         with self.console.stage("image"):
             tag = image.choose(self.project, chosen, self.console.note)
