@@ -204,7 +204,25 @@ def test_what_npm_ships_of_a_tree_ships(bench: Workbench, name: str) -> None:
     assert files(ship) == {*case["ships"], *links}
 
 
-def test_the_packages_that_ship_are_those_that_npm_installs_for_production(bench: Workbench) -> None:
+VERSIONS = """
+const { createRequire } = require("node:module");
+const asked = { ".": ["ms", "alias", "lru-cache", "yallist", "semver", "wrappy"], "packages/a": ["ms", "wrappy"] };
+asked["vendor/v"] = ["debug", "wrappy"];
+const version = (folder, name) => {
+  try {
+    return createRequire(`${process.cwd()}/${folder}/x.js`)(`${name}/package.json`).version;
+  } catch { return null; }
+};
+const answer = ([folder, names]) => [folder, Object.fromEntries(names.map((name) => [name, version(folder, name)]))];
+console.log(JSON.stringify(Object.fromEntries(Object.entries(asked).map(answer))));
+"""
+"""Prints which version of a package node finds from where."""
+
+ROOT_VERSIONS = {"ms": "2.0.0", "alias": "2.1.1", "lru-cache": "6.0.0", "yallist": None, "semver": None, "wrappy": None}
+
+
+@pytest.mark.parametrize("strategy", ["hoisted", "nested", "shallow", "linked"])
+def test_the_packages_that_ship_are_those_that_npm_installs_for_production(bench: Workbench, strategy: str) -> None:
     package = {
         "name": "sf",
         "version": "1.0.0",
@@ -216,7 +234,7 @@ def test_the_packages_that_ship_are_those_that_npm_installs_for_production(bench
     }
     inner = {"packages/a": {"ms": "2.1.3"}, "vendor/v": {"debug": "3.2.7"}}
     export = bench.folder / "sf"
-    texts = {"package.json": package, "dist/loader.js": ""}
+    texts: dict[str, Any] = {"package.json": package, "dist/loader.js": ""}
     for folder, needs in inner.items():
         name = folder.rpartition("/")[2]
         texts[f"{folder}/package.json"] = {"name": name, "version": "1.0.0", "dependencies": needs}
@@ -224,6 +242,7 @@ def test_the_packages_that_ship_are_those_that_npm_installs_for_production(bench
     for name, value in texts.items():
         (export / name).parent.mkdir(parents=True, exist_ok=True)
         (export / name).write_text(json.dumps(value))
+    (export / ".npmrc").write_text(f"install-strategy={strategy}")
     bench.run("npm", "install", cwd=export)
     bench.run("npm", "ci", cwd=export)
     fresh = bench.folder / "fresh"
@@ -235,9 +254,47 @@ def test_the_packages_that_ship_are_those_that_npm_installs_for_production(bench
     ship = bench.stage(export)
 
     assert {name for name in files(ship) if "node_modules" in name} == expected
-    assert "node_modules/lru-cache/index.js" in expected
-    assert (ship / "node_modules/v/node_modules/ms/package.json").exists()
+    found = json.loads(bench.run("node", "-e", VERSIONS, cwd=ship))
+    assert found == json.loads(bench.run("node", "-e", VERSIONS, cwd=fresh))
+    assert found["."] | {"yallist": None} == ROOT_VERSIONS
+    assert found["packages/a"] == {"ms": "2.1.3", "wrappy": None}
+    assert found["vendor/v"]["debug"] == "3.2.7"
     assert {path: path.lstat().st_mtime_ns for path in before} == before  # npm has written nothing there
+
+
+def pack(bench: Workbench, to: Path, package: dict[str, Any]) -> None:
+    """Pack PACKAGE as a tarball into the folder TO."""
+    folder = bench.folder / "packing" / package["name"]
+    folder.mkdir(parents=True)
+    (folder / "package.json").write_text(json.dumps(package))
+    (folder / "i.js").touch()
+    bench.run("npm", "pack", "--silent", f"--pack-destination={to}", cwd=folder)
+
+
+def test_packages_of_the_store_that_are_tarballs_and_optional_peers_ship_as_npm_has_them(bench: Workbench) -> None:
+    export = bench.folder / "sf"
+    (export / "dist").mkdir(parents=True)
+    (export / "dist" / "loader.js").touch()
+    peers = {"peerDependencies": {"buf": "1"}, "peerDependenciesMeta": {"buf": {"optional": True}}}
+    for name, more in {"x": peers, "buf": {}, "dev": {"dependencies": {"ms": "2.0.0"}}}.items():
+        pack(bench, export, {"name": name, "version": "1.0.0", **more})
+    package = {
+        "name": "sf",
+        "version": "1.0.0",
+        "files": ["dist"],
+        "dependencies": {"x": "file:x-1.0.0.tgz"},
+        "devDependencies": {"buf": "file:buf-1.0.0.tgz", "dev": "file:dev-1.0.0.tgz"},
+    }
+    (export / "package.json").write_text(json.dumps(package))
+    (export / ".npmrc").write_text("install-strategy=linked")
+    bench.run("npm", "install", cwd=export)
+
+    shipped = bench.stage(export) / "node_modules"
+
+    entries = {path.name.rpartition("-")[0] for path in (shipped / ".store").iterdir()}
+    assert entries == {"x@1.0.0", "buf@1.0.0"}  # as `npm ci --omit=dev`, which links the peer that is there
+    assert (shipped / "x" / "i.js").is_file()
+    assert not os.path.lexists(shipped / "buf")
 
 
 def test_equal_trees_make_equal_bytes(bench: Workbench) -> None:

@@ -54,9 +54,18 @@ def test_a_package_in_npm_s_store_is_at_its_place(tmp_path: Path) -> None:
     places = ("node_modules/.store/x@1.0.0-abc/node_modules/x", "node_modules/.store/@s/y@1.0.0-d/node_modules/@s/y")
     ship = a_ship(tmp_path, "dist/loader.js", *(f"{place}/package.json" for place in places))
 
-    check.refuse_missing(ship, {f"node_modules/{name}": Required(version="1.0.0") for name in ("x", "@s/y")})
+    check.refuse_missing(ship, {f"node_modules/{name}": Required(name=name, version="1.0.0") for name in ("x", "@s/y")})
+    check.refuse_missing(ship, {"node_modules/alias": Required(name="x", version="1.0.0")})
     with pytest.raises(errors.ContentsIncomplete, match="node_modules/x: required by the lock file, and missing"):
-        check.refuse_missing(ship, {"node_modules/x": Required(version="2.0.0")})
+        check.refuse_missing(ship, {"node_modules/x": Required(name="x", version="2.0.0")})
+
+
+def test_a_workspace_that_nothing_in_npm_s_store_links_to_ships_in_its_own_folder(tmp_path: Path) -> None:
+    ship = a_ship(tmp_path, "dist/loader.js", "packages/a/package.json", "node_modules/.store/x@1-a/node_modules/x/i.js")
+
+    check.refuse_missing(ship, {"node_modules/@sf/a": Required(name="@sf/a", link=True, target="packages/a")})
+    with pytest.raises(errors.ContentsIncomplete, match="node_modules/@sf/b: required by the lock file, and missing"):
+        check.refuse_missing(ship, {"node_modules/@sf/b": Required(name="@sf/b", link=True, target="packages/b")})
 
 
 def test_a_long_list_of_packages_is_cut(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from selfdeploy import errors, tree
-from selfdeploy.contents import check, links, lock, native, packages, patterns, published
+from selfdeploy.contents import check, links, lock, native, packages, patterns, published, store
 from selfdeploy.contents.check import refuse_incomplete
 from selfdeploy.contents.layout import Plan
 from selfdeploy.contents.npm import Npm
@@ -15,7 +15,7 @@ from selfdeploy.contents.smoke import start
 
 __all__ = ["RULES", "Npm", "Staged", "refuse_incomplete", "refuse_outward_links", "stage", "start"]
 
-RULES = 2
+RULES = 3
 """Part of a receipt's key: a tree that was laid out by other rules does not ship."""
 
 
@@ -58,11 +58,13 @@ def choose(export: Path, scratch: Path, npm: Npm, include: Sequence[str]) -> tup
     """Return the plan of what ships of EXPORT, and the packages that have to; SCRATCH is for working files."""
     package = lock.read_object(export / "package.json")
     published.read_files(package, "package.json")
-    removed = npm.list_removed(export)
-    required = {name: entry for name, entry in lock.read_required(export).items() if name not in removed}
-    installed = packages.find(export, removed)
-    plan = Plan(export=export)
     scratch.mkdir(parents=True, exist_ok=True)
+    stored = store.is_used(export)
+    removed = store.list_removed(export, npm, scratch) if stored else npm.list_removed(export)
+    required = {name: entry for name, entry in lock.read_required(export).items() if name not in removed}
+    targets = {entry.target for entry in required.values() if stored and entry.target}
+    installed = packages.find(export, removed, [target for target in targets if (export / target).is_dir()])
+    plan = Plan(export=export)
     plan.add({"package.json": (export / "package.json").is_symlink()})
     plan.add(patterns.choose(export, include))
     plan.add(published.choose(export, [*([] if include else [""]), *installed.linked], npm, scratch))
@@ -90,5 +92,11 @@ def refuse_outward_links(export: Path, gate: str) -> None:
 
 def _list_marks(ship: Path, required: Mapping[str, lock.Required]) -> list[str]:
     """Return a path below SHIP for each REQUIRED package by which an image has it."""
-    marks = (name if entry.link else f"{name}/package.json" for name, entry in required.items())
-    return sorted(mark for mark in marks if (ship / mark).exists())
+    marks, root = set(), ship.resolve()
+    for location, entry in required.items():
+        package = (check.find(ship, location, entry) / "package.json").resolve()
+        if entry.link and (ship / location).is_symlink():
+            marks.add(location)
+        elif package.exists():
+            marks.add(package.relative_to(root).as_posix())
+    return sorted(marks)

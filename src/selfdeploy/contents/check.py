@@ -1,11 +1,10 @@
 """What has to ship: the packages of the lock file, each at its place, and what the command line starts."""
 
-import glob
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from selfdeploy import errors
-from selfdeploy.contents import lock
+from selfdeploy.contents import lock, store
 from selfdeploy.contents.lock import Required
 from selfdeploy.tree import Entry
 
@@ -37,28 +36,36 @@ def refuse_missing(ship: Path, required: Mapping[str, Required]) -> None:
 
 def _complain(ship: Path, location: str, package: Required) -> str:
     """Return what is wrong with PACKAGE at LOCATION below SHIP; empty if nothing is."""
-    folder = _place(ship, location, package)
+    folder = find(ship, location, package)
     if not folder.is_dir():
         return f"{location}: required by the lock file, and missing"
-    if not package.version:
-        return ""
-    try:
-        actual = lock.normalize(lock.read_object(folder / "package.json").get("version"))
-    except errors.SourceUnusable:
-        actual = ""
-    if actual != package.version:
+    if package.version and (actual := _read_version(folder)) != package.version:
         return f"{location}: the lock file requires version {package.version}, the gates left {actual or 'none'}"
     return ""
 
 
-def _place(ship: Path, location: str, package: Required) -> Path:
-    """Return the folder of PACKAGE: LOCATION, or its place in npm's store (install-strategy=linked)."""
-    store = ship / "node_modules" / ".store"
-    if not (ship / location).is_dir() and store.is_dir():
-        name = location.rpartition("node_modules/")[2]
-        stored = store.glob(f"{glob.escape(f'{name}@{package.version}')}-*/node_modules/{glob.escape(name)}")
-        return next(stored, ship / location)
-    return ship / location
+def find(ship: Path, location: str, package: Required) -> Path:
+    """Return the folder of PACKAGE below SHIP: LOCATION, or its place where npm has links to a store."""
+    folder = ship / location
+    if not store.is_used(ship) or _is(folder, package.version):
+        return folder
+    if package.target and not folder.exists():
+        return ship / package.target  # npm makes no link to a workspace that the root package does not name
+    stored = store.find_package(ship, package.name, package.version)
+    return next((found for found in stored if _is(found, package.version)), folder)
+
+
+def _is(folder: Path, version: str) -> bool:
+    """Return True if FOLDER has a package of VERSION, which is any if empty."""
+    return folder.is_dir() and version in ("", _read_version(folder))
+
+
+def _read_version(folder: Path) -> str:
+    """Return the version in the package.json of FOLDER; empty if there is none."""
+    try:
+        return lock.normalize(lock.read_object(folder / "package.json").get("version"))
+    except errors.SourceUnusable:
+        return ""
 
 
 def refuse_incomplete(

@@ -1,6 +1,7 @@
 """npm's lock file: the packages that production cannot do without, by location."""
 
 import json
+import posixpath
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,10 +21,12 @@ VERSION = re.compile(r"[v=\s]*([0-9][^+\s]*)")
 
 @dataclass(frozen=True, kw_only=True)
 class Required:
-    """A package that production needs; its version, empty if the lock file pins none."""
+    """A package that production needs: its version if the lock file pins one, and the target of a link."""
 
+    name: str = ""
     version: str = ""
     link: bool = False
+    target: str = ""
 
 
 def read_object(file: Path, name: str = "") -> dict[str, Any]:
@@ -73,7 +76,13 @@ def read_required(export: Path) -> dict[str, Required]:
                 "move the package into the repository",
             )
         if location and _is_required(entry, peers=peers):
-            required[location] = Required(version=_version(location, entry), link=bool(entry.get("link")))
+            name = str(entry.get("name") or location.rpartition("node_modules/")[2])
+            required[location] = Required(
+                name=name,
+                version=_version(location, entry),
+                link=bool(entry.get("link")),
+                target=posixpath.normpath(target) if target else "",
+            )
     return required
 
 

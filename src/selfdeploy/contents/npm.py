@@ -12,8 +12,11 @@ from selfdeploy import errors, process
 TIMEOUT = 300.0
 """Seconds for one answer."""
 
-QUIET = ("--offline", "--ignore-scripts", "--json", "--dry-run", "--loglevel=error")
-"""Asks npm to change nothing, to start nothing and to use its cache alone."""
+ALONE = ("--offline", "--ignore-scripts", "--loglevel=error")
+"""Asks npm to start nothing and to use its cache alone."""
+
+QUIET = (*ALONE, "--json", "--dry-run")
+"""Asks npm to change nothing as well."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +41,14 @@ class Npm:
         paths = [str(package.get("path", "")) for package in removed if isinstance(package, dict)]
         return frozenset(path.removeprefix(root) for path in paths for root in roots if path.startswith(root))
 
+    def prune(self, folder: Path) -> None:
+        """Remove from FOLDER the packages that production does not need.
+
+        Raises:
+            errors.SourceUnusable: npm cannot read the tree or its lock file.
+        """
+        self._run(["npm", "prune", "--omit=dev", "--no-bin-links", *ALONE], folder)
+
     def list_packed(self, parent: Path, folders: Sequence[str]) -> dict[str, list[str]]:
         """Return the files that `npm pack` puts into the package of each of FOLDERS below PARENT.
 
@@ -56,14 +67,16 @@ class Npm:
             raise errors.SourceUnusable("npm pack: unexpected output", "set gates.node to another version") from exc
 
     def _ask(self, argv: Sequence[str], folder: Path) -> Any:  # noqa: ANN401 -- any JSON
+        return parse(" ".join(argv[:3]), self._run(argv, folder))
+
+    def _run(self, argv: Sequence[str], folder: Path) -> str:
         outcome = process.run(argv, timeout=TIMEOUT, cwd=folder, env=self.environment, check=False)
-        command = " ".join(argv[:3])
         if outcome.code:
             raise errors.SourceUnusable(
-                f"{command}: exit code {outcome.code}\n{outcome.complaint}",
+                f"{' '.join(argv[:3])}: exit code {outcome.code}\n{outcome.complaint}",
                 "fix package.json or its lock file and run the command again",
             )
-        return parse(command, outcome.text)
+        return outcome.text
 
 
 def parse(command: str, text: str) -> Any:  # noqa: ANN401 -- any JSON

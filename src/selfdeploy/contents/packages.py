@@ -1,14 +1,14 @@
 """The installed packages of a tree that production needs, as npm left them on disk."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from selfdeploy import errors
-from selfdeploy.contents import links
+from selfdeploy.contents import links, store
 
-LEFT_OUT = frozenset({".bin", ".cache", ".package-lock.json", ".vite", ".vite-temp", ".vitest"})
-"""Entries of node_modules that do not ship: caches, and npm's notes; .bin is chosen by its targets."""
+LEFT_OUT = frozenset({".bin", ".cache", ".package-lock.json", ".store", ".vite", ".vite-temp", ".vitest"})
+"""Entries of node_modules that do not ship: caches, npm's notes; .bin and npm's store are chosen by the links."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,15 +22,17 @@ class Packages:
     others: list[str] = field(default_factory=list)
 
 
-def find(export: Path, removed: Collection[str]) -> Packages:
+def find(export: Path, removed: Collection[str], linked: Iterable[str] = ()) -> Packages:
     """Return the packages installed in EXPORT, without those at the locations REMOVED.
 
-    Packages of a linked package (a workspace, a `file:` dependency) stand in its own folder.
+    Packages of a linked package (a workspace, a `file:` dependency) stand in its own folder. LINKED are the folders of
+    such that ship although no link leads there.
 
     Raises:
         errors.SourceUnusable: a package is a link out of EXPORT, or a node_modules folder is a link.
     """
-    packages, queue, seen = Packages(), [""], {""}
+    packages = Packages(linked=sorted(set(linked)))
+    queue, seen = ["", *packages.linked], {"", *packages.linked}
     while queue:
         for location in _list_modules(export, queue.pop(), packages):
             path = export / location
@@ -48,7 +50,10 @@ def find(export: Path, removed: Collection[str]) -> Packages:
                     "move the package into the repository",
                 )
             packages.links.append(location)
-            if target not in seen and target not in removed and "node_modules" not in Path(target).parts:
+            if entry := store.find_entry(target):
+                queue += [entry] if entry not in seen else []
+                seen.add(entry)
+            elif target not in seen and target not in removed and "node_modules" not in Path(target).parts:
                 seen.add(target)
                 packages.linked.append(target)
                 queue.append(target)
@@ -84,4 +89,5 @@ def _list(folder: Path) -> list[str]:
 def list_linked(export: Path) -> set[str]:
     """Return the folders of the packages that EXPORT's node_modules links to, as far as they are in EXPORT."""
     locations = [path for path in _list_modules(export, "", Packages()) if (export / path).is_symlink()]
-    return {target for path in locations if (target := links.target(export, path)) and (export / target).is_dir()}
+    targets = {target for path in locations if (target := links.target(export, path)) and (export / target).is_dir()}
+    return {target for target in targets if not store.find_entry(target)}
