@@ -21,6 +21,7 @@ REQUIRED_GATES = (
     "image",
     "manifest",
 )
+MEDIA_TYPE = "application/vnd.oci.image.manifest.v1+json"
 PROBES = {"healthz": "/api/healthz", "ready": "/api/ready", "version": "/api/version"}
 
 
@@ -151,3 +152,14 @@ def parse(data: bytes, where: str = "manifest") -> Manifest:
     if manifest.bytes != data:
         raise errors.ManifestInvalid(f"{where}: not the bytes that its values make", "run inv manifest again")
     return manifest
+
+
+def stand_in(source: Source, digest: str = f"sha256:{'0' * 64}") -> Manifest:
+    """Return a manifest of SOURCE for a server that is tried before there is an image: DIGEST is of no registry."""
+    return Manifest(
+        schema=1,
+        source=source,
+        gates=tuple(Gate(name=name, command=name) for name in REQUIRED_GATES),
+        image=Image(repository="localhost/sf", digest=digest, mediaType=MEDIA_TYPE, platforms={}),
+        probes=PROBES,
+    )

@@ -165,10 +165,15 @@ class Workbench:
         contents.stage(export, ship, npm=self.npm, include=include)
         return ship
 
-    def start(self, ship: Path, seconds: float = 60) -> dict[str, object]:
-        log = self.folder / "smoke.log"
+    def start(self, ship: Path, seconds: float = 60, variables: Mapping[str, str] | None = None) -> dict[str, object]:
         return contents.start(
-            ship, environment=self.environment, scratch=self.folder, log=log, seconds=seconds, manifest=b"{}"
+            ship,
+            environment=self.environment,
+            variables=variables or {},
+            scratch=self.folder,
+            log=self.folder / "smoke.log",
+            seconds=seconds,
+            manifest=b"{}",
         )
 
 
@@ -238,7 +243,7 @@ def test_the_packages_that_ship_are_those_that_npm_installs_for_production(bench
     for folder, needs in inner.items():
         name = folder.rpartition("/")[2]
         texts[f"{folder}/package.json"] = {"name": name, "version": "1.0.0", "dependencies": needs}
-        texts[f"{folder}/package.json"]["devDependencies"] = {"wrappy": "1.0.2"}  # type: ignore[index]
+        texts[f"{folder}/package.json"]["devDependencies"] = {"wrappy": "1.0.2"}
     for name, value in texts.items():
         (export / name).parent.mkdir(parents=True, exist_ok=True)
         (export / name).write_text(json.dumps(value))
@@ -276,7 +281,8 @@ def test_packages_of_the_store_that_are_tarballs_and_optional_peers_ship_as_npm_
     (export / "dist").mkdir(parents=True)
     (export / "dist" / "loader.js").touch()
     peers = {"peerDependencies": {"buf": "1"}, "peerDependenciesMeta": {"buf": {"optional": True}}}
-    for name, more in {"x": peers, "buf": {}, "dev": {"dependencies": {"ms": "2.0.0"}}}.items():
+    packages: dict[str, dict[str, Any]] = {"x": peers, "buf": {}, "dev": {"dependencies": {"ms": "2.0.0"}}}
+    for name, more in packages.items():
         pack(bench, export, {"name": name, "version": "1.0.0", **more})
     package = {
         "name": "sf",
@@ -411,10 +417,15 @@ SERVER = """
 const { createServer } = require("node:http");
 const { lookup } = require("node:dns");
 const fs = require("node:fs");
-let tree = "";
-try { fs.writeFileSync(`${__dirname}/written`, ""); } catch (error) { tree = error.code; }
+const write = (path) => {
+  try { fs.writeFileSync(path, ""); fs.rmSync(path); } catch (error) { return error.code; }
+};
+const [tree, root] = [write(`${__dirname}/written`), write("/var/tmp/selfdeploy-written")];
+fs.writeFileSync("/tmp/selfdeploy-written", "");
+fs.rmSync("/tmp/selfdeploy-written");
 fs.writeFileSync(`${process.env.HOME}/written`, "");
-const facts = { argv: process.argv.slice(3), user: process.getuid(), tree, names: Object.keys(process.env).sort() };
+const names = Object.keys(process.env).sort();
+const facts = { argv: process.argv.slice(3), user: process.getuid(), tree, root, names };
 fs.readFileSync(process.env.SF_RELEASE_MANIFEST);
 lookup("localhost.example", (error) => console.log(JSON.stringify({ ...facts, network: error && error.code })));
 createServer((request, response) => {
@@ -437,11 +448,35 @@ def test_the_server_is_started_as_in_the_image_and_without_a_network(bench: Work
     seen = json.loads((bench.folder / "smoke.log").read_text().splitlines()[0])
     assert started["started"] is True
     assert seen["argv"][1:] == ["--host", "0.0.0.0", "--port", "4000"]  # noqa: S104 -- in a network of its own
-    assert (seen["user"], seen["tree"]) == (1000, "EROFS")
+    assert (seen["user"], seen["tree"], seen["root"]) == (1000, "EROFS", "EROFS")
     assert seen["network"] in {"EAI_AGAIN", "ENOTFOUND"}
     assert {"HOME", "NODE_ENV", "PATH", "SF_RELEASE_MANIFEST", "SF_WEB_HOST", "SF_WEB_PORT"} <= set(seen["names"])
     assert not [name for name in seen["names"] if "PROXY" in name.upper() or name.startswith("npm_")]
     assert not list(bench.folder.glob("smoke-*"))
+
+
+NEEDS = """
+const { MODE, TRACING, NODE_OPTIONS } = process.env;
+if (MODE !== "on" || NODE_OPTIONS !== `--require=${__dirname}/tracing.js`) throw new Error(`without MODE: ${MODE}`);
+console.log(JSON.stringify({ MODE, TRACING }));
+"""
+
+
+def test_the_server_is_started_with_the_site_s_variables_and_what_asks_it_is_not(bench: Workbench) -> None:
+    ship = a_tree(bench, NEEDS + SERVER)
+    (ship / "dist" / "tracing.js").touch()
+    options = {"NODE_OPTIONS": "--require=/opt/sf/dist/tracing.js"}
+
+    started = bench.start(ship, variables={"MODE": "on", "TRACING": "/opt/sf-traces:/opt/sf", **options})
+
+    assert started["variables"] == ["MODE", "NODE_OPTIONS", "TRACING"]
+    assert json.loads((bench.folder / "smoke.log").read_text().splitlines()[0]) == {
+        "MODE": "on",
+        "TRACING": f"/opt/sf-traces:{ship}",
+    }
+    with pytest.raises(errors.StartFailed, match="without MODE: undefined") as refused:
+        bench.start(ship, variables=options)
+    assert "with the variables NODE_OPTIONS; gates.smoke_variables in deploy.toml" in refused.value.hint
 
 
 @pytest.mark.parametrize(

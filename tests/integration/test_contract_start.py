@@ -12,7 +12,8 @@ from lab import contract
 from lab.site import Site, call
 from lab.values import a_project, an_environment
 from selfdeploy import errors, tree
-from selfdeploy.contract import launch, start
+from selfdeploy.contents import namespaces
+from selfdeploy.contract import start
 from selfdeploy.contract.clauses import CLAUSES, Finding
 
 Check = Callable[..., dict[str, Finding]]
@@ -154,7 +155,7 @@ def test_a_server_that_reads_no_body_is_drained_by_a_request_half_sent(check: Ch
 def test_without_a_mount_namespace_the_server_runs_on_a_copy(
     staged: Path, check: Check, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(launch, "NAMESPACES", ("false",))
+    monkeypatch.setattr(namespaces, "OWN", ("false",))
     before = tree.digest(staged)
     clean = check()
 
@@ -166,6 +167,18 @@ def test_without_a_mount_namespace_the_server_runs_on_a_copy(
     assert "dist/web/standalone/cache" in found["R7"].actual
     assert not (staged / "dist/web/standalone/cache").exists()
     assert before != tree.digest(staged)  # by the edit alone
+
+
+def test_the_server_is_checked_with_the_variables_that_a_release_starts_it_with(check: Check) -> None:
+    environment = an_environment(4000, grace=3.0, variables={"MODE": "on"})
+    needs = f'if (process.env.MODE !== "on") throw new Error("no MODE");\n{LISTEN}'
+
+    given = check(LISTEN, needs, environments={"test": environment})
+    without = check()
+
+    assert states(given, "broken") == []
+    assert without["R1"].state == "broken"
+    assert "no MODE" in without["R1"].actual
 
 
 def test_the_bundled_application_keeps_every_clause(application: Site) -> None:

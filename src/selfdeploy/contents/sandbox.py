@@ -1,6 +1,6 @@
-"""The program that `unshare` starts in new namespaces: a folder read-only, loopback up, then the rest as another user.
+"""The program that `unshare` starts in new namespaces: all read-only but for a folder and /tmp, then the image's user.
 
-It loads nothing but the standard library: argv is the folder and the command.
+It loads nothing but the standard library. Its arguments: `alone` or `beside`, the tree, the folder, the command.
 """
 
 import ctypes
@@ -12,8 +12,15 @@ import sys
 
 SIOCSIFFLAGS = 0x8914
 IFF_UP = 1
-MS_RDONLY, MS_REMOUNT, MS_BIND = 1, 32, 4096
-KEPT = {os.ST_NOSUID: 2, os.ST_NODEV: 4, os.ST_NOEXEC: 8, os.ST_NOATIME: 1024, os.ST_RELATIME: 1 << 21}
+MS_RDONLY, MS_REMOUNT, MS_BIND, MS_REC = 1, 32, 4096, 16384
+KEPT = {
+    os.ST_NOSUID: 2,
+    os.ST_NODEV: 4,
+    os.ST_NOEXEC: 8,
+    os.ST_NOATIME: 1024,
+    os.ST_NODIRATIME: 2048,
+    os.ST_RELATIME: 1 << 21,
+}
 """What a mount has to keep when another user made it, and the flags of mount(2) for it."""
 
 
@@ -23,26 +30,36 @@ def bring_up_loopback() -> None:
         fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh", b"lo", IFF_UP))
 
 
+def bind(folder: str, flags: int) -> None:
+    """Mount FOLDER over itself in this mount namespace, with FLAGS. Source: mount(2)."""
+    path = os.fsencode(folder)
+    if ctypes.CDLL(None, use_errno=True).mount(path, path, None, ctypes.c_ulong(flags), None):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), folder)
+
+
 def make_read_only(folder: str) -> None:
-    """Mount FOLDER read-only over itself in this mount namespace. Source: mount(2)."""
-    mount = ctypes.CDLL(None, use_errno=True).mount
-    path, own = os.fsencode(folder), os.statvfs(folder).f_flag
+    """Make FOLDER, a mount, read-only."""
+    own = os.statvfs(folder).f_flag
     kept = sum(flag for known, flag in KEPT.items() if own & known)
-    for flags in (MS_BIND, MS_BIND | MS_REMOUNT | MS_RDONLY | kept):
-        if mount(path, path, None, ctypes.c_ulong(flags), None):
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number), folder)
+    bind(folder, MS_BIND | MS_REMOUNT | MS_RDONLY | kept)
 
 
 def main(argv: list[str]) -> None:
     """Prepare the namespaces and become the command."""
+    network, tree, folder, *command = argv
     try:
-        bring_up_loopback()
-        make_read_only(argv[0])
+        if network == "alone":
+            bring_up_loopback()
+        bind("/tmp", MS_BIND | MS_REC)  # noqa: S108 -- writable for the server, as in the image
+        bind(folder, MS_BIND)
+        bind(tree, MS_BIND)
+        make_read_only(tree)
+        make_read_only("/")
     except OSError as exc:
         sys.exit(f"unshare: {exc}")
     user = ["unshare", "--user", "--map-user=1000", "--map-group=1000", "--"]
-    os.execvp(user[0], [*user, *argv[1:]])  # noqa: S606 -- no shell is what is wanted
+    os.execvp(user[0], [*user, *command])  # noqa: S606 -- no shell is what is wanted
 
 
 if __name__ == "__main__":

@@ -1,15 +1,13 @@
 """The staged tree started once as the image starts it, without a network, until it answers."""
 
-import sys
+import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from selfdeploy import errors, process, tree
 from selfdeploy.contents import check
-
-OWN = ("unshare", "--user", "--map-root-user", "--net", "--mount", "--pid", "--fork", "--kill-child", "--")
-"""Gives a command namespaces of its own; all processes in them end with it."""
+from selfdeploy.contents.namespaces import Namespaces, translate
 
 PATH = "/api/healthz"
 TAIL = 40
@@ -22,8 +20,9 @@ START = """
 const { spawn } = require("node:child_process");
 const http = require("node:http");
 const [loader, workspace, path, seconds] = process.argv.slice(1);
+const env = JSON.parse(require("node:fs").readFileSync(0, "utf8"));
 const argv = [loader, "server", workspace, "--host", "0.0.0.0", "--port", "4000"];
-const server = spawn(process.execPath, argv, { cwd: workspace, stdio: ["ignore", "inherit", "inherit"] });
+const server = spawn(process.execPath, argv, { cwd: workspace, env, stdio: ["ignore", "inherit", "inherit"] });
 let last = "no connection";
 const end = (why) => {
   console.error(`smoke: ${why}`);
@@ -48,46 +47,58 @@ ask();
 
 
 def start(
-    ship: Path, *, environment: Mapping[str, str], scratch: Path, log: Path, seconds: float, manifest: bytes
+    ship: Path,
+    *,
+    environment: Mapping[str, str],
+    variables: Mapping[str, str],
+    scratch: Path,
+    log: Path,
+    seconds: float,
+    manifest: bytes,
 ) -> dict[str, object]:
     """Start the server of SHIP, and return once it has answered; or the reason why it was not started.
 
-    It runs as the image's user, with the contract's command line and variables, a HOME and a workspace below SCRATCH,
-    SHIP read-only, and no network but loopback. ENVIRONMENT has the PATH of node. MANIFEST stands for the release
-    manifest. Its output goes to LOG.
+    It runs as the image's user, with the contract's command line and variables, and VARIABLES of the site's own, a HOME
+    and a workspace below SCRATCH, all else read-only, and no network but loopback. ENVIRONMENT has the PATH of node.
+    MANIFEST stands for the release manifest. Its output goes to LOG.
 
     Raises:
         errors.StartFailed: it ended, or did not answer within SECONDS; the end of its output is in the message.
     """
     if not seconds:
         return {"started": False, "why": "gates.smoke is off"}
-    own = [*OWN, sys.executable, "-I", str(Path(__file__).with_name("sandbox.py")), str(ship)]
     began = time.monotonic()
     with tree.scratch(scratch, "smoke") as folder:
-        variables = _write_surroundings(folder, manifest) | {"PATH": environment["PATH"]}
-        if why := _try(own, ship, variables):
+        path = {"PATH": environment["PATH"]}
+        given = translate(variables, ship) | _write_surroundings(folder, manifest) | path
+        own = Namespaces(tree=ship, folder=folder, alone=True)
+        if why := own.find_obstacle("node", path):
             return {"started": False, "why": why}
-        argv = [*own, "node", "-e", START, str(ship / check.LOADER), str(folder / "workspace"), PATH, f"{seconds:g}"]
+        argv = [*own.prefix, "node", "-e", START, str(ship / check.LOADER), str(folder / "workspace"), PATH]
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("wb") as file:
-            outcome = process.run(argv, timeout=seconds + SLACK, cwd=folder, env=variables, log=file, check=False)
+            outcome = process.run(
+                [*argv, f"{seconds:g}"],
+                timeout=seconds + SLACK,
+                cwd=folder,
+                env=path,
+                stdin=json.dumps(given),
+                log=file,
+                check=False,
+            )
     if outcome.code:
         tail = log.read_text(errors="replace").rstrip().splitlines()[-TAIL:]
         raise errors.StartFailed(
             "\n".join([f"the staged server does not start (exit code {outcome.code}); log: {log}", *tail]),
-            "it is started as in the image, without a network; gates.smoke in deploy.toml gives it more time",
+            f"it is started as in the image, without a network, with {_describe(variables)}; gates.smoke_variables in "
+            "deploy.toml adds variables, gates.smoke gives it more time",
         )
-    return {"started": True, "seconds": round(time.monotonic() - began, 1)}
+    return {"started": True, "seconds": round(time.monotonic() - began, 1), "variables": sorted(variables)}
 
 
-def _try(own: list[str], ship: Path, variables: Mapping[str, str]) -> str:
-    """Return why nothing of SHIP can be started in namespaces of its own here; empty if it can."""
-    try:
-        argv = [*own, "node", "-e", "require('node:fs').readFileSync(process.argv[1])", str(ship / check.LOADER)]
-        outcome = process.run(argv, timeout=SLACK, env=variables, check=False)
-    except (errors.ToolMissing, errors.CommandTimedOut) as exc:
-        return exc.message
-    return (outcome.complaint or f"unshare: exit code {outcome.code}") if outcome.code else ""
+def _describe(variables: Mapping[str, str]) -> str:
+    """Return the names of VARIABLES to end a sentence."""
+    return f"the variables {', '.join(sorted(variables))}" if variables else "no variables of deploy.toml"
 
 
 def _write_surroundings(folder: Path, manifest: bytes) -> dict[str, str]:

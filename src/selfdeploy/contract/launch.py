@@ -7,11 +7,12 @@ import signal
 import socket
 import time
 import uuid
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from selfdeploy import errors, process, tree
+from selfdeploy import process, tree
+from selfdeploy.contents.namespaces import Namespaces, translate
 from selfdeploy.contract import processes
 
 HOST = "127.0.0.1"
@@ -19,24 +20,13 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 LONGEST = 600.0
 """Seconds after which a server ends that nobody has ended."""
 
-CONFINED = """
-set -e
-mount --rbind /tmp /tmp
-mount --bind "$2" "$2"
-mount --bind "$1" "$1"
-mount -o remount,bind,ro "$1"
-mount -o remount,bind,ro /
-shift 2
-exec "$@"
-"""
-"""Makes the root and the tree read-only in a mount namespace, but for one folder and /tmp, and becomes the rest."""
-
-NAMESPACES = ("unshare", "--user", "--map-root-user", "--mount", "--", "sh", "-c", CONFINED, "sh")
-
 
 @dataclass(kw_only=True)
 class Launch:
-    """One start: FOLDER holds home, workspace and the log; PORT is free; TREE is what ships."""
+    """One start: FOLDER holds home, workspace and the log; PORT is free; TREE is what ships.
+
+    The site's own variables, GIVEN, reach the server, and not what asks it.
+    """
 
     node: Path
     tree: Path
@@ -44,6 +34,7 @@ class Launch:
     confined: bool
     port: int
     mark: str
+    given: Mapping[str, str] = field(default_factory=dict)
     child: process.Child | None = None
     family: frozenset[processes.Process] = frozenset()
 
@@ -82,13 +73,13 @@ class Launch:
 
     def start(self, argv: Sequence[str], **variables: str) -> None:
         """Start node with ARGV in the workspace, with VARIABLES in its environment as well."""
-        prefix = [*NAMESPACES, str(self.tree), str(self.folder)] if self.confined else []
+        prefix = Namespaces(tree=self.tree, folder=self.folder).prefix if self.confined else []
         with (self.folder / "log").open("wb") as log:
             self.child = process.start(
                 [*prefix, str(self.node), *argv],
                 timeout=LONGEST,
                 cwd=self.folder / "workspace",
-                env=self.variables | variables,
+                env=translate(self.given, self.tree) | self.variables | variables,
                 stdout=log,
                 stderr=process.STDOUT,
             )
@@ -122,15 +113,18 @@ class Launch:
 
 
 @contextlib.contextmanager
-def prepare(node: Path, staged: Path, work: Path) -> Iterator[Launch]:
+def prepare(node: Path, staged: Path, work: Path, given: Mapping[str, str]) -> Iterator[Launch]:
     """Give a launch of STAGED with folders below WORK, which go with all its processes when the block ends.
+
+    GIVEN are variables of the server.
 
     Where no mount namespace can be had, the tree is a copy: the server must not change the original.
     """
     with tree.scratch(work, "contract") as folder:
         for name in ("home", "workspace"):
             (folder / name).mkdir()
-        confined = _can_confine(staged, folder)
+        path = {"PATH": f"{node.parent}:{PATH}"}
+        confined = not Namespaces(tree=staged, folder=folder).find_obstacle(str(node), path)
         launch = Launch(
             node=node,
             tree=staged if confined else Path(shutil.copytree(staged, folder / "sf", symlinks=True)),
@@ -138,6 +132,7 @@ def prepare(node: Path, staged: Path, work: Path) -> Iterator[Launch]:
             confined=confined,
             port=_free_port(),
             mark=uuid.uuid4().hex,
+            given=given,
         )
         try:
             yield launch
@@ -145,14 +140,6 @@ def prepare(node: Path, staged: Path, work: Path) -> Iterator[Launch]:
             processes.kill(processes.alive(launch.mark, launch.family))
             if launch.child:
                 process.end(launch.child)
-
-
-def _can_confine(staged: Path, folder: Path) -> bool:
-    try:
-        argv = [*NAMESPACES, str(staged), str(folder), "sh", "-c", '! touch "$0/probe" 2>/dev/null', str(staged)]
-        return process.run(argv, timeout=30, env={"PATH": PATH}, check=False).code == 0
-    except (errors.ToolMissing, errors.CommandTimedOut):
-        return False
 
 
 def _free_port() -> int:

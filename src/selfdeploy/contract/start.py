@@ -29,7 +29,6 @@ HELD = 1.0
 ANSWERING, GOING = 10.0, 3.0
 """Seconds for the answer to that request; and for the last processes, once the server has ended."""
 
-MEDIA_TYPE = "application/vnd.oci.image.manifest.v1+json"
 READ_ONLY = re.compile(r"EROFS|read-only file system", re.IGNORECASE)
 GRACEFUL = (0, 143)
 """Exit codes of a server that SIGTERM has ended: its own, or the signal's."""
@@ -53,12 +52,12 @@ def check(node: Path, tree: Path, revision: str, work: Path, project: config.Pro
     """
     release = _release(revision, tree)
     grace = min((one.grace for one in project.environments.values()), default=15.0)
-    with launch.prepare(node, tree, work) as one:
+    with launch.prepare(node, tree, work, project.tried) as one:
         before = {} if one.confined else _times(one.tree)
         findings = _Image(one, release, project, grace).findings()
         changed = [] if one.confined else [name for name, at in _times(one.tree).items() if before.get(name) != at]
         findings["R7"] = _writes(one, findings, changed)
-    with launch.prepare(node, tree, work) as one:
+    with launch.prepare(node, tree, work, project.tried) as one:
         findings |= _direct(one, project, findings)
     if findings["R7"].state == "broken" and findings["R1"].state == "broken":
         findings["R1"] = not_checked("R1", "it ends because of R7")
@@ -68,13 +67,7 @@ def check(node: Path, tree: Path, revision: str, work: Path, project: config.Pro
 def _release(revision: str, tree: Path) -> manifest.Manifest:
     """Return a manifest of REVISION whose image stands for TREE, for the server to read: it is of no registry."""
     digest = f"sha256:{hashlib.sha256(str(tree).encode()).hexdigest()}"
-    return manifest.Manifest(
-        schema=1,
-        source=manifest.Source(repository="local", revision=revision, path=".", tree=revision),
-        gates=tuple(manifest.Gate(name=name, command=name) for name in manifest.REQUIRED_GATES),
-        image=manifest.Image(repository="localhost/sf", digest=digest, mediaType=MEDIA_TYPE, platforms={}),
-        probes=manifest.PROBES,
-    )
+    return manifest.stand_in(manifest.Source(repository="local", revision=revision, path=".", tree=revision), digest)
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,6 @@ from collections.abc import Callable, Mapping
 from selfdeploy import config, contents, manifest, source, tree
 from selfdeploy.gates.room import Room
 
-UNKNOWN = f"sha256:{'0' * 64}"
-"""The digest of an image that is not built yet."""
-
 
 def stage(
     project: config.Project,
@@ -29,27 +26,18 @@ def stage(
     staged = contents.stage(place.export, place.ship, npm=npm, include=project.image.include, epoch=revision.epoch)
     tell(f"hashing {staged.files:,} files")
     digest = tree.digest(place.ship)
+    of = manifest.Source(
+        repository=revision.repository, revision=revision.commit, path=revision.path, tree=revision.tree
+    )
     smoke = contents.start(
         place.ship,
         environment=environment,
+        variables=project.tried,
         scratch=place.folder,
         log=place.log("smoke"),
         seconds=project.gates.smoke,
-        manifest=_manifest(revision),
+        manifest=manifest.stand_in(of).bytes,
     )
     passed = f"passed in {smoke['seconds']} s" if smoke["started"] else f"not run: {smoke['why']}"
     tell(f"smoke {passed}")
     return digest, {**dataclasses.asdict(staged), "smoke": smoke}
-
-
-def _manifest(revision: source.Revision) -> bytes:
-    """Return a release manifest of REVISION, for an image whose digest is not known yet."""
-    return manifest.Manifest(
-        schema=1,
-        source=manifest.Source(
-            repository=revision.repository, revision=revision.commit, path=revision.path, tree=revision.tree
-        ),
-        gates=tuple(manifest.Gate(name=name, command=name) for name in manifest.REQUIRED_GATES),
-        image=manifest.Image(repository="localhost/sf", digest=UNKNOWN, mediaType="", platforms={}),
-        probes=manifest.PROBES,
-    ).bytes
