@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -145,6 +146,23 @@ def test_an_install_whose_scripts_npm_12_blocked_has_not_passed_also_where_npmrc
     assert ran_with == {"npm 12": False, "npm 11": True}
     assert "install scripts of dep," in blocked.value.message
     assert "install-scripts approve dep" in blocked.value.hint
+
+
+def test_what_npm_12_blocked_is_asked_for_where_the_install_is_silent(runners: Bench, tmp_path: Path) -> None:
+    (tmp_path / "node").symlink_to((runners.node / "node").resolve())
+    (tmp_path / "npm").symlink_to(npm(runners, "npm12")[1])
+    install = ("npm", "--prefix", "app", "install", "--install-links", "--no-package-lock", "--silent")
+    ran = runners.room.export / "app" / "node_modules" / "dep" / "ran"
+
+    for command in (install, ("sh", "-c", f"{' '.join(install)} && mv app/node_modules app/package.json .")):
+        with pytest.raises(errors.ScriptsBlocked, match="did not run the install scripts of dep,") as blocked:
+            runners.run({"npm-ci": command}, minimum=0, programs=tmp_path)
+        assert "install-scripts approve dep" in blocked.value.hint
+        assert "blocked" not in runners.room.log("npm-ci").read_text()
+    runners.run({"npm-ci": (*install, "--ignore-scripts")}, minimum=0, programs=tmp_path)
+    runners.run({"npm-ci": install}, minimum=0)  # npm 11 runs them
+
+    assert ran.exists()
 
 
 def test_what_the_error_says_approves_the_scripts(runners: Bench) -> None:

@@ -40,12 +40,15 @@ class Bench:
         path = f"{self.node}:/usr/bin:/bin"
         return {**inherited, "PATH": path, "HOME": str(self.site.folder), "npm_config_cache": cache}
 
-    def run(self, commands: Commands, *, minimum: int = 1, keys: str = "") -> None:
-        """Run COMMANDS, gates by name that have to run MINIMUM tests; KEYS are added to each of them in deploy.toml."""
+    def run(self, commands: Commands, *, minimum: int = 1, keys: str = "", programs: Path | None = None) -> None:
+        """Run COMMANDS, gates by name that have to run MINIMUM tests; KEYS are added to each of them in deploy.toml.
+
+        PROGRAMS, if given, takes the place of the folder of the pinned Node's commands.
+        """
         self.configure(commands, minimum=minimum, keys=keys)
         project = deploy_toml.load(self.site.folder)
         revision = source.read(project.source_path(), "")
-        runner.run(project, revision, self.node, names=list(commands))
+        runner.run(project, revision, programs or self.node, names=list(commands))
 
     def configure(self, commands: Commands, *, minimum: int = 1, keys: str = "") -> None:
         """Write a deploy.toml whose gates are COMMANDS, besides the contract's."""

@@ -2,7 +2,7 @@ import pytest
 
 from selfdeploy import config, errors
 from selfdeploy.config import REQUIRED, Gate
-from selfdeploy.gates import counting, verdict
+from selfdeploy.gates import counting, scripts, verdict
 
 BLOCKED = """
 added 1 package in 708ms
@@ -128,3 +128,35 @@ def test_a_gate_that_failed_although_npm_also_blocked_scripts_is_told_by_what_fa
 
 def test_only_the_test_gate_has_to_report_tests() -> None:
     assert [name for name, gate in config.REQUIRED.items() if gate.minimum_tests] == ["test-unit"]
+
+
+@pytest.mark.parametrize(
+    ("name", "command", "place"),
+    [
+        ("npm-ci", ("npm", "ci"), None),
+        ("npm-ci", ("npm", "ci", "--silent"), "."),
+        ("npm-ci", ("npm", "ci", "--ignore-scripts"), None),
+        ("npm-ci", ("npm", "ci", "-s", "--allow-scripts=sharp"), None),
+        ("npm-ci", ("npm", "ci", "-s", "--dangerously-allow-all-scripts"), None),
+        ("npm-ci", ("npm", "ci", "-s", "-C", "app"), "app"),
+        ("npm-ci", ("sh", "-c", "npm ci --silent"), "."),
+        ("web-npm-ci", ("npm", "--prefix", "web", "ci"), None),
+        ("web-npm-ci", ("npm", "--prefix=host", "ci", "--loglevel=error"), "host"),
+        ("web-npm-ci", ("sh", "-c", "cd web && npm ci -s"), "web"),
+        ("build-core", ("npm", "run", "x"), None),
+    ],
+)
+def test_npm_is_asked_for_blocked_scripts_where_a_log_may_not_name_them(
+    name: str, command: tuple[str, ...], place: str | None
+) -> None:
+    assert scripts.place(name, command, REQUIRED[name].command) == place
+
+
+def test_a_gate_whose_scripts_npm_says_it_blocked_has_not_passed() -> None:
+    gate = a_gate("npm", "--prefix", "web", "ci", "-s")
+
+    refusal = verdict.refusal("web-npm-ci", gate, 0, "", blocked=["sharp"])
+
+    assert isinstance(refusal, errors.ScriptsBlocked)
+    assert "npm did not run the install scripts of sharp," in refusal.message
+    assert "npm --prefix web install-scripts approve sharp" in refusal.hint

@@ -21,7 +21,10 @@ INHERITED = (
 )
 """The caller's environment variables that every gate sees: how to reach a registry, and the language."""
 
-OURS = ("PATH", "HOME", "CI", "SF_BUILD_REVISION", "npm_config_cache", "npm_package_config_node_gyp_nodedir")
+OURS = (
+    *("PATH", "HOME", "CI", "SF_BUILD_REVISION", "npm_config_cache", "npm_config_loglevel"),
+    "npm_package_config_node_gyp_nodedir",
+)
 """The environment variables that the gates' runner sets itself, and that decide what a gate builds with."""
 
 RUN_TOKENS = ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "ACTIONS_RUNTIME_TOKEN", "FORGEJO_TOKEN", "GITEA_TOKEN", "GITHUB_TOKEN")

@@ -49,6 +49,29 @@ class Npm:
         """
         self._run(["npm", "prune", "--omit=dev", "--no-bin-links", *ALONE], folder)
 
+    def list_blocked(self, folder: Path) -> list[str]:
+        """Return the packages installed in FOLDER whose install scripts npm 12 did not run.
+
+        None for an older npm, which runs all, for an installer that is not npm, and where npm is set to ignore scripts.
+
+        Raises:
+            errors.SourceUnusable: npm cannot read the tree.
+        """
+        if not (folder / "node_modules" / ".package-lock.json").is_file():
+            return []
+        argv = ["npm", "install-scripts", "ls", "--json", "--offline", "--loglevel=error"]
+        outcome = process.run(argv, timeout=TIMEOUT, cwd=folder, env=self.environment, check=False)
+        if outcome.code and "EUNKNOWNCOMMAND" in outcome.text + outcome.complaint:
+            return []
+        listing = parse("npm install-scripts ls", _output(argv, outcome))
+        try:
+            found = sorted(str(package["name"]) for package in listing["allowScripts"])
+        except (TypeError, KeyError) as exc:
+            raise errors.SourceUnusable("npm install-scripts ls: unexpected output", "set gates.node") from exc
+        if found and self._run(["npm", "config", "get", "ignore-scripts"], folder).strip() == "true":
+            return []
+        return found
+
     def list_packed(self, parent: Path, folders: Sequence[str]) -> dict[str, list[str]]:
         """Return the files that `npm pack` puts into the package of each of FOLDERS below PARENT.
 
@@ -71,12 +94,21 @@ class Npm:
 
     def _run(self, argv: Sequence[str], folder: Path) -> str:
         outcome = process.run(argv, timeout=TIMEOUT, cwd=folder, env=self.environment, check=False)
-        if outcome.code:
-            raise errors.SourceUnusable(
-                f"{' '.join(argv[:3])}: exit code {outcome.code}\n{outcome.complaint}",
-                "fix package.json or its lock file and run the command again",
-            )
-        return outcome.text
+        return _output(argv, outcome)
+
+
+def _output(argv: Sequence[str], outcome: process.Outcome) -> str:
+    """Return what ARGV printed.
+
+    Raises:
+        errors.SourceUnusable: it failed.
+    """
+    if outcome.code:
+        raise errors.SourceUnusable(
+            f"{' '.join(argv[:3])}: exit code {outcome.code}\n{outcome.complaint}",
+            "fix package.json or its lock file and run the command again",
+        )
+    return outcome.text
 
 
 def parse(command: str, text: str) -> Any:  # noqa: ANN401 -- any JSON

@@ -21,6 +21,7 @@ from selfdeploy.gates import (
     listing,
     receipt,
     recorder,
+    scripts,
     staging,
     verdict,
 )
@@ -200,11 +201,20 @@ def _run_one(
             log.write(counting.trailer(recorder.read(records, _read(place.log(name)), place.export)).encode())
     output = _read(place.log(name))
     timed_out = code in process.TIMED_OUT and seconds >= gate.timeout
-    if refusal := verdict.refusal(name, gate, code, output, timed_out=timed_out, log=str(place.log(name))):
+    blocked = [] if code else _list_blocked(place, name, gate, env)
+    log_path = str(place.log(name))
+    if refusal := verdict.refusal(name, gate, code, output, timed_out=timed_out, log=log_path, blocked=blocked):
         raise refusal
     facts = {"seconds": round(seconds, 1), "log": receipt.digest(output), "command": " ".join(gate.command)}
     count = counting.count(output, gate.tests_pattern) if counted else None
     return {"passed": True, **facts, **({"tests": count.as_data()} if count else {})}
+
+
+def _list_blocked(place: Room, name: str, gate: config.Gate, env: Mapping[str, str]) -> list[str]:
+    """Return the packages whose install scripts npm did not run for the gate NAME, if its log may not name them."""
+    known = config.REQUIRED.get(name)
+    folder = scripts.place(name, gate.command, known.command) if known else None
+    return contents.Npm(environment=env).list_blocked(place.export / folder) if folder else []
 
 
 def _read(log: Path) -> str:

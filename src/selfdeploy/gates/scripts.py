@@ -1,4 +1,4 @@
-"""Install scripts that npm did not run, from a gate's log; pure."""
+"""Install scripts that npm did not run, from a gate's log or npm's own list; pure."""
 
 import itertools
 import re
@@ -6,7 +6,25 @@ from collections.abc import Sequence
 
 BLOCKED = re.compile(r"npm (?:warn|error) .*install scripts blocked because they are not covered by allowScripts")
 STRICT = re.compile(r"npm error --strict-allow-scripts: [0-9]+ package")
+INSTALLS = {"npm-ci": ".", "web-npm-ci": "web"}
+"""The gates that install packages, and where."""
+
 PACKAGE = re.compile(r"npm (?:warn install-scripts|error)   ((?:@[^\s@/]+/)?[^\s@]+)(?:@\S+)? \(.*")
+
+
+CHOSEN = re.compile(r"\b(?:ignore|allow|allow-all)-scripts\b")
+"""An option by which a command says itself which scripts run."""
+
+
+def place(name: str, command: Sequence[str], contract: Sequence[str]) -> str | None:
+    """Return the folder whose packages the gate NAME has installed by COMMAND, if its log may not name blocked scripts.
+
+    It names them where COMMAND is the CONTRACT's: the gates set npm's loglevel, but an option of a command wins.
+    None if it names them, installs nothing, or chooses the scripts itself.
+    """
+    if name not in INSTALLS or tuple(command) == tuple(contract) or CHOSEN.search(" ".join(command)):
+        return None
+    return prefix(command) or INSTALLS[name]
 
 
 def blocked(lines: Sequence[str], code: int) -> list[str] | None:
@@ -21,7 +39,14 @@ def blocked(lines: Sequence[str], code: int) -> list[str] | None:
 
 def approval(command: Sequence[str], packages: Sequence[str]) -> str:
     """Return the command line that approves the scripts of PACKAGES, where COMMAND, the gate's, has installed them."""
-    folder = next((second for first, second in itertools.pairwise(command) if first in {"--prefix", "-C"}), "")
-    folder = next((part.partition("=")[2] for part in command if part.startswith("--prefix=")), folder)
-    where = ["--prefix", folder] if folder and command[:1] == ("npm",) else []
+    folder = prefix(command)
+    where = ["--prefix", folder] if folder else []
     return " ".join(["npm", *where, "install-scripts", "approve", *(packages or ["--all"])])
+
+
+def prefix(command: Sequence[str]) -> str:
+    """Return the folder that COMMAND, if it is npm's, names to npm; empty if it names none."""
+    if tuple(command[:1]) != ("npm",):
+        return ""
+    named = next((second for first, second in itertools.pairwise(command) if first in {"--prefix", "-C"}), "")
+    return next((part.partition("=")[2] for part in command if part.startswith("--prefix=")), named)

@@ -1,20 +1,29 @@
 """Whether a gate passed, from its exit code and its log, and what to say if it did not; pure."""
 
 import shlex
+from collections.abc import Sequence
 
 from selfdeploy import config, errors
 from selfdeploy.gates import counting, excerpt, scripts, text
 
 
 def refusal(
-    name: str, gate: config.Gate, code: int, output: str, *, timed_out: bool = False, log: str = ""
+    name: str,
+    gate: config.Gate,
+    code: int,
+    output: str,
+    *,
+    timed_out: bool = False,
+    log: str = "",
+    blocked: Sequence[str] = (),
 ) -> errors.SelfdeployError | None:
     """Return why the gate NAME, which ended with CODE and OUTPUT, has not passed; None if it has.
 
-    LOG is where OUTPUT is kept.
+    LOG is where OUTPUT is kept. BLOCKED are the packages whose scripts npm, asked for them, did not run.
     """
     lines = text.lines(counting.body(output))
     packages = scripts.blocked(lines, code)
+    packages = list(blocked) if packages is None and blocked else packages
     start, alone = f"gate {name}: {shlex.join(gate.command)}", f"run it alone: nox -s gates -- {name}"
     end = "".join((f"; log: {log}" if log else "", "\n", excerpt.excerpt(lines))).rstrip()
     if timed_out:
