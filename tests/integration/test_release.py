@@ -112,6 +112,26 @@ def test_each_stage_is_a_command_of_its_own(site: Site) -> None:
     assert site.version("test")["revision"] == revision
 
 
+def test_a_plan_warns_of_far_fewer_tests_than_the_release_that_an_environment_proved_ran(site: Site) -> None:
+    assert site.inv("release").returncode == 0
+    proven = site.version("test")["revision"]
+    core = site.folder / "sf" / "tests" / "core.test.mjs"
+    text = core.read_text()
+    core.unlink()
+    site.commit("loses its tests")
+
+    before = site.inv("plan")
+    gated = site.inv("gates")
+    plan = site.inv("plan")
+
+    core.write_text(text)
+    site.commit("has them again")
+    assert gated.returncode == 0, gated.stderr
+    assert "warning: " not in before.stdout  # nobody knows yet
+    warning = rf"^ +warning: test-unit ran \d+ tests?, and \d+ for {proven[:12]}, proven here last$"
+    assert len(re.findall(warning, plan.stdout, re.MULTILINE)) == 2, plan.stdout
+
+
 def test_what_has_changed_in_deploy_toml_is_applied_and_the_same_release_proven_again(site: Site) -> None:
     site.inv("release")
     before = site.ids()
