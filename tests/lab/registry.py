@@ -23,7 +23,8 @@ class Registry(children.Part):
     Plain HTTP unless `tls`; open to everybody unless `login` (Basic, htpasswd) or `login` and `token` (Bearer; `tokens`
     then tells which scopes were asked for, and can be told what to grant). `ca` is the authority a client has to trust,
     alone in its folder. The port is a free one unless it is said. With `cache` it remembers which blobs it has, as
-    Debian configures it. `program` is another version of distribution.
+    Debian configures it. `program` is another version of distribution. Tokens are granted at `tokens_at`, or at its own
+    address. Who reads a blob is sent to the address `storage`, if it is set before the start.
     """
 
     def __init__(
@@ -36,8 +37,10 @@ class Registry(children.Part):
         port: int = 0,
         cache: bool = False,
         program: str = "docker-registry",
+        tokens_at: str = "",
     ) -> None:
         self.address = address
+        self.storage = ""
         self.program, self._cache = program, cache
         self.login = login
         self.folder = children.new_folder("registry", Path(tempfile.gettempdir()))
@@ -54,7 +57,7 @@ class Registry(children.Part):
             if login is None:
                 raise ValueError("token needs a login")
             self._signer = certificates.signer(self.folder)
-            self.tokens = TokenServer(login, self._signer, address=address, tls=self._tls)
+            self.tokens = TokenServer(login, self._signer, address=tokens_at or address, tls=self._tls)
 
     @property
     def name(self) -> str:
@@ -131,6 +134,8 @@ class Registry(children.Part):
             },
             "http": served,
         }
+        if self.storage:
+            settings["middleware"] = {"storage": [{"name": "redirect", "options": {"baseurl": self.storage}}]}
         if self.tokens:
             settings["auth"] = {
                 "token": {
