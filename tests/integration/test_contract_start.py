@@ -171,7 +171,7 @@ def test_without_a_mount_namespace_the_server_runs_on_a_copy(
 
 def test_the_server_is_checked_with_the_variables_that_a_release_starts_it_with(check: Check) -> None:
     environment = an_environment(4000, grace=3.0, variables={"MODE": "on"})
-    needs = f'if (process.env.MODE !== "on") throw new Error("no MODE");\n{LISTEN}'
+    needs = f'if (process.env.MODE !== "on") {{ console.error("no MODE"); process.exit(9); }}\n{LISTEN}'
 
     given = check(LISTEN, needs, environments={"test": environment})
     without = check()

@@ -20,6 +20,11 @@ class Npm(contents.Npm):
         assert export.is_dir()
         return self.removed
 
+    def prune(self, folder: Path) -> None:
+        """Remove the links that are said to go."""
+        for name in self.removed:
+            (folder / name).unlink()
+
     def list_packed(self, parent: Path, folders: Sequence[str]) -> dict[str, list[str]]:
         """Return all files of each package."""
         return {

@@ -92,6 +92,48 @@ def test_a_linked_package_ships_with_its_own_packages(tmp_path: Path) -> None:
     assert not (ship / "packages" / "b").exists()
 
 
+def test_what_npm_keeps_of_its_store_ships_and_workspaces_without_a_link_too(tmp_path: Path) -> None:
+    packages = {
+        "": {"devDependencies": {"a": "1", "dev": "1"}},
+        "node_modules/a": {"resolved": "packages/a", "link": True},
+        "node_modules/b": {"resolved": "packages/b", "link": True},
+        "packages/a": {"name": "a", "dependencies": {"x": "1"}},
+        "packages/b": {"name": "b"},
+        "node_modules/x": {"version": "1.0.0"},
+        "node_modules/dev": {"version": "1.0.0", "dev": True},
+    }
+    export = an_export(tmp_path, "dist/loader.js", "packages/a/i.js", "packages/b/i.js", packages=packages)
+    write(export, **{f"packages/{name}/package.json": {"name": name} for name in "ab"})
+    for name in ("x", "y", "dev"):
+        folder = f"node_modules/.store/{name}@1.0.0-h/node_modules/{name}"
+        write(export, f"{folder}/i.js", **{f"{folder}/package.json": {"name": name, "version": "1.0.0"}})
+    links = {
+        "node_modules/a": "../packages/a",
+        "node_modules/dev": ".store/dev@1.0.0-h/node_modules/dev",
+        "packages/a/node_modules/x": "../../../node_modules/.store/x@1.0.0-h/node_modules/x",
+        "node_modules/.store/x@1.0.0-h/node_modules/y": "../../y@1.0.0-h/node_modules/y",
+    }
+    (export / "packages/a/node_modules").mkdir()
+    for name, target in links.items():
+        (export / name).symlink_to(target)
+    before = sorted(path for path in export.rglob("*") if path.is_symlink())
+
+    npm = Npm(removed=frozenset({"node_modules/a", "node_modules/dev"}))
+    plan, required = contents.choose(export, tmp_path / "scratch", npm, ["dist"])
+    plan.lay_out(tmp_path / "ship")
+    contents.check.refuse_missing(tmp_path / "ship", required)
+
+    assert sorted(name for name in plan.paths if name.endswith(("i.js", "/x", "/y"))) == [
+        "node_modules/.store/x@1.0.0-h/node_modules/x/i.js",
+        "node_modules/.store/x@1.0.0-h/node_modules/y",
+        "node_modules/.store/y@1.0.0-h/node_modules/y/i.js",
+        "packages/a/i.js",
+        "packages/a/node_modules/x",
+        "packages/b/i.js",
+    ]
+    assert sorted(path for path in export.rglob("*") if path.is_symlink()) == before
+
+
 def test_a_linked_package_without_files_ships_whole_and_one_with_files_as_npm_says(tmp_path: Path) -> None:
     export = an_export(tmp_path, "dist/x", "packages/a/lib/i.js", "packages/b/i.js")
     write(export, **{"packages/a/package.json": {}, "packages/b/package.json": {"files": ["i.js"]}})

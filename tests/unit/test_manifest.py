@@ -102,3 +102,13 @@ def test_a_manifest_holds_no_clock_no_run_and_no_host() -> None:
     assert set(told) == {"schema", "kind", "source", "gates", "image", "probes"}
     assert set(told["source"]) == {"repository", "revision", "path", "tree"}
     assert set(told["image"]) == {"repository", "digest", "mediaType", "platforms"}
+
+
+def test_a_server_that_is_tried_before_there_is_an_image_reads_a_whole_manifest() -> None:
+    source = a_manifest().source
+
+    stand_in = manifest.stand_in(source)
+
+    assert manifest.parse(stand_in.bytes, "it") == stand_in
+    assert stand_in.source == source
+    assert stand_in.image.reference == f"localhost/sf@sha256:{'0' * 64}"

@@ -33,6 +33,7 @@ HANDED_ON = {"process.py", "builders/record.py"}
 
 GIVEN = {
     "builders/command.py": "command",
+    "contents/namespaces.py": "node, as in SF's server",
     "contents/native.py": "the gates'",
     "contents/npm.py": "the gates'",
     "contents/smoke.py": "the gates'",

@@ -61,9 +61,11 @@ def choose(export: Path, scratch: Path, npm: Npm, include: Sequence[str]) -> tup
     scratch.mkdir(parents=True, exist_ok=True)
     stored = store.is_used(export)
     removed = store.list_removed(export, npm, scratch) if stored else npm.list_removed(export)
-    required = {name: entry for name, entry in lock.read_required(export).items() if name not in removed}
-    targets = {entry.target for entry in required.values() if stored and entry.target}
-    installed = packages.find(export, removed, [target for target in targets if (export / target).is_dir()])
+    known = lock.read_required(export)
+    required = {name: entry for name, entry in known.items() if name not in removed}
+    # In that layout npm links a workspace only where production names it, and installs its packages all the same.
+    workspaces = [entry.target for entry in known.values() if stored and (export / entry.target).is_dir()]
+    installed = packages.find(export, removed, [folder for folder in workspaces if folder])
     plan = Plan(export=export)
     plan.add({"package.json": (export / "package.json").is_symlink()})
     plan.add(patterns.choose(export, include))
