@@ -69,4 +69,7 @@ def _end(environment: Environment, lock: Lock, holder: provenance.Holder) -> err
     if begun is None or (begun.who, begun.run) != (holder.who, holder.run):
         return None
     told = f"{environment.name}: the run was cancelled while it rolled out {begun.revision[:12]}"
-    return rollout.end_as_before(environment, lock, known, told, holder, cause=f"{CANCELLED}, ")
+    ended = rollout.end_as_before(environment, lock, known, told, holder, cause=f"{CANCELLED}, ")
+    if isinstance(ended, errors.PutBack | errors.WentDown):
+        ended.hint = "run it again; nothing has to be fixed"
+    return ended

@@ -45,11 +45,12 @@ def written(environment: mock.Mock) -> record.Attempt:
 
 
 def test_a_cancelled_run_ends_with_what_was_proven_and_says_so_on_record(environment: mock.Mock) -> None:
-    with pytest.raises(errors.PutBack, match="test: the run was cancelled while it rolled out aaaaaaaaaaaa"):
+    with pytest.raises(errors.PutBack, match="test: the run was cancelled while it rolled out aaaaaaaaaaaa") as ended:
         interrupt(environment)
 
     assert written(environment).ending == "cancelled, put back, proven"
     assert written(environment).has_settled
+    assert ended.value.hint.startswith("run it again")
     assert environment.apply.call_args.args[2] == "as before"
     with pytest.raises(FileNotFoundError):
         tree.hide(environment.project.work)
