@@ -297,7 +297,7 @@ def test_packages_of_the_store_that_are_tarballs_and_optional_peers_ship_as_npm_
 
     shipped = bench.stage(export) / "node_modules"
 
-    entries = {path.name.rpartition("-")[0] for path in (shipped / ".store").iterdir()}
+    entries = {path.name.partition("-")[0] for path in (shipped / ".store").iterdir()}
     assert entries == {"x@1.0.0", "buf@1.0.0"}  # as `npm ci --omit=dev`, which links the peer that is there
     assert (shipped / "x" / "i.js").is_file()
     assert not os.path.lexists(shipped / "buf")
@@ -425,7 +425,8 @@ fs.writeFileSync("/tmp/selfdeploy-written", "");
 fs.rmSync("/tmp/selfdeploy-written");
 fs.writeFileSync(`${process.env.HOME}/written`, "");
 const names = Object.keys(process.env).sort();
-const facts = { argv: process.argv.slice(3), user: process.getuid(), tree, root, names };
+const { uid: user, username, homedir } = require("node:os").userInfo();
+const facts = { argv: process.argv.slice(3), user, username, homedir, tree, root, names };
 fs.readFileSync(process.env.SF_RELEASE_MANIFEST);
 lookup("localhost.example", (error) => console.log(JSON.stringify({ ...facts, network: error && error.code })));
 createServer((request, response) => {
@@ -448,7 +449,8 @@ def test_the_server_is_started_as_in_the_image_and_without_a_network(bench: Work
     seen = json.loads((bench.folder / "smoke.log").read_text().splitlines()[0])
     assert started["started"] is True
     assert seen["argv"][1:] == ["--host", "0.0.0.0", "--port", "4000"]  # noqa: S104 -- in a network of its own
-    assert (seen["user"], seen["tree"], seen["root"]) == (1000, "EROFS", "EROFS")
+    assert (seen["user"], seen["username"], Path(seen["homedir"]).name) == (1000, "sf", "home")
+    assert (seen["tree"], seen["root"]) == ("EROFS", "EROFS")
     assert seen["network"] in {"EAI_AGAIN", "ENOTFOUND"}
     assert {"HOME", "NODE_ENV", "PATH", "SF_RELEASE_MANIFEST", "SF_WEB_HOST", "SF_WEB_PORT"} <= set(seen["names"])
     assert not [name for name in seen["names"] if "PROXY" in name.upper() or name.startswith("npm_")]

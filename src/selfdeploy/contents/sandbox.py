@@ -12,6 +12,7 @@ import sys
 
 SIOCSIFFLAGS = 0x8914
 IFF_UP = 1
+USERS = "/etc/passwd"
 MS_RDONLY, MS_REMOUNT, MS_BIND, MS_REC = 1, 32, 4096, 16384
 KEPT = {
     os.ST_NOSUID: 2,
@@ -30,12 +31,12 @@ def bring_up_loopback() -> None:
         fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh", b"lo", IFF_UP))
 
 
-def bind(folder: str, flags: int) -> None:
-    """Mount FOLDER over itself in this mount namespace, with FLAGS. Source: mount(2)."""
-    path = os.fsencode(folder)
-    if ctypes.CDLL(None, use_errno=True).mount(path, path, None, ctypes.c_ulong(flags), None):
+def bind(path: str, flags: int, over: str = "") -> None:
+    """Mount PATH over OVER, or itself, in this mount namespace, with FLAGS. Source: mount(2)."""
+    source, target = os.fsencode(path), os.fsencode(over or path)
+    if ctypes.CDLL(None, use_errno=True).mount(source, target, None, ctypes.c_ulong(flags), None):
         number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), folder)
+        raise OSError(number, os.strerror(number), over or path)
 
 
 def make_read_only(folder: str) -> None:
@@ -45,6 +46,16 @@ def make_read_only(folder: str) -> None:
     bind(folder, MS_BIND | MS_REMOUNT | MS_RDONLY | kept)
 
 
+def name_user(folder: str) -> None:
+    """Call user 1000 `sf`, as in the image, by a list of users in FOLDER: a server may ask for its own name."""
+    with open(USERS, "rb") as file:  # noqa: PTH123 -- as little as possible is loaded
+        others = [line for line in file if line.split(b":")[2:3] != [b"1000"] and not line.startswith(b"sf:")]
+    own = f"sf:x:1000:1000:SF:{folder}/home:/bin/sh\n"
+    with open(f"{folder}/passwd", "wb") as file:  # noqa: PTH123
+        file.writelines([os.fsencode(own), *others])
+    bind(f"{folder}/passwd", MS_BIND, over=USERS)
+
+
 def main(argv: list[str]) -> None:
     """Prepare the namespaces and become the command."""
     network, tree, folder, *command = argv
@@ -52,6 +63,8 @@ def main(argv: list[str]) -> None:
         if network == "alone":
             bring_up_loopback()
         bind("/tmp", MS_BIND | MS_REC)  # noqa: S108 -- writable for the server, as in the image
+        if os.path.exists(USERS):  # noqa: PTH110
+            name_user(folder)
         bind(folder, MS_BIND)
         bind(tree, MS_BIND)
         make_read_only(tree)
