@@ -2,7 +2,14 @@
 
 import datetime
 
+FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+
 UNITS = ((86_400, "d"), (3600, "h"), (60, "min"))
+
+
+def now() -> str:
+    """Return the time, in UTC, to the second."""
+    return datetime.datetime.now(datetime.UTC).strftime(FORMAT)
 
 
 def describe(seconds: float) -> str:
@@ -13,10 +20,16 @@ def describe(seconds: float) -> str:
     return f"{max(0, seconds):.0f} s"
 
 
+def clock(seconds: float) -> str:
+    """Return SECONDS as a stopwatch shows them, as in `2m10s`."""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes}m{rest:02}s" if minutes else f"{rest}s"
+
+
 def parse(at: str) -> datetime.datetime | None:
     """Return the time AT, in UTC to the second as a record has it; none where it is no such time."""
     try:
-        return datetime.datetime.strptime(at, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=datetime.UTC)
+        return datetime.datetime.strptime(at, FORMAT).replace(tzinfo=datetime.UTC)
     except ValueError:
         return None
 

@@ -26,6 +26,7 @@ from selfdeploy import (
 )
 from selfdeploy.gates import aside, receipt, runner
 from selfdeploy.gates.room import Room
+from selfdeploy.gates.watch import Watch
 from selfdeploy.outline import Outline
 
 
@@ -43,10 +44,14 @@ def silent(_: str) -> None:
 
 @dataclass(frozen=True)
 class Assembly:
-    """One revision on its way into the registry; TELL is told a line now and then."""
+    """One revision on its way into the registry; TELL is told a line now and then.
+
+    DOING is given what says, whenever it is asked, which gates run.
+    """
 
     project: config.Project
     tell: Callable[[str], None] = silent
+    doing: Callable[[Callable[[], str]], None] = lambda _: None
     lost: dict[str, str] = field(default_factory=dict, repr=False)
     """Why the release of a revision or digest that is on record is not whole any more."""
     _known: dict[str, Release] = field(default_factory=dict, repr=False)
@@ -146,8 +151,17 @@ class Assembly:
         tree.hide(self.project.work)
         env = {**surroundings.read("nox"), aside.LATER: "yes"}
         aside.delete_later(self.project.work / "trees")
+        seen = Watch(len(self.project.gates.all))
+
+        def tell(line: str) -> None:
+            if line.startswith(runner.TELLS):
+                self.tell(line.strip())
+                seen.hear(line.strip())
+                if seen.is_running:
+                    self.doing(seen.describe)
+
         with log.open("wb") as file:
-            code = process.follow(argv, timeout=limit, cwd=self.project.root, log=file, tell=self._tell_gate, env=env)
+            code = process.follow(argv, timeout=limit, cwd=self.project.root, log=file, tell=tell, env=env)
         Room.of(self.project, self.revision).raise_failure()
         if code:
             tail = log.read_text(encoding="utf-8", errors="replace")[-2000:]
@@ -167,10 +181,6 @@ class Assembly:
         commit = self.revision.commit
         self._gated[commit] = self._gated.get(commit) or receipt.require(self.project, self.revision)
         return self._gated[commit]
-
-    def _tell_gate(self, line: str) -> None:
-        if line.startswith(runner.TELLS):
-            self.tell(line.strip())
 
     # The image.
 

@@ -9,8 +9,10 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TextIO
+
+from selfdeploy import ages
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -35,6 +37,9 @@ COLUMNS = re.compile(r"^(\S+ +(?:\S+  )?)(\S+(?: \S+)*)")
 
 CODES = {"green": "32", "red": "31", "yellow": "33"}
 """What a terminal calls its colours (ECMA-48, SGR)."""
+
+HEARTBEAT = 60.0
+"""Seconds of silence after which a log says what goes on."""
 
 NARROW = 40
 """Columns up to which a stage's line has no columns of its own."""
@@ -66,6 +71,9 @@ class Console:
     A reader that goes away does not end the work: what it would have read is dropped.
     """
 
+    beats = True
+    """Whether it says once a minute what goes on, as who reads a log wants to know."""
+
     def __init__(self, stdout: TextIO, stderr: TextIO, *, quiet: bool = False, workflow: bool = False) -> None:
         """Speak to STDOUT and STDERR; QUIET shows no progress, WORKFLOW folds each stage into a group."""
         self._stdout, self._stderr = stdout, stderr
@@ -73,6 +81,7 @@ class Console:
         self._charset = stderr.encoding or "utf-8"
         self._running = ""
         self._took, self._since = dict[str, float](), dict[str, float]()
+        self._describe: Callable[[], str] | None = None
         self._mutex = threading.Lock()
 
     @contextlib.contextmanager
@@ -80,16 +89,47 @@ class Console:
         """Show that the stage NAME is under way, how it ended, and after how many seconds."""
         self._since[name], ok = time.monotonic(), False
         self._running = "" if self._quiet else name
+        self._describe = None
         try:
-            if not self._quiet:
-                self._stage_began(name)
-            yield
+            with self._beating(name):
+                if not self._quiet:
+                    self._stage_began(name)
+                yield
             ok = True
         finally:
-            self._running = ""
+            self._running, self._describe = "", None
             self._took[name] = time.monotonic() - self._since.pop(name)
             if not self._quiet:
                 self._stage_ended(name, self._took[name], ok=ok)
+
+    def doing(self, describe: Callable[[], str]) -> None:
+        """Have DESCRIBE say from now on, whenever it is asked, what the running stage is doing."""
+        self._describe = describe
+
+    def waits(self, what: str, began: float, ends: float) -> None:
+        """Show WHAT is waited for, and for how long since BEGAN, until ENDS at most; both in monotonic seconds."""
+        self.doing(lambda: f"{what}  {time.monotonic() - began:.0f} s of {ends - began:.0f}")
+
+    @contextlib.contextmanager
+    def _beating(self, name: str) -> Iterator[None]:
+        """Say once a minute that the stage NAME is under way, and what it is doing, until the block ends."""
+        if self._quiet or not self.beats:
+            yield
+            return
+        over, began = threading.Event(), time.monotonic()
+
+        def beat() -> None:
+            while not over.wait(HEARTBEAT):
+                what = self._describe() if self._describe else "under way"
+                self._noted(f"{what} ({ages.describe(time.monotonic() - began)} in {name})")
+
+        thread = threading.Thread(target=beat, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
 
     def took(self) -> dict[str, float]:
         """Return how many seconds each stage took, those under way so far."""
@@ -206,6 +246,8 @@ class JsonLines(Console):
 class Terminal(Console):
     """A live line for the running stage, and a permanent one for each that ended."""
 
+    beats = False
+
     def __init__(self, stdout: TextIO, stderr: TextIO, *, colour: bool) -> None:
         """Draw on STDERR, with COLOUR or without."""
         from rich.console import Console as Screen  # noqa: PLC0415 -- start-up is a feature
@@ -293,13 +335,13 @@ class Terminal(Console):
         if self._live is None:
             self._print(self._line(text))
         else:
-            self._last = self._line(text)
+            self._last, self._describe = self._line(text), None
 
     def _under_way(self, name: str) -> "Text":
         seconds = time.monotonic() - self._began
         frames = FRAMES[self._plain]
         frame = frames[int(seconds * FRAMES_PER_SECOND) % len(frames)]
-        return self._row((frame, "cyan"), name, seconds, self._last)
+        return self._row((frame, "cyan"), name, seconds, self._line(self._describe()) if self._describe else self._last)
 
     def _row(self, mark: tuple[str, str], name: str, seconds: float, note: str) -> "Text":
         """Return a stage's line: as wide as the terminal is now, less the column where some of them wrap."""

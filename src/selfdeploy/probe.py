@@ -1,10 +1,12 @@
 """Ask which build answers: every replica from inside and the public way, again and again until settled."""
 
 import contextlib
+import contextvars
 import ipaddress
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -72,9 +74,43 @@ def get_all(base: str, paths: Mapping[str, str], timeout: float) -> dict[str, An
     return {name: get(base.rstrip("/") + path, timeout) for name, path in paths.items()}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Settled:
+    """How many rounds were ASKED, and how many of them, the last ones, AGREED."""
+
+    asked: int
+    agreed: int
+
+    def __str__(self) -> str:
+        """Return it as a stage's line ends."""
+        of = f" of {self.asked} asked" if self.asked > self.agreed else ""
+        return f"{self.agreed} rounds in a row agree{of}"
+
+
+Teller = Callable[[str, float, float], None]
+"""Who is told what is waited for, since when and until when at most, in monotonic seconds."""
+
+_tell: contextvars.ContextVar[Teller] = contextvars.ContextVar("tell", default=lambda *_: None)
+
+
+@contextlib.contextmanager
+def telling(tell: Teller) -> Iterator[None]:
+    """Have TELL be told what `until_settled` waits for, until the block ends."""
+    before = _tell.set(tell)
+    try:
+        yield
+    finally:
+        _tell.reset(before)
+
+
+def _obstacle(where: str, wrong: Sequence[str], agreed: int, settings: config.Probes) -> str:
+    """Return what keeps WHERE from being settled: the first line of WRONG, or the rounds that are still to agree."""
+    return f"waiting for {where}: {wrong[0] if wrong else f'{agreed} of {settings.consecutive} rounds agree'}"
+
+
 def until_settled(
     manifest: Manifest, settings: config.Probes, ask: Callable[[], Round], where: str, patience: float = 0
-) -> int:
+) -> Settled:
     """Ask until `settings.consecutive` rounds in a row are the release of MANIFEST; return how many were asked.
 
     In the last of them nobody may be left who is about to go and still answers; that is waited for PATIENCE seconds.
@@ -95,7 +131,8 @@ def until_settled(
         agreed = 0 if wrong else agreed + 1
         settled = agreed >= settings.consecutive
         if settled and not seen.leaving:
-            return asked
+            return Settled(asked=asked, agreed=agreed)
+        _tell.get()(_obstacle(where, wrong, agreed, settings), began, ends)
         if settled:  # from now on it is others that are waited for, and one answer that fails changes nothing of that
             ends = max(ends, began + patience)
         # What has answered as another build so often in a row has settled, and on that.
@@ -146,22 +183,27 @@ const hide = (text) => [token(), ...secrets.map((name) => process.env[name])]
   .filter((value) => value?.length > 3).sort((a, b) => b.length - a.length)
   .flatMap((value) => [value, JSON.stringify(value).slice(1, -1), encodeURIComponent(value)])
   .reduce((kept, value) => kept.replaceAll(value, "***"), text);
+const failing = (body) => hide(body).slice(0, 2000);
+const probe = async (path) => {
+  const {status, body} = await ask(path);
+  return {status, body: status === 200 ? body : failing(body)};
+};
 const smoke = async (path) => {
   const headers = own ? {authorization: `Bearer ${token()}`} : {};
   const {status, body} = await ask(path, {headers}, 1048576);
-  return {status, body: status === 200 ? "" : hide(body).slice(0, 2000)};
+  return {status, body: status === 200 ? "" : failing(body)};
 };
 (async () => {
   const names = Object.keys(paths);
-  const asked = [...names.map((name) => ask(paths[name])), ...extra.map(smoke), ...(rpc ? [call()] : [])];
+  const asked = [...names.map((name) => probe(paths[name])), ...extra.map(smoke), ...(rpc ? [call()] : [])];
   const told = await Promise.all(asked);
   process.stdout.write(JSON.stringify(Object.fromEntries([...names, ...extra, "rpc"].map((n, i) => [n, told[i]]))));
 })();
 """
 """What node runs inside a replica to ask it: one JSON argument, one JSON object out.
 
-The token is the server's own, read where it runs; it is never handed over. Of an extra path, only the beginning of a
-failing body comes out, without that token and without the secrets that the argument names.
+The token is the server's own, read where it runs; it is never handed over. Of a failing body only the beginning comes
+out, without that token and without the secrets that the argument names; of an extra path that answers, nothing.
 """
 
 

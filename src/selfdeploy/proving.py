@@ -14,7 +14,7 @@ class Proof:
     environment: str
     release: str
     lock: Lock
-    rounds: int
+    rounds: probe.Settled
 
 
 def prove(

@@ -12,6 +12,7 @@ from typing import Any
 
 from selfdeploy import (
     admission,
+    ages,
     bundle,
     config,
     deploy_toml,
@@ -19,12 +20,12 @@ from selfdeploy import (
     environments,
     errors,
     plan,
+    probe,
     protection,
     provenance,
     proving,
     report,
     retention,
-    rollout,
     source,
     stages,
     tree,
@@ -51,7 +52,7 @@ class Releasing:
     @cached_property
     def assembly(self) -> Assembly:
         """The revision on its way into the registry."""
-        return Assembly(self.project, self.console.note)
+        return Assembly(self.project, self.console.note, self.console.doing)
 
     def choose(self, name: str = "", revision: str = "") -> Release | None:
         """Return the release that the registry has on record: of NAME (REPOSITORY@sha256:...), of REVISION, or of HEAD.
@@ -231,7 +232,7 @@ class Releasing:
 
         Whoever holds an environment comes to the others by and by; what does not answer cannot be undone now.
         """
-        holder = dataclasses.replace(self._holder(), since=rollout.now())
+        holder = dataclasses.replace(self._holder(), since=ages.now())
         try:
             yield
         except (errors.LockHeld, errors.LockLost, errors.EngineUnreachable, errors.ClusterUnreachable):
@@ -282,7 +283,8 @@ class Releasing:
                 )
                 for name in names
             ]
-            plan.converge([*before, *wanted], self.console)
+            with probe.telling(self.console.waits):
+                plan.converge([*before, *wanted], self.console)
             retention.prune(self.project, {proof.environment: proof.lock for proof in proofs}, self.console.note)
             tree.sweep(self.project.work)
             keeping.tidy_all(self.project.work / "trees")
@@ -315,7 +317,7 @@ class Releasing:
             return Vega(self.project, self.console).probe()
         release = self.require(wanted, revision)
         environment = environments.connect(self.project, name)
-        with self.console.stage(name):
+        with self.console.stage(name), probe.telling(self.console.waits):
             admission.probe_release(environment, release.manifest)
         return self.summary([name], release)
 

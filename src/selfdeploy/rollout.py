@@ -1,9 +1,8 @@
 """Settle one environment: admit, apply, wait, prove; on failure evidence, hold, put back."""
 
-import datetime
 from collections.abc import Collection, Sequence
 
-from selfdeploy import admission, errors, manifest, plan, provenance, proving, tree, witness
+from selfdeploy import admission, ages, errors, manifest, plan, provenance, proving, tree, witness
 from selfdeploy.assembly import Release
 from selfdeploy.environments import Environment, Lock, record
 
@@ -25,11 +24,6 @@ AT_FAULT = (errors.NotProven, errors.ReplicaFailed)
 
 FAILURES = (errors.NotProven, errors.CommandFailed, errors.CommandTimedOut, errors.ReplicaFailed, *SURROUNDINGS)
 """What makes a rollout one that failed; anything else leaves it cut off, for the next one to take up."""
-
-
-def now() -> str:
-    """Return the time, in UTC, to the second."""
-    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def glance(environment: Environment, release: manifest.Manifest) -> plan.Found | plan.Missing:
@@ -102,14 +96,14 @@ def settle(
         proof = _run(environment, lock, wanted, target.rendered, recreate=again)
     except FAILURES as exc:
         raise _put_back(environment, lock, known, target, exc, holder) from exc
-    environment.write(lock, known.prove(target, now()).end("proven", now(), holder.took()))
+    environment.write(lock, known.prove(target, ages.now()).end("proven", ages.now(), holder.took()))
     return proof
 
 
 def _begin(
     environment: Environment, lock: Lock, known: record.Record, target: record.Proven, holder: provenance.Holder
 ) -> record.Record:
-    known = known.begin(record.Attempt.of(target, holder, now()))
+    known = known.begin(record.Attempt.of(target, holder, ages.now()))
     environment.write(lock, known)
     return known
 
@@ -132,7 +126,7 @@ def _put_back(
         known = known.hold(failed.digest, f"{known.attempts[0].began}: {reason}")
         _write_now(environment, lock, known)
     if known.proven and known.proven[0].is_same(failed):
-        unwritten = _write_now(environment, lock, known.end("not proven", now(), holder.took()))
+        unwritten = _write_now(environment, lock, known.end("not proven", ages.now(), holder.took()))
         return errors.NotProven(
             f"{told}{unwritten}\n{environment.name} runs what it last proved, made anew, and it does not prove itself",
             f"mend what is around it, then inv release; or inv rollback -e {environment.name}",
@@ -156,7 +150,7 @@ def _undo(
 
     It is an attempt of its own, of HOLDER's: at what was last proven, or, where nothing was, to be rid of the other.
     """
-    known = known.begin(record.Attempt.of(known.proven[0] if known.proven else known.attempts[0], holder, now()))
+    known = known.begin(record.Attempt.of(known.proven[0] if known.proven else known.attempts[0], holder, ages.now()))
     return end_as_before(environment, lock, known, f"{told}{_write_now(environment, lock, known)}", holder)
 
 
@@ -166,7 +160,7 @@ def end_as_before(
     """Have ENVIRONMENT run what it last proved, or nothing; return TOLD and how that ended, on record after CAUSE."""
 
     def end(ending: str) -> str:
-        return told + _write_now(environment, lock, known.end(f"{cause}{ending}", now(), holder.took()))
+        return told + _write_now(environment, lock, known.end(f"{cause}{ending}", ages.now(), holder.took()))
 
     last = known.proven[0] if known.proven else None
     try:
@@ -300,8 +294,8 @@ def restore(
         raise ended from exc
     left = known.proven[0]
     if hold and left.digest != proven.digest:
-        known = known.hold(left.digest, f"{now()}: rolled back by {holder.who}")
-    environment.write(lock, known.prove(proven, now()).end("rolled back, proven", now(), holder.took()))
+        known = known.hold(left.digest, f"{ages.now()}: rolled back by {holder.who}")
+    environment.write(lock, known.prove(proven, ages.now()).end("rolled back, proven", ages.now(), holder.took()))
     return proven
 
 
@@ -325,7 +319,7 @@ def bring_up(environment: Environment, lock: Lock, holder: provenance.Holder, *,
     except FAILURES as exc:
         raise _put_back(environment, lock, known, proven, exc, holder) from exc
     ending = "started anew, proven" if again else "brought up, proven"
-    environment.write(lock, known.prove(proven, now()).end(ending, now(), holder.took()))
+    environment.write(lock, known.prove(proven, ages.now()).end(ending, ages.now(), holder.took()))
     return proven
 
 

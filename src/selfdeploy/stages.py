@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from selfdeploy import admission, cancellation, config, errors, plan, protection, provenance, proving, rollout
+from selfdeploy import admission, ages, cancellation, config, errors, plan, protection, provenance, proving, rollout
 from selfdeploy.assembly import Assembly, Release
 from selfdeploy.environments import Environment, Lock
 from selfdeploy.environments.queue import Queue
@@ -102,7 +102,7 @@ class Manifest:
         image = self.assembly.image(gated)
         if image is None:
             raise errors.BuildFailed("the registry has no image of the gated tree", "build it: inv build")
-        self.assembly.write_record(gated, image, rollout.now())
+        self.assembly.write_record(gated, image, ages.now())
         self.fresh = False
 
 
@@ -166,7 +166,7 @@ class Prove:
 
     def _found(self) -> plan.Found:
         rounds = self._proven()[0].rounds
-        return plan.Found(why=f"{self.release.manifest.source.revision[:12]} answers, {rounds} rounds agree")
+        return plan.Found(why=f"{self.release.manifest.source.revision[:12]} answers, {rounds}")
 
 
 @dataclass(kw_only=True)

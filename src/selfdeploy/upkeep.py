@@ -3,7 +3,18 @@
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 
-from selfdeploy import admission, cancellation, config, environments, errors, manifest, protection, provenance, rollout
+from selfdeploy import (
+    admission,
+    ages,
+    cancellation,
+    config,
+    environments,
+    errors,
+    manifest,
+    protection,
+    provenance,
+    rollout,
+)
 from selfdeploy.environments import Environment, Lock, record
 from selfdeploy.environments.queue import Queue
 
@@ -92,7 +103,7 @@ def unhold(project: config.Project, name: str, digest: str, queue: Queue) -> Non
         tried = next((attempt for attempt in known.attempts if attempt.digest == digest), None)
         freed = known.unhold(digest)
         if tried is not None:
-            attempt = record.Attempt.of(tried, provenance.read_holder(), rollout.now())
+            attempt = record.Attempt.of(tried, provenance.read_holder(), ages.now())
             freed = freed.note(attempt, record.FREED)
         environment.write(lock, freed)
 
@@ -132,7 +143,7 @@ def take_down(project: config.Project, name: str, queue: Queue) -> bool:
             known = known.cut()  # nobody goes on with it now, nor undoes it
             if known.proven or known.attempts:
                 target = known.proven[0] if known.proven else known.attempts[0]
-                attempt = record.Attempt.of(target, provenance.read_holder(), rollout.now())
+                attempt = record.Attempt.of(target, provenance.read_holder(), ages.now())
                 known = known.note(attempt, record.TAKEN_DOWN)
             environment.write(lock, known)
     return found

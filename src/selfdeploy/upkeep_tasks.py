@@ -18,7 +18,7 @@ def rollback(
     dry_run: bool = False,
 ) -> None:
     """Put ENVIRONMENT back to what it proved before."""
-    from selfdeploy import deploy_toml, intent, upkeep
+    from selfdeploy import deploy_toml, intent, probe, upkeep
     from selfdeploy.environments import queue
 
     project, behind = deploy_toml.load(), queue.parse(wait, show.note)
@@ -28,7 +28,7 @@ def rollback(
             show.result(str(coming), coming.as_data())
             return
         _ask(show, coming)
-    with show.stage(environment):
+    with show.stage(environment), probe.telling(show.waits):
         proven, known = upkeep.roll_back(project, environment, to, behind, show.took, hold=hold)
     told = proven.model_dump(exclude={"manifest", "rendered"}) | {"warning": known}
     show.result(f"{environment} runs {proven.revision} ({proven.digest}), proven\n{known}".strip(), told)
@@ -45,7 +45,7 @@ def restart(show: Console, environment: str, wait: str = "", dry_run: bool = Fal
 
 
 def _bring_up(show: Console, environment: str, wait: str, *, dry_run: bool, again: bool) -> None:
-    from selfdeploy import deploy_toml, intent, upkeep
+    from selfdeploy import deploy_toml, intent, probe, upkeep
     from selfdeploy.environments import queue
 
     project, behind = deploy_toml.load(), queue.parse(wait, show.note)
@@ -53,7 +53,7 @@ def _bring_up(show: Console, environment: str, wait: str, *, dry_run: bool, agai
         coming = intent.bring_up(project, environment, behind, again=again)
         show.result(str(coming), coming.as_data())
         return
-    with show.stage(environment):
+    with show.stage(environment), probe.telling(show.waits):
         proven = upkeep.bring_up(project, environment, behind, show.took, again=again)
     told = proven.model_dump(exclude={"manifest", "rendered"})
     show.result(f"{environment} runs {proven.revision} ({proven.digest}), proven", told)

@@ -139,8 +139,13 @@ def _compare_probes(manifest: Manifest, answers: Mapping[str, Answer]) -> list[s
     for name, path in sorted(manifest.probes.items()):
         answer = answers.get(name, Answer(status=0, body="not asked"))
         if answer.status != OK:
-            wrong.append(f"{path}: expected HTTP 200, actual {describe_answer(answer)}")
+            wrong.append(f"{path}: expected HTTP 200, actual {_describe_failure(answer)}")
     return wrong
+
+
+def _describe_failure(answer: Answer) -> str:
+    body = excerpt(answer.body) if answer.status else ""
+    return describe_answer(answer) + (f": {body}" if body else "")
 
 
 def describe_answer(answer: Answer) -> str:
@@ -191,8 +196,7 @@ def _compare_extra(path: str, answer: Answer | None) -> list[str]:
         return [f"{path}: expected HTTP 200, actual no answer (not asked)"]
     if answer.status == OK:
         return []
-    body = excerpt(answer.body) if answer.status else ""
-    return [f"{path}: expected HTTP 200, actual {describe_answer(answer)}{f': {body}' if body else ''}"]
+    return [f"{path}: expected HTTP 200, actual {_describe_failure(answer)}"]
 
 
 def excerpt(body: str) -> str:

@@ -142,4 +142,4 @@ def test_a_server_that_flaps_is_not_proven_and_is_once_it_settles(lead: Callable
         steady = True
         rounds = probe.until_settled(made, settings, lambda: round_of(ask), "test")
 
-    assert rounds == settings.consecutive
+    assert rounds.asked == settings.consecutive

@@ -10,7 +10,7 @@ from unittest import mock
 import pytest
 
 from lab.values import HOLDER, a_manifest, a_project
-from selfdeploy import cancellation, errors, interrupts, proving, rollout, tree
+from selfdeploy import ages, cancellation, errors, interrupts, proving, tree
 from selfdeploy.environments import Lock, record
 from selfdeploy.environments.compose import Compose
 
@@ -28,7 +28,7 @@ def environment(tmp_path: Path) -> mock.Mock:
     made: mock.Mock = mock.create_autospec(Compose, instance=True)
     made.name, made.project = "test", a_project(root=tmp_path)
     known = record.Record().prove(record.Proven.of(a_manifest(), "as before"), "t")
-    attempt = record.Attempt.of(record.Proven.of(a_manifest(), "as it is now"), HOLDER, rollout.now())
+    attempt = record.Attempt.of(record.Proven.of(a_manifest(), "as it is now"), HOLDER, ages.now())
     made.read.return_value = known.begin(attempt)
     return made
 

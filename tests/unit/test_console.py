@@ -2,6 +2,7 @@ import io
 import json
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 
 import pytest
@@ -297,3 +298,35 @@ def test_notes_of_many_threads_stay_lines() -> None:
         thread.join()
 
     assert sorted(stream.getvalue().splitlines()) == [letter * 100 for letter in "abcdefgh" for _ in range(50)]
+
+
+def test_a_log_says_once_in_a_while_what_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "HEARTBEAT", 0.01)
+    person = Person()
+
+    with person.console.stage("test"):
+        while len(person.progress) < 2:
+            threading.Event().wait(0.01)
+        person.console.waits('waiting for test: /api/ready: HTTP 503: {"database": "away"}', time.monotonic() - 41, 0)
+        while not any("database" in line for line in person.progress):
+            threading.Event().wait(0.01)
+    quiet = Person(quiet=True)
+    with quiet.console.stage("test"):
+        threading.Event().wait(0.05)
+
+    assert person.progress[1] == "  under way (0 s in test)"
+    assert any('"away"}  41 s of' in line and line.endswith("(0 s in test)") for line in person.progress)
+    assert quiet.progress == []
+
+
+def test_what_is_done_is_forgotten_when_its_stage_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "HEARTBEAT", 0.01)
+    person = Person()
+
+    with person.console.stage("gates"):
+        person.console.doing(lambda: "1/6  npm-ci 3s")
+    with person.console.stage("image"):
+        while len(person.progress) < 4:
+            threading.Event().wait(0.01)
+
+    assert [line for line in person.progress if "image" in line][1] == "  under way (0 s in image)"

@@ -23,13 +23,13 @@ def test_as_many_rounds_in_a_row_as_the_config_says_settle_it() -> None:
     for consecutive in (1, 3):
         settings = config.Probes(interval=0.001, consecutive=consecutive)
 
-        assert probe.until_settled(MADE, settings, in_turn(*[GOOD] * consecutive), "test") == consecutive
+        assert probe.until_settled(MADE, settings, in_turn(*[GOOD] * consecutive), "test").asked == consecutive
 
 
 def test_one_older_answer_in_between_starts_the_count_anew() -> None:
     ask = in_turn(GOOD, GOOD, OLD, GOOD, GOOD, GOOD)
 
-    assert probe.until_settled(MADE, SOON, ask, "test") == 6
+    assert probe.until_settled(MADE, SOON, ask, "test").asked == 6
 
 
 def test_what_never_settles_is_not_proven_and_the_last_answers_say_why() -> None:
@@ -58,7 +58,7 @@ def test_an_older_build_that_goes_away_is_waited_for() -> None:
     silent = Round(before=GOOD.before, after=GOOD.after)
     ask = in_turn(*[OLD] * SOON.consecutive, *[silent] * 5, *[OLD] * SOON.consecutive, *[GOOD] * SOON.consecutive)
 
-    assert probe.until_settled(MADE, SOON, ask, "test") == 14
+    assert probe.until_settled(MADE, SOON, ask, "test").asked == 14
 
 
 def going(seen: Round) -> Round:
@@ -69,13 +69,13 @@ def going(seen: Round) -> Round:
 def test_who_is_about_to_go_is_waited_for_and_the_rounds_meanwhile_count() -> None:
     ask = in_turn(*[going(GOOD)] * 4, GOOD)
 
-    assert probe.until_settled(MADE, SOON, ask, "test", patience=30) == 5
+    assert probe.until_settled(MADE, SOON, ask, "test", patience=30).asked == 5
 
 
 def test_an_older_answer_while_somebody_is_about_to_go_starts_the_count_anew() -> None:
     ask = in_turn(*[going(GOOD)] * 3, OLD, GOOD, GOOD, GOOD)
 
-    assert probe.until_settled(MADE, SOON, ask, "test", patience=30) == 7
+    assert probe.until_settled(MADE, SOON, ask, "test", patience=30).asked == 7
 
 
 class Clock:
@@ -107,7 +107,7 @@ def test_an_answer_that_fails_while_others_are_waited_for_takes_none_of_the_time
         clock.sleep(0.02)  # six rounds take longer than the deadline
         return ask()
 
-    assert probe.until_settled(MADE, settings, slow, "test", patience=30) == 9
+    assert probe.until_settled(MADE, settings, slow, "test", patience=30).asked == 9
 
 
 @pytest.mark.usefixtures("clock")
@@ -199,3 +199,23 @@ def test_answers_that_are_none_count_as_none(data: bytes) -> None:
 def test_an_address_that_is_none_answers_nothing() -> None:
     for url in ("", "ftp://x", "http://", "http://[", "http://a b/"):
         assert probe.get(url, 1.0).status == 0
+
+
+def test_of_the_rounds_asked_those_are_told_that_agreed_in_the_end() -> None:
+    settled = probe.until_settled(MADE, SOON, in_turn(GOOD, OLD, GOOD, GOOD, GOOD), "test")
+
+    assert (settled.asked, settled.agreed) == (5, 3)
+    assert str(settled) == "3 rounds in a row agree of 5 asked"
+    assert str(probe.Settled(asked=3, agreed=3)) == "3 rounds in a row agree"
+
+
+def test_what_is_waited_for_is_told_while_it_is() -> None:
+    told: list[str] = []
+
+    with probe.telling(lambda what, began, ends: told.append(what) if ends > began else None):
+        probe.until_settled(MADE, SOON, in_turn(OLD, GOOD, GOOD, GOOD), "test")
+    probe.until_settled(MADE, SOON, in_turn(GOOD, GOOD, GOOD), "test")
+
+    assert told[0].startswith("waiting for test: ")
+    assert f"actual {OLDER}" in told[0]
+    assert told[1:] == ["waiting for test: 1 of 3 rounds agree", "waiting for test: 2 of 3 rounds agree"]

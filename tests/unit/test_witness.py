@@ -121,7 +121,7 @@ def test_the_public_way_may_be_answered_by_any_replica_and_by_nobody_else() -> N
     [
         (Answer(status=302), "actual HTTP 302"),
         (Answer(status=204), "actual HTTP 204"),
-        (Answer(status=503, body='{"ready": false}'), "actual HTTP 503"),
+        (Answer(status=503, body='{"ready": false}'), 'actual HTTP 503: {"ready": false}'),
         (Answer(status=0, body="ECONNREFUSED"), "actual no answer (ECONNREFUSED)"),
     ],
 )

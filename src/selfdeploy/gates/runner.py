@@ -4,13 +4,14 @@ import concurrent.futures
 import contextlib
 import fcntl
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from selfdeploy import config, contents, process, source, tree
+from selfdeploy import ages, config, contents, process, provenance, source, tree
 from selfdeploy.gates import (
     aside,
     counting,
@@ -130,16 +131,23 @@ def _isolate(project: config.Project) -> Sequence[str]:
 
 @contextlib.contextmanager
 def _alone(path: Path) -> Iterator[bool]:
-    """Wait until no other run of the gates on this revision is under way in this project; say whether one was."""
-    with path.open("wb") as file:
+    """Wait until no other run of the gates on this revision is under way in this project; say whether one was.
+
+    Who has the file of PATH locked writes in it who they are, for who waits.
+    """
+    with path.open("a+b") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            waited = False
         except BlockingIOError:
-            print(f"{TELLS}: another run of them is under way; waiting for it", file=sys.stderr, flush=True)
+            who = path.read_text(errors="replace")[:200].strip() or "another run of them"
+            print(f"{TELLS}s: waiting for {who}", file=sys.stderr, flush=True)
             fcntl.flock(file, fcntl.LOCK_EX)
-            yield True
-        else:
-            yield False
+            waited = True
+        file.truncate(0)
+        file.write(f"{provenance.read_holder().who}, process {os.getpid()}, since {ages.now()}\n".encode())
+        file.flush()
+        yield waited
 
 
 def _run_all(
