@@ -1,5 +1,6 @@
 """An engine on another host, which has none of our files, another loopback, and a registry that both reach."""
 
+import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import children, engine, registry
+from lab import children, engine, load, registry
 from lab.needed import need
 from lab.site import Site, call
 from lab.tokens import Login
@@ -98,6 +99,28 @@ def test_docker_host_and_the_current_context_name_the_host_as_deploy_toml_does(
     assert "choose an engine here" in built_far.stderr
     assert nowhere.returncode == 40, nowhere.stderr
     assert "no-such" in nowhere.stderr
+
+
+def test_a_rollout_loses_no_request_on_another_host_either(
+    remote: tuple[engine.Engine, Site, registry.Registry],
+) -> None:
+    host, site, _ = remote
+    site.configure(probes="deadline = 120\nconsecutive = 2", test='strategy = "rolling"')
+    first = site.begin_server(load.ENDPOINTS, "rolls")
+    placed = site.inv("release", "--to", "test")
+    with load.Load(site.ports[0], rate=20, host=host.address) as forward:
+        second = site.begin_server(f"{load.ENDPOINTS}// two", "two")
+        done = site.inv("release", "--to", "test")
+    with load.Load(site.ports[0], rate=20, host=host.address) as back:
+        rolled = site.inv("rollback", "-e", "test")
+    front = json.loads(site.docker("inspect", f"{site.name}-t-front-1").stdout)[0]
+    site.configure()
+    again = site.inv("release", "--to", "test")
+
+    assert [one.returncode for one in (placed, done, rolled, again)] == [0, 0, 0, 0], placed.stderr + done.stderr
+    assert forward.failures == back.failures == {}
+    assert set(forward.revisions) == set(back.revisions) == {first, second}
+    assert {mount["Type"] for mount in front["Mounts"]} <= {"volume", "tmpfs"}  # none of our files is on that host
 
 
 def test_a_release_goes_the_whole_way_through_a_registry_with_a_password(

@@ -58,13 +58,14 @@ class Answer:
 
 @dataclass
 class Load:
-    """Sends RATE requests a second to PORT of loopback from the beginning of the block to its end.
+    """Sends RATE requests a second to PORT of HOST from the beginning of the block to its end.
 
     Half go over connections that are kept; one in ten is slow. A WebSocket and an event stream stay open beside them.
     """
 
     port: int
     rate: float = 50
+    host: str = "127.0.0.1"
     answers: list[Answer] = field(default_factory=list)
     echoed: int = 0
     streamed: int = 0
@@ -106,7 +107,7 @@ class Load:
         return max((after - before for before, after in itertools.pairwise(at)), default=float("inf"))
 
     def _send(self, number: int, workers: int) -> None:
-        kept = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT) if number % 2 else None
+        kept = http.client.HTTPConnection(self.host, self.port, timeout=TIMEOUT) if number % 2 else None
         pause, sent = workers / self.rate, 0
         due = time.monotonic() + pause * number / workers
         while not self._over.wait(max(0.0, due - time.monotonic())):
@@ -118,7 +119,7 @@ class Load:
 
     def _ask(self, path: str, kept: http.client.HTTPConnection | None) -> Answer:
         sent = time.monotonic()
-        connection = kept or http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT)
+        connection = kept or http.client.HTTPConnection(self.host, self.port, timeout=TIMEOUT)
         try:
             connection.request("GET", path)
             response = connection.getresponse()
@@ -144,7 +145,7 @@ class Load:
                 self._over.wait(0.1)
 
     def _echo(self) -> None:
-        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+        with socket.create_connection((self.host, self.port), timeout=5) as connection:
             key = base64.b64encode(os.urandom(16)).decode()
             head = f"GET {SOCKET} HTTP/1.1\r\nHost: lab\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             connection.sendall(f"{head}Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n".encode())
@@ -157,7 +158,7 @@ class Load:
                 self.echoed += 1
 
     def _stream(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=5)
         try:
             connection.request("GET", STREAM)
             response = connection.getresponse()
