@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from selfdeploy import admission, ages, errors, manifest, plan, provenance, proving, tree, witness
+from selfdeploy import admission, ages, errors, manifest, notify, plan, provenance, proving, tree, witness
 from selfdeploy.assembly import Release
 from selfdeploy.environments import Environment, Lock, record
 
@@ -96,8 +96,14 @@ def settle(
         proof = _run(environment, lock, wanted, target.rendered, recreate=again)
     except FAILURES as exc:
         raise _put_back(environment, lock, known, target, exc, holder) from exc
-    environment.write(lock, known.prove(target, ages.now()).end("proven", ages.now(), holder.took()))
+    known = known.prove(target, ages.now()).end("proven", ages.now(), holder.took())
+    environment.write(lock, known)
+    _tell(environment, known)
     return proof
+
+
+def _tell(environment: Environment, known: record.Record) -> None:
+    notify.tell(environment.project, environment.name, environment.url, known)
 
 
 def _begin(
@@ -126,7 +132,9 @@ def _put_back(
         known = known.hold(failed.digest, f"{known.attempts[0].began}: {reason}")
         _write_now(environment, lock, known)
     if known.proven and known.proven[0].is_same(failed):
-        unwritten = _write_now(environment, lock, known.end("not proven", ages.now(), holder.took()))
+        known = known.end("not proven", ages.now(), holder.took())
+        unwritten = _write_now(environment, lock, known)
+        _tell(environment, known)
         return errors.NotProven(
             f"{told}{unwritten}\n{environment.name} runs what it last proved, made anew, and it does not prove itself",
             f"mend what is around it, then inv release; or inv rollback -e {environment.name}",
@@ -160,7 +168,10 @@ def end_as_before(
     """Have ENVIRONMENT run what it last proved, or nothing; return TOLD and how that ended, on record after CAUSE."""
 
     def end(ending: str) -> str:
-        return told + _write_now(environment, lock, known.end(f"{cause}{ending}", ages.now(), holder.took()))
+        ended = known.end(f"{cause}{ending}", ages.now(), holder.took())
+        unwritten = _write_now(environment, lock, ended)
+        _tell(environment, ended)
+        return told + unwritten
 
     last = known.proven[0] if known.proven else None
     try:
@@ -295,7 +306,9 @@ def restore(
     left = known.proven[0]
     if hold and left.digest != proven.digest:
         known = known.hold(left.digest, f"{ages.now()}: rolled back by {holder.who}")
-    environment.write(lock, known.prove(proven, ages.now()).end("rolled back, proven", ages.now(), holder.took()))
+    known = known.prove(proven, ages.now()).end("rolled back, proven", ages.now(), holder.took())
+    environment.write(lock, known)
+    _tell(environment, known)
     return proven
 
 
@@ -319,7 +332,9 @@ def bring_up(environment: Environment, lock: Lock, holder: provenance.Holder, *,
     except FAILURES as exc:
         raise _put_back(environment, lock, known, proven, exc, holder) from exc
     ending = "started anew, proven" if again else "brought up, proven"
-    environment.write(lock, known.prove(proven, ages.now()).end(ending, ages.now(), holder.took()))
+    known = known.prove(proven, ages.now()).end(ending, ages.now(), holder.took())
+    environment.write(lock, known)
+    _tell(environment, known)
     return proven
 
 

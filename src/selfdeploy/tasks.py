@@ -4,6 +4,7 @@ import atexit
 import functools
 import gc
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -114,6 +115,12 @@ def refuse_idle(context: Context) -> None:
                 )
 
 
+def _finish(shown: console.Console) -> None:
+    """Let the news of a rollout that this command made get out; who made none has not loaded what sends it."""
+    if sender := sys.modules.get("selfdeploy.notify"):
+        sender.finish(shown.note)
+
+
 def command(function: Callable[..., int | None]) -> Any:  # noqa: ANN401 -- invoke's Task is untyped
     """Make FUNCTION, which takes a console and flags, a task with --json and --quiet.
 
@@ -144,6 +151,7 @@ def command(function: Callable[..., int | None]) -> Any:  # noqa: ANN401 -- invo
             code = errors.Interrupted.exit_code
             shown.error("interrupted", "run it again to go on; inv status shows what runs", code)
         finally:
+            _finish(shown)
             shown.close()
         if code:
             raise Exit(code=code)

@@ -51,7 +51,7 @@ def loaded_by(module: str) -> set[str]:
 @pytest.mark.parametrize(
     ("library", "owners"),
     [
-        ("requests", {"selfdeploy.probe", "selfdeploy.registry.connections"}),
+        ("requests", {"selfdeploy.probe", "selfdeploy.notify", "selfdeploy.registry.connections"}),
         ("subprocess", {"selfdeploy.process"}),
         ("jinja2", {"selfdeploy.render"}),
         ("nox", {"selfdeploy.sessions"}),

@@ -40,6 +40,7 @@ GIVEN = {
     "contract/launch.py": "SF's server",
     "contract/start.py": "node, as in SF's server",
     "gates/runner.py": "the gates'",
+    "notify.py": "command",
 }
 """The modules that start programs in an environment of their own: what deploy.toml or SF names, or the gates see."""
 

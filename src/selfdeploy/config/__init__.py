@@ -15,7 +15,7 @@ from selfdeploy.config.image import Image
 from selfdeploy.config.kubernetes import Kubernetes
 from selfdeploy.config.pattern import EXAMPLE, matches
 from selfdeploy.config.quantity import Limits
-from selfdeploy.config.values import Extra, Name, Port, Seconds, Value, Variable
+from selfdeploy.config.values import Address, Extra, Name, Port, Seconds, Value, Variable
 
 __all__ = [
     "EXAMPLE",
@@ -30,6 +30,7 @@ __all__ = [
     "Image",
     "Kubernetes",
     "Name",
+    "Notify",
     "Override",
     "Port",
     "Probes",
@@ -105,6 +106,15 @@ Environment = Annotated[Compose | Kubernetes, pydantic.Field(discriminator="kind
 """One place the release is rolled out to."""
 
 
+class Notify(Value):
+    """Who is told how a rollout ended; what fails there fails no release."""
+
+    command: tuple[str, ...] = pydantic.Field(
+        (), description="A command, as a list of arguments, that gets the news as JSON on its standard input."
+    )
+    webhook: Address = pydantic.Field("", description="An address that the same JSON is posted to; http or https.")
+
+
 class Vega(Limits):
     """The shared server that runs from the live checkout."""
 
@@ -136,6 +146,7 @@ class Project(Value):
         description="The environments, in order.",
     )
     vega: Vega = pydantic.Field(Vega(), description="The shared server that runs from the live checkout.")
+    notify: Notify = pydantic.Field(Notify(), description="Who is told how a rollout ended.")
     root: Path = pydantic.Field(Path(), exclude=True)
     origins: dict[str, str] = pydantic.Field({}, exclude=True)
 

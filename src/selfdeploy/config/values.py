@@ -14,6 +14,7 @@ Smoke = Annotated[
     pydantic.BeforeValidator(lambda value: 0.0 if value is False or value == "off" else value),
     pydantic.Field(ge=0, le=86_400),
 ]
+Address = Annotated[str, pydantic.Field(pattern=r"^(https?://[^\s\x00-\x1f]+)?$")]
 Port = Annotated[int, pydantic.Field(ge=1, le=65_535)]
 
 
