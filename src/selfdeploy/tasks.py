@@ -12,6 +12,8 @@ from invoke import Collection, Context, Exit, Program, Task, task
 
 from selfdeploy import console, errors, interrupts, release_tasks, setup_tasks, upkeep_tasks, vega_tasks
 
+# invoke forbids bytecode, so that each start would compile all that a command imports; as the interpreter was told.
+sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
 atexit.register(gc.freeze)  # a process that ends has no use for a last look at all its objects
 HELP = {  # of a flag, or of COMMAND.flag where it means something else there
     "bind": "The address of this host that the server is published on.",
