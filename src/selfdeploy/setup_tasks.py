@@ -62,5 +62,28 @@ def kubernetes_role(show: Console, environment: str) -> None:
     show.result(render.rights(project, environment).removesuffix("\n"))
 
 
-FUNCTIONS = (base, contract, init)
+def doctor(show: Console) -> int:
+    """Look at what a release needs of this machine and of each environment, and say what is missing."""
+    from selfdeploy import deploy_toml
+    from selfdeploy import doctor as examination
+
+    found = list(examination.look(deploy_toml.load()))
+    show.result("\n".join(map(str, found)), [finding.as_data() for finding in found], examination.COLOURS)
+    return examination.exit_code(found)
+
+
+def config(show: Console, schema: bool = False) -> None:
+    """Print the values that deploy.toml comes to, and where each came from; or the JSON Schema of deploy.toml."""
+    import json
+
+    from selfdeploy import deploy_toml, effective
+
+    if schema:
+        show.result(json.dumps(effective.schema(), indent=2, sort_keys=True), effective.schema())
+        return
+    found = effective.settings(deploy_toml.load())
+    show.result("\n".join(map(str, found)), [setting.as_data() for setting in found])
+
+
+FUNCTIONS = (base, config, contract, doctor, init)
 """Those of them that have no group of their own."""

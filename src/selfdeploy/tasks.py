@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from invoke import Collection, Context, Exit, Program, Task, task
+from invoke import Collection, Context, Exit, Task, task
 
 from selfdeploy import console, errors, interrupts, release_tasks, setup_tasks, upkeep_tasks, vega_tasks
 
@@ -52,6 +52,8 @@ HELP = {  # of a flag, or of COMMAND.flag where it means something else there
     "check": "End with 50 unless all is well.",
     "metrics": "Print the text that Prometheus reads.",
     "watch": "Look again every five seconds, until interrupted.",
+    "schema": "Print the JSON Schema of deploy.toml, for editors that complete it.",
+    "shell": "The shell: bash, fish or zsh.",
     "yes": "Do not ask on the terminal first.",
 }
 
@@ -74,6 +76,9 @@ SHORT = {
     "yes": "y",
 }
 """The short flags; each means the same in every command."""
+
+ALIASES = {"release": ("deploy",)}
+"""Other names of commands."""
 
 IDLE = {"run": ("echo", "hide", "pty", "warn"), "timeouts": ("command",), "tasks": ("dedupe",), "sudo": ("password",)}
 """The settings of invoke's global options that no command of ours heeds, as `invoke.Program.update_config` has them."""
@@ -123,7 +128,7 @@ def _finish(shown: console.Console) -> None:
         sender.finish(shown.note)
 
 
-def command(function: Callable[..., int | None]) -> Any:  # noqa: ANN401 -- invoke's Task is untyped
+def command(function: Callable[..., int | None], positional: tuple[str, ...] = ()) -> Any:  # noqa: ANN401 -- invoke's Task is untyped
     """Make FUNCTION, which takes a console and flags, a task with --json and --quiet.
 
     Errors of ours end invoke with their own exit code and no traceback.
@@ -165,21 +170,32 @@ def command(function: Callable[..., int | None]) -> Any:  # noqa: ANN401 -- invo
     run.__signature__ = inspect.Signature([context, *given[1:], *more])  # type: ignore[attr-defined]
     names = {parameter.name for parameter in (*given[1:], *more)}
     optional = [name for name in names if name == "wait"]
-    # With arguments that are no flags, invoke would take the `--help` of `inv COMMAND --help` for the first of them.
+    # Where an argument is no flag, invoke takes the `--help` of `inv COMMAND --help` for it.
     told = {n: HELP.get(f"{function.__name__}.{n}") or HELP[n] for n in names}
-    return task(run, klass=functools.partial(Command, told), optional=optional, positional=[], auto_shortflags=False)
+    return task(
+        run, klass=functools.partial(Command, told), optional=optional, positional=positional, auto_shortflags=False
+    )
+
+
+def completion(show: console.Console, shell: str) -> None:
+    """Print the completion script for SHELL: bash, fish or zsh."""
+    from selfdeploy import completion as scripts
+
+    if shell not in scripts.SHELLS:
+        raise errors.ConfigInvalid(f"{shell}: there is none for that", f"the shells are {', '.join(scripts.SHELLS)}")
+    flags = {name: [tuple(flag.names) for flag in namespace[name].get_arguments()] for name in namespace.task_names}
+    show.result(scripts.script(shell, flags).rstrip("\n"))
 
 
 namespace = Collection()
 _functions: tuple[Callable[..., int | None], ...] = (
     *release_tasks.FUNCTIONS,
     *upkeep_tasks.FUNCTIONS,
-    setup_tasks.base,
-    setup_tasks.contract,
-    setup_tasks.init,
+    *setup_tasks.FUNCTIONS,
 )
 for _function in _functions:
-    namespace.add_task(command(_function))
+    namespace.add_task(command(_function), aliases=ALIASES.get(_function.__name__, ()))
+namespace.add_task(command(completion, positional=("shell",)))
 _registry = Collection("registry")
 _registry.add_task(command(setup_tasks.registry_up), name="up")
 namespace.add_collection(_registry)
@@ -193,7 +209,7 @@ namespace.add_collection(_vega)
 
 
 def main() -> None:
-    """Run as a command of its own, for where there is no tasks.py yet: `selfdeploy init`."""
-    from importlib import metadata
+    """Run as a command of its own: for who installs the package, and where there is no tasks.py yet."""
+    from selfdeploy.program import Own
 
-    Program(namespace=namespace, name="selfdeploy", binary="selfdeploy", version=metadata.version("selfdeploy")).run()
+    Own(namespace).run()

@@ -78,7 +78,7 @@ def test_a_cancelled_run_puts_back_what_was_proven_and_the_next_one_says_that_it
     again = clean.inv("release", "--to", "test")
 
     assert (last["ending"], last["revision"], last["run"]) == ("cancelled, put back, proven", slow, PAGE)
-    assert "cancelled, put back, proven" in told
+    assert f"cancelled; {good[:12]} put back" in told
     assert again.returncode == 0, again.stderr
     assert f"the attempt at {slow[:12]}, begun " in again.stderr
     assert f"({PAGE}), was cancelled, put back, proven" in again.stderr

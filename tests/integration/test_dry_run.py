@@ -12,11 +12,10 @@ from lab.terminal import opened
 
 
 def left_as_it_is(site: Site) -> object:
-    """Return what a dry run must not touch: the site's containers, volumes, images and records."""
+    """Return what a dry run must not touch: the site's containers, volumes, networks and records."""
     named = ("--filter", f"name={site.name}")
     listed = [site.docker(kind, "ls", "--quiet", *named).stdout for kind in ("container", "volume", "network")]
-    images = site.docker("image", "ls", "--no-trunc", "--format", "{{.ID}} {{.Digest}}", site.repository).stdout
-    return [*listed, images, site.ids(), site.attempts("test"), site.attempts("prod")]
+    return [*listed, site.ids(), site.attempts("test"), site.attempts("prod")]
 
 
 def says(site: Site, *argv: str) -> str:

@@ -324,7 +324,7 @@ def test_an_environment_that_is_not_there_is_answered_with_those_there_are() -> 
     with pytest.raises(errors.ConfigInvalid, match="no environment named 'tset'") as refused:
         config.Project().environment("tset")
 
-    assert refused.value.hint == "the environments are test, prod"
+    assert refused.value.hint == "did you mean test? the environments are test, prod"
 
 
 def test_a_config_is_found_above_and_its_paths_are_relative_to_it(

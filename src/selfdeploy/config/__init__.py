@@ -1,6 +1,7 @@
 """deploy.toml as frozen values: every key checked by name, every default on its field."""
 
 import contextlib
+import difflib
 from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -169,9 +170,10 @@ class Project(Value):
     def environment(self, name: str) -> Compose | Kubernetes:
         """Return the environment called NAME, or say which there are."""
         if name not in self.environments:
+            near = difflib.get_close_matches(name, self.environments, n=1)
             raise errors.ConfigInvalid(
                 f"{FILE}: environments: no environment named {name!r}",
-                f"the environments are {', '.join(self.environments)}",
+                f"{f'did you mean {near[0]}? ' if near else ''}the environments are {', '.join(self.environments)}",
             )
         return self.environments[name]
 

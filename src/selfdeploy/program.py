@@ -1,0 +1,139 @@
+"""The command `selfdeploy`: the commands of `inv`, with help in groups, environments as words, and errors like ours."""
+
+import difflib
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from typing import Any
+
+from invoke import Argument, Collection, Exit, Program
+from invoke.exceptions import ParseError
+
+from selfdeploy import errors
+
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "Every day": (
+        *("release", "plan", "status", "history", "logs", "probe", "promote", "rollback", "up", "restart", "down"),
+        *("unhold", "report"),
+    ),
+    "Each stage by itself": ("gates", "build", "manifest", "rollout", "render"),
+    "Set-up": ("doctor", "init", "contract", "config", "base", "registry.up", "kubernetes.role", "completion"),
+    "The shared server": ("vega.up", "vega.restart", "vega.status", "vega.logs", "vega.shell", "vega.down"),
+}
+"""The commands as the help lists them."""
+
+EXAMPLES = (
+    ("selfdeploy release", "the whole way, to every environment"),
+    ("selfdeploy plan", "what that would do"),
+    ("selfdeploy logs prod --follow", "what the server says"),
+    ("selfdeploy rollback prod", "back to what was proven before"),
+)
+
+OPTIONS = {
+    "dry": "Say what the command would do, and change nothing.",
+    "help": "Print this, or with a command, its flags.",
+    "version": "Print the version.",
+}
+"""The global options that the help lists; `invoke.Program.core_args` has them all."""
+
+USAGE = errors.ConfigInvalid.exit_code
+"""The exit code of a command line that cannot be read."""
+
+
+class Own(Program):
+    """Invoke's program with our help and our errors; COLLECTION has the commands."""
+
+    def __init__(self, collection: Collection) -> None:
+        """Take the commands of COLLECTION."""
+        self._commands = collection
+        version = metadata.version("selfdeploy")
+        super().__init__(namespace=collection, name="selfdeploy", binary="selfdeploy", version=version)
+
+    def run(self, argv: Any = None, exit: bool = True) -> None:  # noqa: A002, ANN401, FBT001, FBT002 -- invoke's
+        """Run ARGV, or the process's own; who reads the output no longer ends it quietly."""
+        try:
+            super().run(argv, exit)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # it is flushed once more at the end
+            raise SystemExit(0) from None
+
+    def normalize_argv(self, argv: Any) -> None:  # noqa: ANN401 -- invoke's
+        """Have an environment that stands as a word after a command be the value of its flag."""
+        super().normalize_argv(argv)
+        self.argv = [self.argv[0], *reworded(self.argv[1:], takers(self._commands), set(self._commands.task_names))]
+
+    def parse_tasks(self) -> None:
+        """Parse the commands; a line that cannot be read ends with our exit code and the nearest name."""
+        try:
+            super().parse_tasks()
+        except ParseError as exc:
+            raise Exit(message=self._explain(str(exc)), code=USAGE) from exc
+
+    def _explain(self, what: str) -> str:
+        word = what.split("'")[1] if what.count("'") > 1 else ""
+        flags = {flag for context in self.parser.contexts.values() for flag in context.flags}
+        near = nearest(word, [*self._commands.task_names, *flags])
+        hint = f"did you mean {near}?" if near else "selfdeploy --help lists the commands"
+        return f"error: {what}\nhint: {hint}"
+
+    def print_help(self) -> None:
+        """Print the commands in groups, each with the first line of what it says of itself."""
+        print("selfdeploy takes SF from a source revision to production, and proves which build is running.\n")
+        print("Usage: selfdeploy COMMAND [ENVIRONMENT] [--flags]; selfdeploy COMMAND --help lists the flags\n")
+        for title, names in GROUPS.items():
+            print(f"{title}\n")
+            for name in names:
+                print(f"  {name:<16}  {self._first_line(name)}")
+            print()
+        print("Examples\n")
+        for line, what in EXAMPLES:
+            print(f"  {line:<30}  {what}")
+        print("\nOptions of every command\n")
+        for argument in self.core_args():
+            if argument.name in OPTIONS:
+                print(f"  {', '.join(_dashed(argument)):<16}  {OPTIONS[argument.name]}")
+
+    def print_task_help(self, name: str) -> None:
+        """Print what the command NAME does, how it is typed, and its flags."""
+        taken = " [ENVIRONMENT]" if name in takers(self._commands) else ""
+        print(f"{str(self._commands[name].__doc__).strip()}\n\nUsage: selfdeploy {name}{taken} [--flags]\n")
+        self.print_columns(self.parser.contexts[name].help_tuples())
+
+    def list_tasks(self) -> None:
+        """Print what `print_help` does."""
+        self.print_help()
+
+    def _first_line(self, name: str) -> str:
+        return str(self._commands[name].__doc__ or "").strip().splitlines()[0]
+
+
+def _dashed(argument: Argument) -> list[str]:
+    return [f"-{name}" if len(name) == 1 else f"--{name}" for name in sorted(argument.names, key=len)]
+
+
+def takers(collection: Collection) -> set[str]:
+    """Return the commands of COLLECTION that an environment can be named to."""
+    return {
+        name
+        for name in collection.task_names
+        if any(argument.name == "environment" for argument in collection[name].get_arguments())
+    }
+
+
+def reworded(words: Sequence[str], takes: set[str], commands: set[str]) -> list[str]:
+    """Return WORDS, a command line, with `--environment` before a word that follows one of TAKES as an environment.
+
+    A word that is one of COMMANDS is the next command.
+    """
+    told: list[str] = []
+    for word in words:
+        if told and told[-1] in takes and not word.startswith("-") and word not in commands:
+            told.append("--environment")
+        told.append(word)
+    return told
+
+
+def nearest(word: str, known: Sequence[str]) -> str:
+    """Return which of KNOWN is nearly WORD; empty where none is."""
+    return next(iter(difflib.get_close_matches(word, known, n=1, cutoff=0.6)), "")
