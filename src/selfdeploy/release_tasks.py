@@ -172,12 +172,20 @@ def render(
     show.result("\n".join(written), {"folder": output, "files": written, "dry": dry_run})
 
 
-def report(show: Console, source: str = "") -> None:
-    """Say which release this is, and what answers in every environment and for how long; changes nothing."""
-    from selfdeploy import release
+def report(show: Console, source: str = "", html: str = "", markdown: bool = False) -> None:
+    """Say which release this is, and what answers in every environment and for how long; as a page with --html."""
+    from selfdeploy import page, tree
+    from selfdeploy import release as releases
 
-    told = release.load(show, source_path=source).report()
-    show.result(str(told), told.as_data())
+    releasing = releases.load(show, source_path=source)
+    told = releasing.report()
+    text = str(told)
+    if html or markdown:
+        made = page.make(releasing.assembly, told)
+        if html:
+            tree.write_whole(Path(html), made.html().encode())
+        text = made.markdown() if markdown else text
+    show.result(text, told.as_data())
 
 
 def _show(show: Console, lines: "Sequence[Line]") -> None:

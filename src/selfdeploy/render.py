@@ -56,6 +56,18 @@ def _fill(project: config.Project, template: str, values: Mapping[str, object]) 
         raise errors.ConfigInvalid(f"{template}: {exc}", "compare it with the one that comes with us") from exc
 
 
+def page(template: str, values: Mapping[str, object], project: config.Project) -> str:
+    """Return TEMPLATE, a page, with VALUES in it, none of which is markup."""
+    import jinja2  # noqa: PLC0415 -- start-up is a feature
+
+    loader = jinja2.FileSystemLoader(shipped.places(project))
+    engine = jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined, autoescape=True, trim_blocks=True)
+    try:
+        return engine.get_template(template).render(values)
+    except jinja2.TemplateError as exc:
+        raise errors.ConfigInvalid(f"{template}: {exc}", "compare it with the one that comes with us") from exc
+
+
 def compose(project: config.Project, name: str, manifest: Manifest, front_image: str = "") -> str:
     """Return the Compose file that runs MANIFEST's release in the environment NAME.
 

@@ -52,6 +52,8 @@ HELP = {  # of a flag, or of COMMAND.flag where it means something else there
     "check": "End with 50 unless all is well.",
     "metrics": "Print the text that Prometheus reads.",
     "watch": "Look again every five seconds, until interrupted.",
+    "html": "The file to write the page to; it opens in any browser, and takes nothing from elsewhere.",
+    "markdown": "Print Markdown, for the summary of a CI run.",
     "schema": "Print the JSON Schema of deploy.toml, for editors that complete it.",
     "shell": "The shell: bash, fish or zsh.",
     "yes": "Do not ask on the terminal first.",
