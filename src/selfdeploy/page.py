@@ -8,6 +8,7 @@ from typing import Any
 
 from selfdeploy import ages, commits, config, errors, history, render
 from selfdeploy.assembly import Assembly, Release
+from selfdeploy.gates.count import Count
 from selfdeploy.gates.room import Room
 from selfdeploy.report import Report
 from selfdeploy.status import VERDICTS, Status
@@ -124,7 +125,7 @@ class Page:
             {
                 "name": name,
                 "seconds": facts.get("seconds"),
-                "tests": facts.get("tests") or {},
+                "tests": str(Count.read(facts.get("tests")) or ""),
                 "log": self.logs.get(name, ""),
             }
             for name, facts in found.items()
