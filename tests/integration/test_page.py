@@ -45,7 +45,7 @@ def test_the_page_says_what_runs_where_what_was_tried_and_what_comes(told: Site)
     assert "rolled back, proven" in text
     assert "+ " in text
     assert "to come" in text
-    assert re.search(r"test-unit [0-9.]+ s · [0-9]+ passed", text)
+    assert re.search(r"test-unit [0-9.]+ s · [0-9]+ tests ran", text)
     assert seen.count('class="failed"') == 1
     assert len(re.findall('class="bar"', seen)) == len(told.attempts("test")) + len(told.attempts("prod"))
 
