@@ -115,7 +115,7 @@ def test_a_rollout_loses_no_request_on_another_host_either(
         rolled = site.inv("rollback", "-e", "test")
     front = json.loads(site.docker("inspect", f"{site.name}-t-front-1").stdout)[0]
     site.configure()
-    again = site.inv("release", "--to", "test")
+    again = site.inv("release")
 
     assert [one.returncode for one in (placed, done, rolled, again)] == [0, 0, 0, 0], placed.stderr + done.stderr
     assert forward.failures == back.failures == {}
