@@ -115,9 +115,10 @@ def test_a_rollout_loses_no_request_on_another_host_either(
         rolled = site.inv("rollback", "-e", "test")
     front = json.loads(site.docker("inspect", f"{site.name}-t-front-1").stdout)[0]
     site.configure()
+    gone = site.inv("down", "-e", "test")
     again = site.inv("release")
 
-    assert [one.returncode for one in (placed, done, rolled, again)] == [0, 0, 0, 0], placed.stderr + done.stderr
+    assert [one.returncode for one in (placed, done, rolled, gone, again)] == [0] * 5, placed.stderr + done.stderr
     assert forward.failures == back.failures == {}
     assert set(forward.revisions) == set(back.revisions) == {first, second}
     assert {mount["Type"] for mount in front["Mounts"]} <= {"volume", "tmpfs"}  # none of our files is on that host
