@@ -6,7 +6,7 @@ import yaml
 
 from lab import golden
 from lab.values import CHILD, INDEX, REVISION, a_manifest, a_project, an_environment
-from selfdeploy import manifest, render
+from selfdeploy import errors, manifest, render
 
 HOSTILE = 'a"b: $x ${y}\n- {{ z }} </> \\ \x7f\x85\u2028 ü 😀'
 
@@ -129,3 +129,18 @@ def test_a_template_that_asks_for_what_there_is_not_is_refused(tmp_path: Path) -
 
     with pytest.raises(Exception, match="'prject' is undefined"):
         render.compose(a_project(tmp_path), "prod", a_manifest())
+
+
+def test_in_a_page_no_value_is_markup(tmp_path: Path) -> None:
+    (tmp_path / "page.html.j2").write_text("<p>{{ subject }}</p>")
+
+    made = render.page("page.html.j2", {"subject": "<script>alert(1)</script>"}, a_project(tmp_path))
+
+    assert made == "<p>&lt;script&gt;alert(1)&lt;/script&gt;</p>"
+
+
+def test_a_page_s_template_that_names_what_there_is_not_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "page.html.j2").write_text("{{ nothing }}")
+
+    with pytest.raises(errors.ConfigInvalid, match=r"page.html.j2: 'nothing' is undefined"):
+        render.page("page.html.j2", {}, a_project(tmp_path))
