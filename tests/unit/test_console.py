@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pytest
 
+from lab import children
 from selfdeploy import console
 
 HOSTILE = "a\x1b]0;owned\x07b\rc\u202ed\udcff"
@@ -284,10 +285,8 @@ def hasty_threads() -> Iterator[None]:
 def test_notes_of_many_threads_stay_lines() -> None:
     stream = Piecemeal()
     shared = console.choose(environment={}, stderr=stream)
-    start = threading.Barrier(8)
 
     def chatter(letter: str) -> None:
-        start.wait()
         for _ in range(50):
             shared.note(letter * 100)
 
@@ -295,7 +294,7 @@ def test_notes_of_many_threads_stay_lines() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(60)
 
     assert sorted(stream.getvalue().splitlines()) == [letter * 100 for letter in "abcdefgh" for _ in range(50)]
 
@@ -305,11 +304,9 @@ def test_a_log_says_once_in_a_while_what_goes_on(monkeypatch: pytest.MonkeyPatch
     person = Person()
 
     with person.console.stage("test"):
-        while len(person.progress) < 2:
-            threading.Event().wait(0.01)
+        children.wait_until(lambda: len(person.progress) > 1, "a line", seconds=30)
         person.console.waits('waiting for test: /api/ready: HTTP 503: {"database": "away"}', time.monotonic() - 41, 0)
-        while not any("database" in line for line in person.progress):
-            threading.Event().wait(0.01)
+        children.wait_until(lambda: any("database" in line for line in person.progress), "what goes on", seconds=30)
     quiet = Person(quiet=True)
     with quiet.console.stage("test"):
         threading.Event().wait(0.05)
@@ -326,7 +323,6 @@ def test_what_is_done_is_forgotten_when_its_stage_ends(monkeypatch: pytest.Monke
     with person.console.stage("gates"):
         person.console.doing(lambda: "1/6  npm-ci 3s")
     with person.console.stage("image"):
-        while len(person.progress) < 4:
-            threading.Event().wait(0.01)
+        children.wait_until(lambda: len(person.progress) > 3, "a line", seconds=30)
 
     assert [line for line in person.progress if "image" in line][1] == "  under way (0 s in image)"
