@@ -175,7 +175,12 @@ def command(function: Callable[..., int | None], positional: tuple[str, ...] = (
     # Where an argument is no flag, invoke takes the `--help` of `inv COMMAND --help` for it.
     told = {n: HELP.get(f"{function.__name__}.{n}") or HELP[n] for n in names}
     return task(
-        run, klass=functools.partial(Command, told), optional=optional, positional=positional, auto_shortflags=False
+        run,
+        klass=functools.partial(Command, told),
+        aliases=ALIASES.get(function.__name__, ()),  # not add_task's: no command line knows those
+        optional=optional,
+        positional=positional,
+        auto_shortflags=False,
     )
 
 
@@ -196,7 +201,7 @@ _functions: tuple[Callable[..., int | None], ...] = (
     *setup_tasks.FUNCTIONS,
 )
 for _function in _functions:
-    namespace.add_task(command(_function), aliases=ALIASES.get(_function.__name__, ()))
+    namespace.add_task(command(_function))
 namespace.add_task(command(completion, positional=("shell",)))
 _registry = Collection("registry")
 _registry.add_task(command(setup_tasks.registry_up), name="up")

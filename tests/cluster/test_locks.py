@@ -75,7 +75,7 @@ def test_the_second_of_two_at_once_is_refused_with_the_first_one_s_name(site: Si
     assert "held by " in second.stderr
     assert " since 20" in second.stderr
     assert "/actions/runs/3)" in second.stderr
-    assert first.end(signal.SIGTERM) == 130, first.progress
+    assert first.end(signal.SIGTERM) == 51, first.progress  # a cancelled run puts back what was proven
     assert holder(site) == ""
     site.git("revert", "--no-edit", "HEAD")
 

@@ -34,7 +34,7 @@ def look(site: Site, isolation: str, monkeypatch: pytest.MonkeyPatch) -> tuple[D
     site.configure(top=f'[gates]\nisolation = "{isolation}"\n{show}')
     done = nox(site, "show")
     site.configure()
-    return done, (site.folder / ".selfdeploy" / "trees" / "some" / "logs" / "show.log").read_text()
+    return done, (site.folder / ".selfdeploy" / "trees" / "some" / "logs" / "show.log").read_text(errors="replace")
 
 
 def test_a_gate_that_looks_around_finds_no_token_and_no_process_but_its_own(
@@ -104,7 +104,7 @@ def program(tmp_path: Path) -> dict[str, str]:
     """What any user may read of that the prefix names, by what it names."""
     need([] if os.geteuid() == 0 else ["root, to be another user"])
     for folder in (tmp_path, *tmp_path.parents):
-        if folder.stat().st_uid == os.geteuid() and folder.name.startswith(("pytest-", "test_")):
+        if folder.stat().st_uid == os.geteuid() and folder.name.startswith(("pytest-", "popen-", "test_")):
             folder.chmod(0o755)
     copy = Path(shutil.copy(reaper.__file__, tmp_path / "reaper.py"))
     copy.chmod(0o644)

@@ -127,13 +127,13 @@ def test_doctor_says_of_the_machine_and_of_each_environment_what_is_missing(clea
 
 def test_config_says_each_value_and_where_it_came_from(clean: Site, tmp_path: Path) -> None:
     values = tmp_path / "values.yml"
-    values.write_text("environments:\n  prod:\n    grace: 7\n")
+    values.write_text("environments:\n  prod:\n    bind: 127.0.0.1\n")
 
     told = clean.inv("config", SF_DEPLOY_VALUES=str(values)).stdout
     schema = json.loads(clean.inv("config", "--schema").stdout)
 
     assert f"environments.prod.port = {clean.ports[1]}  (deploy.toml)" in told
-    assert f"environments.prod.grace = 7.0  ({values}:3)" in told
+    assert f'environments.prod.bind = "127.0.0.1"  ({values}:3)' in told
     assert 'gates.node = "' in told
     assert "(default)" in told
     written = tomllib.loads((clean.folder / "deploy.toml").read_text())
