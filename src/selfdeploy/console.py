@@ -41,6 +41,9 @@ CODES = {"green": "32", "red": "31", "yellow": "33"}
 HEARTBEAT = 60.0
 """Seconds of silence after which a log says what goes on."""
 
+SCHEMA = 1
+"""The version of what `--json` prints; fields that come to it do not change it (docs/events.schema.json)."""
+
 NARROW = 40
 """Columns up to which a stage's line has no columns of its own."""
 
@@ -83,6 +86,7 @@ class Console:
         self._took, self._since = dict[str, float](), dict[str, float]()
         self._describe: Callable[[], str] | None = None
         self._mutex = threading.Lock()
+        self._changed: list[str] = []
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -139,6 +143,11 @@ class Console:
         """Show TEXT, one line of progress."""
         if not self._quiet:
             self._noted(text.strip())
+
+    def did(self, what: str) -> None:
+        """Remember for the result that WHAT, a stage or an environment, is no longer as the command found it."""
+        if what not in self._changed:
+            self._changed.append(what)
 
     def result(
         self,
@@ -210,21 +219,29 @@ class Console:
 class JsonLines(Console):
     """Events for a program, one JSON object a line of standard output; standard error has the error alone."""
 
+    def __init__(
+        self, stdout: TextIO, stderr: TextIO, *, command: str, quiet: bool = False, workflow: bool = False
+    ) -> None:
+        """Speak to STDOUT and STDERR of COMMAND, as it is typed."""
+        super().__init__(stdout, stderr, quiet=quiet, workflow=workflow)
+        self._command = command
+
     def result(
         self,
         text: str,
         data: Mapping[str, object] | Sequence[object] | None = None,
         colours: Mapping[str, str] | None = None,  # noqa: ARG002 -- for terminals
     ) -> None:
-        """Give DATA: an object's keys are the event's own, a list is its `items`; TEXT where there is no DATA."""
-        if isinstance(data, Mapping):
-            self._event("result", data)
-        else:
-            self._event("result", {"text": text} if data is None else {"items": list(data)})
+        """Give DATA: an object's keys are the event's own, a list is its `items`; TEXT where there is no DATA.
+
+        `command` is what was typed, and `changed` names the stages and environments that it changed.
+        """
+        told = data if isinstance(data, Mapping) else {"text": text} if data is None else {"items": list(data)}
+        self._event("result", {**told, "command": self._command, "changed": list(self._changed)})
 
     def error(self, message: str, hint: str, code: int) -> None:
         """Say what went wrong, to the program and to the person."""
-        self._event("error", {"message": message, "hint": hint, "exit": code})
+        self._event("error", {"message": message, "hint": hint, "exit": code, "command": self._command})
         super().error(message, hint, code)
 
     def _stage_began(self, name: str) -> None:
@@ -238,7 +255,7 @@ class JsonLines(Console):
 
     def _event(self, event: str, told: Mapping[str, object]) -> None:
         at = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        own: dict[str, object] = {"event": event, "at": at}
+        own: dict[str, object] = {"event": event, "schema": SCHEMA, "at": at}
         line = encoding.dumps(own | dict(told) | own, default=str)
         self._write(self._stdout, line.replace("##[", "##\\u005b"))  # within a string, and the same string
 
@@ -364,17 +381,18 @@ class Terminal(Console):
 
 def choose(
     *,
+    command: str = "",
     json: bool = False,
     quiet: bool = False,
     environment: Mapping[str, str] = os.environ,
     stdout: TextIO | None = None,
     stderr: TextIO | None = None,
 ) -> Console:
-    """Return the console that fits: events with JSON, else what ENVIRONMENT and the streams are; the standard ones."""
+    """Return the console of COMMAND: events with JSON, else what fits ENVIRONMENT and the streams."""
     stdout, stderr = stdout or sys.stdout, stderr or sys.stderr
     workflow = any(environment.get(name) == "true" for name in WORKFLOWS)
     if json:
-        return JsonLines(stdout, stderr, quiet=quiet, workflow=workflow)
+        return JsonLines(stdout, stderr, command=command, quiet=quiet, workflow=workflow)
     dumb = environment.get("TERM", "") in {"", "dumb"}
     if quiet or workflow or environment.get("CI") or dumb or not stderr.isatty():
         return Console(stdout, stderr, quiet=quiet, workflow=workflow)

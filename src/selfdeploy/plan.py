@@ -54,6 +54,9 @@ class Reporter(Protocol):
     def note(self, text: str) -> None:
         """Tell a line."""
 
+    def did(self, what: str) -> None:
+        """Remember that the stage WHAT was made."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
@@ -133,6 +136,7 @@ def converge(stages: Iterable[Stage], reporter: Reporter) -> None:
             if isinstance(result, Missing):
                 reporter.note(result.why)
                 stage.make()
+                reporter.did(stage.name)
                 result = stage.find()
                 if isinstance(result, Missing):
                     raise errors.NotConverged(f"{stage.name}: made, and still missing: {result.why}", "inv plan")

@@ -48,8 +48,15 @@ class Report:
             "release": told.release if told else None,
             "image": told.image.reference if told else None,
             "redefined": list(told.redefined) if told else [],
-            "environments": [{**status.as_data(), "verdict": self._verdict(status)} for status in self.environments],
+            "environments": [
+                {**status.as_data(), "runsRelease": self._runs_release(status)} for status in self.environments
+            ],
         }
+
+    def _runs_release(self, status: Status) -> bool:
+        """Say whether the environment of STATUS has proven the release, and answers as it."""
+        same = bool(self.release and status.proven and self.release.manifest.release == status.proven.release)
+        return same and not status.error and not status.differs
 
     def _verdict(self, status: Status) -> str:
         """Return in a few words whether the environment of STATUS runs the release."""
@@ -60,8 +67,7 @@ class Report:
         proven = f"{status.proven.revision[:12]}, proven at {status.proven.at}"
         if status.differs:
             return f"does not answer as {proven}"
-        same = self.release and self.release.manifest.release == status.proven.release
-        return f"runs {'this release' if same else 'another'}: {proven}"
+        return f"runs {'this release' if self._runs_release(status) else 'another'}: {proven}"
 
 
 def make(

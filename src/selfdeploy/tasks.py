@@ -130,8 +130,8 @@ def _finish(shown: console.Console) -> None:
         sender.finish(shown.note)
 
 
-def command(function: Callable[..., int | None], positional: tuple[str, ...] = ()) -> Any:  # noqa: ANN401 -- invoke's Task is untyped
-    """Make FUNCTION, which takes a console and flags, a task with --json and --quiet.
+def command(function: Callable[..., int | None], name: str = "", positional: tuple[str, ...] = ()) -> Any:  # noqa: ANN401 -- invoke's Task is untyped
+    """Make FUNCTION, which takes a console and flags, a task with --json and --quiet, typed as NAME or as its own name.
 
     Errors of ours end invoke with their own exit code and no traceback.
     """
@@ -139,7 +139,7 @@ def command(function: Callable[..., int | None], positional: tuple[str, ...] = (
     @functools.wraps(function)
     def run(context: Context, *args: Any, json: bool = False, quiet: bool = False, **flags: Any) -> None:  # noqa: ANN401
         interrupts.listen()
-        shown = console.choose(json=json, quiet=quiet)
+        shown = console.choose(command=name or function.__name__, json=json, quiet=quiet)
         code = 0
         try:
             refuse_idle(context)
@@ -204,14 +204,14 @@ for _function in _functions:
     namespace.add_task(command(_function))
 namespace.add_task(command(completion, positional=("shell",)))
 _registry = Collection("registry")
-_registry.add_task(command(setup_tasks.registry_up), name="up")
+_registry.add_task(command(setup_tasks.registry_up, "registry.up"), name="up")
 namespace.add_collection(_registry)
 _kubernetes = Collection("kubernetes")
-_kubernetes.add_task(command(setup_tasks.kubernetes_role), name="role")
+_kubernetes.add_task(command(setup_tasks.kubernetes_role, "kubernetes.role"), name="role")
 namespace.add_collection(_kubernetes)
 _vega = Collection("vega")
 for _function in vega_tasks.FUNCTIONS:
-    _vega.add_task(command(_function))
+    _vega.add_task(command(_function, f"vega.{_function.__name__}"))
 namespace.add_collection(_vega)
 
 

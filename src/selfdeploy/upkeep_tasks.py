@@ -30,6 +30,7 @@ def rollback(
         _ask(show, coming)
     with show.stage(environment), probe.telling(show.waits):
         proven, known = upkeep.roll_back(project, environment, to, behind, show.took, hold=hold)
+    show.did(environment)
     told = proven.model_dump(exclude={"manifest", "rendered"}) | {"warning": known}
     show.result(f"{environment} runs {proven.revision} ({proven.digest}), proven\n{known}".strip(), told)
 
@@ -55,6 +56,7 @@ def _bring_up(show: Console, environment: str, wait: str, *, dry_run: bool, agai
         return
     with show.stage(environment), probe.telling(show.waits):
         proven = upkeep.bring_up(project, environment, behind, show.took, again=again)
+    show.did(environment)
     told = proven.model_dump(exclude={"manifest", "rendered"})
     show.result(f"{environment} runs {proven.revision} ({proven.digest}), proven", told)
 
@@ -69,6 +71,7 @@ def unhold(show: Console, environment: str, digest: str, wait: str = "", dry_run
         show.result(str(coming), coming.as_data())
         return
     upkeep.unhold(deploy_toml.load(), environment, digest, queue.parse(wait, show.note))
+    show.did(environment)
     show.result(f"{environment}: {digest} is free", {"environment": environment, "digest": digest})
 
 
@@ -136,6 +139,8 @@ def down(show: Console, environment: str, wait: str = "", yes: bool = False, dry
         _ask(show, coming)
     with show.stage(environment):
         removed = upkeep.take_down(project, environment, behind)
+    if removed:
+        show.did(environment)
     told = "is down; its volumes and its record stay" if removed else "was down already; nothing was removed"
     show.result(f"{environment} {told}", {"environment": environment, "removed": removed})
 

@@ -22,7 +22,9 @@ def up(
     if dry_run:
         show.result(*intent.up(server.load(show, source or ""), flags, build=build))
         return
-    show.result(*server.load(show, source or "").up(flags, build=build))
+    told = server.load(show, source or "").up(flags, build=build)
+    show.did("vega")
+    show.result(*told)
 
 
 def restart(show: Console, build: bool = False, dry_run: bool = False) -> None:
@@ -32,7 +34,9 @@ def restart(show: Console, build: bool = False, dry_run: bool = False) -> None:
     if dry_run:
         show.result(*intent.restart(server.load(show), build=build))
         return
-    show.result(*server.load(show).restart(build=build))
+    told = server.load(show).restart(build=build)
+    show.did("vega")
+    show.result(*told)
 
 
 def down(show: Console, dry_run: bool = False) -> None:
@@ -43,6 +47,8 @@ def down(show: Console, dry_run: bool = False) -> None:
         show.result(*intent.down(server.load(show)))
         return
     removed = server.load(show).down()
+    if removed:
+        show.did("vega")
     told = "is down; the workspaces and ~/.sf stay" if removed else "was down already; nothing was removed"
     show.result(f"the shared server {told}", {"removed": removed})
 

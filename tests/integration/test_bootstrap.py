@@ -50,7 +50,7 @@ def test_a_check_names_what_is_missing_and_changes_nothing(project: Path) -> Non
 
     checked = run(project, "--check")
 
-    assert checked.returncode == 74
+    assert checked.returncode == 84
     assert "missing: .venv" in checked.stdout + checked.stderr
     assert sorted(path.name for path in project.iterdir()) == before
 
@@ -64,9 +64,9 @@ def test_what_is_missing_and_is_not_ours_to_install_is_named_with_the_package_th
         for last in ("--check", "true")
     )
 
-    assert checked.returncode == 74
+    assert checked.returncode == 84
     assert "missing: mmdebstrap: install mmdebstrap" in checked.stdout
-    assert refused.returncode == 70, refused.stderr
+    assert refused.returncode == 80, refused.stderr
     assert "(neither root nor passwordless sudo): mmdebstrap: mmdebstrap" in refused.stderr
     assert not (of_nobody / ".venv").exists()
 
@@ -90,5 +90,5 @@ def test_the_command_that_follows_finds_the_environment_and_keeps_its_exit_code(
 def test_an_engine_that_does_not_answer_and_is_not_ours_to_start_is_an_error(project: Path) -> None:
     refused = run(project, "true", DOCKER_HOST="unix:///nowhere/docker.sock")
 
-    assert refused.returncode == 71
+    assert refused.returncode == 81
     assert "unix:///nowhere/docker.sock" in refused.stderr

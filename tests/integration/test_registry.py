@@ -1,7 +1,9 @@
 """Registries as they are: open, closed, behind certificates, and stopped."""
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -112,3 +114,19 @@ def test_a_registry_that_is_stopped_is_unreachable_and_one_that_is_back_is_not(h
     here.start()
 
     ours.ping()
+
+
+def test_who_pushes_to_one_tag_at_the_same_time_is_told_of_no_loss(here: lab.Registry) -> None:
+    a_record(store(here.name))  # its parts are there
+    kind = "application/vnd.oci.image.index.v1+json"
+
+    def push(number: int) -> None:
+        told = {"schemaVersion": 2, "mediaType": kind, "manifests": [], "annotations": {"number": str(number)}}
+        store(here.name).put_manifest(json.dumps(told).encode(), kind, "release")
+
+    with ThreadPoolExecutor(4) as machines:
+        list(machines.map(push, range(100)))
+
+    found = store(here.name).manifest("release")
+    assert found is not None
+    assert found[0].media_type == kind

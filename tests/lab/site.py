@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from jsonschema import Draft202012Validator
 
 from lab import children
 
@@ -47,15 +48,22 @@ The server needs none of what Next would make pictures smaller with: half of wha
 """
 
 
+EVENTS = Draft202012Validator(json.loads((ROOT / "docs" / "events.schema.json").read_text()))
+"""What each line that `--json` prints has to be."""
+
 IN_A_CONTAINER = 'if (process.env.HOME === "/home/sf")'
 """What a server begins with that is good where the gates start it, and bad where it runs."""
 
 
 def call(*argv: str, cwd: Path, timeout: float = 600, env: Mapping[str, str] | None = None) -> Done:
-    """Run ARGV to its end, whatever that is."""
-    return subprocess.run(
+    """Run ARGV to its end, whatever that is; what it prints with --json has to be as docs/events.schema.json says."""
+    done = subprocess.run(
         argv, cwd=cwd, capture_output=True, text=True, check=False, timeout=timeout, env={**person(), **(env or {})}
     )
+    if "--json" in argv:
+        for line in done.stdout.splitlines():
+            EVENTS.validate(json.loads(line))
+    return done
 
 
 def person() -> dict[str, str]:

@@ -14,16 +14,19 @@ class Site:
     """Where stages leave their results, and what was done there in which order."""
 
     there: set[str] = field(default_factory=set)
-    did: list[str] = field(default_factory=list)
+    log: list[str] = field(default_factory=list)
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        self.did.append(f"begin {name}")
+        self.log.append(f"begin {name}")
         yield
-        self.did.append(f"end {name}")
+        self.log.append(f"end {name}")
 
     def note(self, text: str) -> None:
-        self.did.append(f"note {text}")
+        self.log.append(f"note {text}")
+
+    def did(self, what: str) -> None:
+        self.log.append(f"did {what}")
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Stage:
         return plan.Missing(why=f"no {self.name}", diff=f"+ {self.name}")
 
     def make(self) -> None:
-        self.site.did.append(f"make {self.name}")
+        self.site.log.append(f"make {self.name}")
         if self.works:
             self.site.there.add(self.name)
 
@@ -49,15 +52,17 @@ def test_what_is_missing_is_made_in_order_and_found_again() -> None:
     plan.converge([Stage("image", site), Stage("test", site)], site)
 
     assert site.there == {"image", "test"}
-    assert site.did == [
+    assert site.log == [
         "begin image",
         "note no image",
         "make image",
+        "did image",
         "note image is there",
         "end image",
         "begin test",
         "note no test",
         "make test",
+        "did test",
         "note test is there",
         "end test",
     ]
@@ -68,7 +73,7 @@ def test_what_is_found_is_never_made() -> None:
 
     plan.converge([Stage("image", site), Stage("test", site)], site)
 
-    assert [did for did in site.did if did.startswith("make")] == []
+    assert [did for did in site.log if did.startswith("make")] == []
 
 
 def test_what_was_killed_goes_on_from_what_is_there() -> None:
@@ -76,7 +81,7 @@ def test_what_was_killed_goes_on_from_what_is_there() -> None:
 
     plan.converge([Stage("image", site), Stage("test", site)], site)
 
-    assert [did for did in site.did if did.startswith("make")] == ["make test"]
+    assert [did for did in site.log if did.startswith("make")] == ["make test"]
 
 
 def test_what_is_made_and_still_missing_is_an_error_and_nothing_after_it_is_made() -> None:
@@ -86,7 +91,7 @@ def test_what_is_made_and_still_missing_is_an_error_and_nothing_after_it_is_made
     with pytest.raises(errors.NotConverged, match="^image: made, and still missing: no image$"):
         plan.converge(stages, site)
 
-    assert [did for did in site.did if did.startswith("make")] == ["make image"]
+    assert [did for did in site.log if did.startswith("make")] == ["make image"]
 
 
 def test_looking_tells_of_every_stage_and_makes_nothing() -> None:
@@ -98,7 +103,7 @@ def test_looking_tells_of_every_stage_and_makes_nothing() -> None:
         ("image", False, "no image", "+ image"),
         ("test", True, "test is there", ""),
     ]
-    assert site.did == []
+    assert site.log == []
 
 
 def test_a_line_reads_as_a_column_each() -> None:

@@ -68,7 +68,7 @@ def test_the_same_is_there_as_data() -> None:
 
     assert data["revision"] == REVISION
     assert data["image"] == RELEASE.manifest.image.reference
-    assert [(e["name"], str(e["verdict"])[:17]) for e in data["environments"]] == [("test", "runs this release")]  # type: ignore[attr-defined]
+    assert [(e["name"], e["runsRelease"]) for e in data["environments"]] == [("test", True)]  # type: ignore[attr-defined]
 
 
 def test_a_step_of_this_run_that_still_ends_is_waited_for_and_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:

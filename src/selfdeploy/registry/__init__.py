@@ -29,6 +29,9 @@ LISTED = 256
 """Manifests that one index may list, those of indexes in it included."""
 Document = TypeVar("Document", artifact.Index, artifact.Single)
 
+PUSHES = 2
+"""How often a manifest is pushed that its tag does not give then: the second time shows whether others move the tag."""
+
 
 class Registry(Blobs):
     """One repository of a registry, spoken to over HTTP: its blobs, images and release records."""
@@ -169,21 +172,29 @@ class Registry(Blobs):
     def put_manifest(self, data: bytes, media_type: str, name: str) -> None:
         """Store DATA as the manifest under the tag or digest NAME, and read it back.
 
-        A registry that lets no tag be overwritten is fine where the tag has DATA already.
+        A registry that lets no tag be overwritten is fine where the tag has DATA already. So is a tag that somebody
+        else moves before it is read back, who releases the same revision at the same time.
 
         Raises:
             errors.PushRefused: the registry does not take it, or the tag may not be overwritten there.
             errors.PushLost: the registry confirmed it, and does not give it back.
         """
-        kind = {"Content-Type": media_type}
-        with self._transport.exchange("PUT", self._path(f"manifests/{name}"), headers=kind, data=data) as answer:
-            if answer.status not in WRITTEN:
-                held = self._holds(name) if answer.status in refusal.IMMUTABLE else ""
-                if held == sha256(data):
-                    return
-                raise refusal.manifest(str(self.reference), answer, name, exists=held != "")
-        if not soon(lambda: self._holds(name) == sha256(data)):
-            raise refusal.lost(self._named(name))
+        kind, digest = {"Content-Type": media_type}, sha256(data)
+        before = digest
+        for _ in range(PUSHES):
+            with self._transport.exchange("PUT", self._path(f"manifests/{name}"), headers=kind, data=data) as answer:
+                if answer.status not in WRITTEN:
+                    held = self._holds(name) if answer.status in refusal.IMMUTABLE else ""
+                    if held == digest:
+                        return
+                    raise refusal.manifest(str(self.reference), answer, name, exists=held != "")
+            if soon(lambda: self._holds(name) == digest):
+                return
+            now = self._holds(name)
+            if now not in {"", before, digest} and before != digest and self._holds(digest) == digest:
+                return
+            before = now
+        raise refusal.lost(self._named(name))
 
     def _holds(self, name: str) -> str:
         """Return the digest under NAME; empty if there is none, or none that can be read."""
