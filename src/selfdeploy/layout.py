@@ -11,13 +11,17 @@ from typing import Literal
 from selfdeploy import errors, shipped, tree
 
 FILES = {
-    "tasks.py": "tasks.py",
-    "noxfile.py": "noxfile.py",
-    "deploy.toml": "deploy.toml",
-    ".forgejo/selfdeploy.txt": "selfdeploy.txt",
-    ".forgejo/workflows/self-deploy.yml": "self-deploy.yml",
+    "tasks.py": "templates/repository/tasks.py",
+    "noxfile.py": "templates/repository/noxfile.py",
+    "deploy.toml": "templates/repository/deploy.toml",
+    "deploy.schema.json": "docs/deploy.schema.json",
+    ".forgejo/selfdeploy.txt": "templates/repository/selfdeploy.txt",
+    ".forgejo/workflows/self-deploy.yml": "templates/repository/self-deploy.yml",
 }
-"""Each file of the repository, and which of `templates/repository/` it is."""
+"""Each file of the repository, and which of those that come with us it is."""
+
+MADE = b'"title": "deploy.toml of selfdeploy"'
+"""What a schema has in it that an earlier version of ours wrote: nobody changes it, and it is written anew."""
 
 IMPORTS = {"tasks.py": "from selfdeploy.tasks import", "noxfile.py": "from selfdeploy.sessions import"}
 """By which a file that has more in it than ours does all the same what ours does."""
@@ -51,7 +55,7 @@ def write(root: Path, *, dry: bool = False) -> list[File]:
     """
     made = []
     for name, template in FILES.items():
-        ours = shipped.own(f"templates/repository/{template}")
+        ours = shipped.own(template)
         made.append(File(name=name, state=_settle(root / name, ours.read_bytes(), dry=dry), ours=ours))
     ours = shipped.own("templates/repository/deploy.toml").parent
     return [*made, File(name=".gitignore", state=_ignore(root / ".gitignore", dry=dry), ours=ours)]
@@ -75,6 +79,10 @@ def _settle(path: Path, ours: bytes, *, dry: bool) -> State:
     found = path.read_bytes()
     if found == ours:
         return "there"
+    if MADE in found and MADE in ours and not path.is_symlink():
+        if not dry:
+            tree.write_whole(path, ours)
+        return "to write" if dry else "written"
     return "yours" if _serves(path, found) else "differs"
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from invoke import Argument, Collection, Exit, Program
 from invoke.exceptions import ParseError
 
-from selfdeploy import errors
+from selfdeploy import errors, guide
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "Every day": (
@@ -52,11 +52,32 @@ class Own(Program):
 
     def run(self, argv: Any = None, exit: bool = True) -> None:  # noqa: A002, ANN401, FBT001, FBT002 -- invoke's
         """Run ARGV, or the process's own; who reads the output no longer ends it quietly."""
+        words = list(sys.argv if argv is None else argv)
         try:
-            super().run(argv, exit)
+            if words[1:2] == ["help"]:
+                words = self._help(words[0], words[2:])
+            super().run(words, exit)
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # it is flushed once more at the end
             raise SystemExit(0) from None
+
+    def _help(self, name: str, topics: list[str]) -> list[str]:
+        """Return what NAME has to be run with to help with TOPICS; a page of the docs is printed here."""
+        if not topics or topics[0] in self._commands.task_names:
+            return [name, *topics[:1], "--help"]
+        try:
+            page = guide.read(topics[0])
+        except errors.ConfigInvalid as exc:
+            print(f"error: {exc.message}\nhint: {exc.hint}; selfdeploy COMMAND --help", file=sys.stderr)
+            raise SystemExit(exc.exit_code) from exc
+        if sys.stdout.isatty():
+            from rich.console import Console  # noqa: PLC0415 -- start-up is a feature
+            from rich.markdown import Markdown  # noqa: PLC0415
+
+            Console().print(Markdown(page))
+        else:
+            print(page, end="")
+        raise SystemExit(0)
 
     def normalize_argv(self, argv: Any) -> None:  # noqa: ANN401 -- invoke's
         """Have an environment that stands as a word after a command be the value of its flag."""
@@ -89,6 +110,9 @@ class Own(Program):
         print("Examples\n")
         for line, what in EXAMPLES:
             print(f"  {line:<30}  {what}")
+        print("\nPages of the docs: selfdeploy help PAGE\n")
+        for page, title in guide.topics().items():
+            print(f"  {page:<16}  {title}")
         print("\nOptions of every command\n")
         for argument in self.core_args():
             if argument.name in OPTIONS:

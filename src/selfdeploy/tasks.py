@@ -10,7 +10,7 @@ from typing import Any
 
 from invoke import Collection, Context, Exit, Task, task
 
-from selfdeploy import console, errors, interrupts, release_tasks, setup_tasks, upkeep_tasks, vega_tasks
+from selfdeploy import console, errors, guide, interrupts, release_tasks, setup_tasks, upkeep_tasks, vega_tasks
 
 # invoke forbids bytecode, so that each start would compile all that a command imports; as the interpreter was told.
 sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
@@ -151,11 +151,11 @@ def command(function: Callable[..., int | None], name: str = "", positional: tup
             code = function(shown, *args, **flags) or 0
         except errors.SelfdeployError as exc:
             code = exc.exit_code
-            shown.error(exc.message, exc.hint, code)
+            shown.error(exc.message, guide.fit(exc.hint), code)
         except OSError as exc:
             error = errors.unusable(exc)
             code = error.exit_code
-            shown.error(error.message, error.hint, code)
+            shown.error(error.message, guide.fit(error.hint), code)
         except KeyboardInterrupt:
             code = errors.Interrupted.exit_code
             shown.error("interrupted", "run it again to go on; inv status shows what runs", code)

@@ -4,12 +4,13 @@ import json
 from pathlib import Path
 
 from lab import values
-from selfdeploy import manifest, render
+from selfdeploy import effective, manifest, render
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "tests" / "unit" / "golden" / "compose.yml"
 KUBERNETES = ROOT / "tests" / "unit" / "golden" / "kubernetes.yml"
 SCHEMA = ROOT / "docs" / "release-manifest.schema.json"
+DEPLOY = ROOT / "docs" / "deploy.schema.json"
 RENEW = "renew it when that is what was meant: PYTHONPATH=tests .venv/bin/python -m lab.golden"
 
 
@@ -33,7 +34,13 @@ def schema() -> str:
     return json.dumps(manifest.schema(), indent=2, sort_keys=True) + "\n"
 
 
+def deploy() -> str:
+    """Return the JSON Schema of deploy.toml."""
+    return json.dumps(effective.schema(), indent=2, sort_keys=True) + "\n"
+
+
 if __name__ == "__main__":
     COMPOSE.write_text(compose())
     KUBERNETES.write_text(kubernetes())
     SCHEMA.write_text(schema())
+    DEPLOY.write_text(deploy())

@@ -6,7 +6,9 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+import jsonschema
 import kubernetes_validate
+import pytest
 import yaml
 from pydantic.fields import FieldInfo
 
@@ -14,7 +16,8 @@ from lab import golden
 from lab.values import a_manifest, a_namespace, a_project
 from selfdeploy import config, deploy_toml, errors, manifest, render, tasks
 
-DOCS = Path(__file__).parents[2] / "docs"
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
 
 
 def page(name: str) -> str:
@@ -95,6 +98,20 @@ def test_the_docs_have_a_heading_for_every_section() -> None:
 
 def test_the_published_schema_is_the_one_that_the_model_makes() -> None:
     assert golden.SCHEMA.read_text() == golden.schema(), golden.RENEW
+
+
+@pytest.mark.parametrize("name", ["deploy.toml", "templates/repository/deploy.toml"])
+def test_the_schema_of_deploy_toml_takes_ours_and_no_word_that_is_none_of_its_keys(name: str) -> None:
+    text = (ROOT / name).read_text()
+    told = tomllib.loads(text)
+    takes = jsonschema.Draft202012Validator(json.loads(golden.DEPLOY.read_text())).is_valid
+
+    assert golden.DEPLOY.read_text() == golden.deploy(), golden.RENEW
+    assert takes(told)
+    assert not takes({**told, "enviroments": {}})
+    assert not takes({**told, "image": {**told["image"], "repositroy": "x"}})
+    assert text.startswith("#:schema ./")
+    assert text.splitlines()[0].endswith("deploy.schema.json")
 
 
 def test_the_schema_has_a_name_and_a_dialect() -> None:

@@ -83,6 +83,23 @@ def test_gitignore_gains_what_it_lacks_and_keeps_what_it_has(tmp_path: Path) -> 
     assert "dist/" not in lines
 
 
+def test_a_schema_of_an_earlier_version_is_written_anew_and_one_of_somebody_else_s_is_not(tmp_path: Path) -> None:
+    layout.write(tmp_path)
+    path = tmp_path / "deploy.schema.json"
+    ours = path.read_bytes()
+
+    path.write_bytes(ours.replace(b"The builder", b"A builder"))
+    told = [states(layout.write(tmp_path, dry=dry))[path.name] for dry in (True, False)]
+    renewed = path.read_bytes()
+    path.write_text("{}")
+    theirs = states(layout.write(tmp_path))[path.name]
+
+    assert told == ["to write", "written"]
+    assert renewed == ours
+    assert theirs == "differs"
+    assert path.read_text() == "{}"
+
+
 def test_a_link_is_not_written_through(tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere.toml"
     root = tmp_path / "sf"

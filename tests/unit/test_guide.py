@@ -1,0 +1,32 @@
+"""Hints name only what the installation has."""
+
+from pathlib import Path
+
+import pytest
+
+from lab.site import ROOT
+from selfdeploy import errors, guide
+
+
+def test_a_page_is_read_by_its_name_and_any_other_name_lists_them() -> None:
+    assert guide.read("operations").startswith("# Operations\n")
+    assert guide.topics()["vega"].startswith("Vega")
+    for name in ("nonsense", "../README", ""):
+        with pytest.raises(errors.ConfigInvalid) as caught:
+            guide.read(name)
+        assert "operations" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("hint", "elsewhere"),
+    [
+        ("docs/contract.md says what each clause asks", "selfdeploy help contract says what each clause asks"),
+        ("start it (./bootstrap does), or name another", "start it, or name another"),
+        ("run ./bootstrap --check", "selfdeploy doctor says what is missing"),
+        ("./bootstrap --check says what to install", "selfdeploy doctor says what is missing"),
+        ("inv plan", "inv plan"),
+    ],
+)
+def test_a_hint_names_files_only_where_they_are(hint: str, elsewhere: str, tmp_path: Path) -> None:
+    assert guide.fit(hint, ROOT) == hint
+    assert guide.fit(hint, tmp_path) == elsewhere
