@@ -52,10 +52,9 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def picture(session: nox.Session) -> None:
-    """Make docs/release.svg of a real `inv release`; arguments after -- are another file and command."""
+    """Make the README's pictures of real releases; arguments after -- are another file, and the command it shows."""
     _install(session)
-    wanted = session.posargs or ["docs/release.svg", "inv", "release"]
-    session.run("python", "-m", "lab.picture", *wanted, env={"PYTHONPATH": "tests"})
+    session.run("python", "-m", "lab.picture", *session.posargs, env={"PYTHONPATH": "tests"})
 
 
 @nox.session

@@ -190,6 +190,7 @@ def test_the_last_step_says_revision_digest_and_what_answers_where_for_how_long(
 
     told = run.step("What runs now")
 
+    assert run.passed("What runs now")
     assert f"revision  {revision}" in told
     assert f"image     {sf.repository}@sha256:" in told
     for port in sf.ports:

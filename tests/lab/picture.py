@@ -1,6 +1,6 @@
 """Run a command on a real pseudo-terminal, and write what is on its screen in the end as an SVG picture.
 
-`python -m lab.picture FILE COMMAND...`
+`python -m lab.picture` makes those of the README, `python -m lab.picture FILE COMMAND...` another.
 """
 
 import io
@@ -10,6 +10,7 @@ import re
 import shlex
 import socket
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -18,14 +19,22 @@ from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
+from lab import children
 from lab.children import LabError
 from lab.terminal import opened
+from selfdeploy import errors
 
 COLUMNS, ROWS = 104, 200
 PATIENCE = 3600.0
 
 HIDDEN = re.compile(r"CI|NO_COLOR|PYTHONPATH|NOX_.*|(GITHUB|FORGEJO)_.*")
 """What is in the environment of a CI run or a nox session, and not in a person's."""
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+WELL = "export const notReady = (): string | null => {\n"
+ILL = '  if (process.env.SF_ENVIRONMENT) return "the database is away";\n'
+"""What a release is put back for that starts well before there is an environment."""
 
 LOCAL = ("127.0.0.1", "localhost")
 
@@ -100,20 +109,37 @@ def svg(argv: Sequence[str], screen: pyte.Screen) -> str:
     return console.export_svg(title="", code_format=FORM, unique_id="terminal")
 
 
-def record(argv: Sequence[str], environment: Mapping[str, str]) -> str:
+def record(argv: Sequence[str], environment: Mapping[str, str], expected: int = 0) -> str:
     """Return the picture of ARGV, run to its end.
 
     Raises:
-        LabError: it failed, or its screen is not for everybody.
+        LabError: its exit code is another than EXPECTED, or its screen is not for everybody.
     """
     person = {name: value for name, value in environment.items() if not HIDDEN.fullmatch(name)}
     person |= {"TERM": "xterm-256color", "LC_ALL": "C.UTF-8"}
     with opened(argv, environment=person, columns=COLUMNS, rows=ROWS) as terminal:
         code = terminal.wait(seconds=PATIENCE)
-        if code:
+        if code != expected:
             raise LabError("\n  | ".join([f"{shlex.join(argv)}: exit code {code}", *terminal.lines]))
         return svg(argv, terminal.screen)
 
 
+def record_both(environment: Mapping[str, str]) -> None:
+    """Write the README's pictures: a release of the bundled application, and one of a copy of it that is not ready."""
+    release = ["inv", "release"]
+    (DOCS / "release.svg").write_text(record(release, environment), encoding="utf-8")
+    with tempfile.TemporaryDirectory() as folder:
+        git = ["git", "-C", folder, "-c", "user.name=sf", "-c", "user.email=sf@localhost"]
+        children.run(["git", "clone", "--quiet", str(DOCS.parent), folder])
+        ready = Path(folder) / "examples" / "sf" / "web" / "lib" / "ready.ts"
+        ready.write_text(ready.read_text().replace(WELL, WELL + ILL))
+        children.run([*git, "commit", "--quiet", "--all", "--message", "ask the database first"])
+        bad = {**environment, "SF_SOURCE_DIR": str(ready.parents[2])}
+        (DOCS / "put-back.svg").write_text(record(release, bad, errors.PutBack.exit_code), encoding="utf-8")
+
+
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(record(sys.argv[2:], os.environ), encoding="utf-8")
+    if len(sys.argv) > 1:
+        Path(sys.argv[1]).write_text(record(sys.argv[2:], os.environ), encoding="utf-8")
+    else:
+        record_both(os.environ)

@@ -4,6 +4,7 @@ import type { Version } from "../lib/version";
 
 const Build = ({ told }: { told: Version }) => (
   <>
+    {told.environment && <strong id="footer-environment">{told.environment}</strong>}
     <span>{told.name} {told.version}</span>
     <span>revision <code id="footer-revision" title={told.revision}>{told.revision.slice(0, 12)}</code></span>
     <span id="footer-release">

@@ -10,6 +10,8 @@ export interface Version {
   image: string | null;
   instance: string;
   startedAt: string;
+  /** Where it runs, if SF_ENVIRONMENT says so. */
+  environment?: string;
   /** Only where the build is of a checkout with changes that no revision names. */
   dirty?: true;
 }
@@ -59,6 +61,7 @@ export const version = (): Version => {
     image: manifest && imageIn(manifest),
     instance: hostname(),
     startedAt: process.env.SF_STARTED_AT ?? "",
+    ...(process.env.SF_ENVIRONMENT ? { environment: process.env.SF_ENVIRONMENT } : {}),
     ...(manifest && isDirty(manifest) ? { dirty: true } : {}),
   };
 };
