@@ -199,3 +199,11 @@ def test_the_docs_name_commands_and_flags_that_there_are() -> None:
     for command, rest in found:
         flags = {"dry"} | {flag for argument in known[command] for flag in argument.names}
         assert set(re.findall(r"--([a-z]+)", rest)) <= flags, (command, rest)
+
+
+def test_every_message_that_is_explained_is_one_of_ours() -> None:
+    written = "".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))
+    explained = re.findall(r"^\| `([^`]+)` \|", page("troubleshooting.md"), re.MULTILINE)
+
+    assert len(explained) > 20
+    assert [message for message in explained if message not in written.replace("{FILE}", "deploy.toml")] == []
