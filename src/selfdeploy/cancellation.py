@@ -6,13 +6,15 @@ import pkgutil
 from collections.abc import Iterator
 
 import selfdeploy
-from selfdeploy import errors, interrupts, provenance, rollout, tree
+from selfdeploy import ages, errors, interrupts, provenance, rollout, tree
 from selfdeploy.environments import Environment, Lock
 from selfdeploy.environments.record import CANCELLED
 
 LIMIT = 300.0
 """Seconds that a cancelled attempt has to end; one that has not is cut off, for the next release to undo."""
 
+BRIEF = 5.0
+"""Seconds that a person who interrupts is kept for the record's sake."""
 
 ELSEWHERE = (
     "selfdeploy.gates.",
@@ -40,8 +42,8 @@ def load() -> None:
 def ending(environment: Environment, lock: Lock, holder: provenance.Holder) -> Iterator[None]:
     """When HOLDER's CI run is cancelled in the block, have ENVIRONMENT run again what it last proved.
 
-    A person who interrupts a release runs it again; what they interrupt stays as it is. The job's folder may be gone by
-    now: nothing of it is read or written.
+    A person who interrupts a release runs it again; what they interrupt stays as it is, and the record gets the time
+    that it took. The job's folder may be gone by now: nothing of it is read or written.
 
     Raises:
         errors.PutBack, errors.PutBackUnproven, errors.WentDown: how the attempt ended.
@@ -53,6 +55,7 @@ def ending(environment: Environment, lock: Lock, holder: provenance.Holder) -> I
         yield
     except KeyboardInterrupt:
         if not (holder.run and interrupts.was_told()):
+            _leave(environment, lock, holder)
             raise
         tree.give_up(environment.project.work)
         with interrupts.limited(LIMIT):
@@ -60,6 +63,15 @@ def ending(environment: Environment, lock: Lock, holder: provenance.Holder) -> I
         if raised is None:
             raise
         raise raised from None
+
+
+def _leave(environment: Environment, lock: Lock, holder: provenance.Holder) -> None:
+    """Note how long the attempt of HOLDER that is under way took until now; who cannot be told is not waited for."""
+    with contextlib.suppress(errors.SelfdeployError, KeyboardInterrupt), interrupts.limited(BRIEF):
+        known = environment.read(lock)
+        begun = known.cut_off
+        if begun is not None and (begun.who, begun.run) == (holder.who, holder.run):
+            environment.write(lock, known.interrupt(ages.now(), holder.took()))
 
 
 def _end(environment: Environment, lock: Lock, holder: provenance.Holder) -> errors.SelfdeployError | None:

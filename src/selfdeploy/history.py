@@ -37,6 +37,8 @@ class Entry:
     @property
     def total(self) -> float | None:
         """How many seconds its command took until it ended; none where nobody lived to say."""
+        if self.attempt.ending == record.CUT_OFF and not self.attempt.ended:
+            return None
         if self.attempt.seconds:
             return round(sum(self.attempt.seconds.values()), 1)
         began, ended = ages.parse(self.attempt.began), ages.parse(self.attempt.ended)
@@ -50,6 +52,7 @@ class Entry:
         parts.append(f"{tried.who}{f' {tried.run}' if tried.run else ''}")
         took = ", ".join(f"{name} {seconds:g} s" for name, seconds in tried.seconds.items())
         parts += [f"{self.total:g} s{f' ({took})' if took else ''}"] if self.total is not None else []
+        parts += [f"with {', '.join(tried.uncommitted)} as not committed"] if tried.uncommitted else []
         return "  ".join(parts)
 
     def as_data(self) -> dict[str, object]:

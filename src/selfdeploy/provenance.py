@@ -29,13 +29,14 @@ class Holder:
     """Who holds an environment or tries a release, and the address of the CI run it is part of, if any.
 
     `took` tells at any time how many seconds each stage has taken so far; `since` is when the holder of an environment
-    has had it from, in UTC and by its own clock.
+    has had it from, in UTC and by its own clock. `uncommitted` names the project's own files that no commit has so.
     """
 
     who: str
     run: str = ""
     took: Callable[[], Mapping[str, float]] = field(default=dict, compare=False)
     since: str = ""
+    uncommitted: tuple[str, ...] = field(default=(), compare=False)
 
     def __str__(self) -> str:
         """Return it as whoever is refused is told of it."""

@@ -266,7 +266,7 @@ class Releasing:
             common: dict[str, Any] = {
                 "release": release,
                 "held": held,
-                "holder": self._holder(),
+                "holder": dataclasses.replace(self._holder(), uncommitted=tuple(self.assembly.uncommitted)),
                 "queue": self.queue,
             }
             before = [

@@ -67,11 +67,27 @@ def test_a_cancelled_first_release_goes_down(environment: mock.Mock) -> None:
     assert written(environment).ending == "cancelled, down"
 
 
-def test_what_a_person_interrupts_stays_as_it_is(environment: mock.Mock) -> None:
+def test_what_a_person_interrupts_stays_as_it_is_and_has_its_real_time(environment: mock.Mock) -> None:
+    person = dataclasses.replace(HOLDER, run="", took=lambda: {"gates": 1.0, "test": 41.26})
+    known = environment.read.return_value
+    theirs = known.attempts[0].model_copy(update={"run": ""})
+    environment.read.return_value = known.model_copy(update={"attempts": (theirs,)})
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupt(environment, person)
+
+    environment.apply.assert_not_called()
+    left = written(environment)
+    assert left.model_copy(update={"ended": "", "seconds": theirs.seconds}) == theirs
+    assert left.seconds == {"gates": 1.0, "test": 41.3}
+    assert left.ended
+
+
+def test_what_cannot_be_told_of_an_interrupt_is_not_told(environment: mock.Mock) -> None:
+    environment.read.side_effect = errors.EngineUnreachable("away", "start it")
+
     with pytest.raises(KeyboardInterrupt):
         interrupt(environment, dataclasses.replace(HOLDER, run=""))
-
-    environment.write.assert_not_called()
 
 
 @pytest.mark.parametrize("whose", ["somebody@else", ""])

@@ -51,3 +51,22 @@ def test_without_stages_the_time_is_from_the_beginning_to_the_end() -> None:
 
     assert an_entry("proven", **times).total == 90.0
     assert an_entry(record.CUT_OFF, began=times["began"]).total is None
+
+
+def test_what_was_cut_off_has_the_time_that_its_process_lived_to_tell_and_no_other() -> None:
+    seconds = {"gates": 61.0, "test": 0.3}
+
+    killed, interrupted = (an_entry(record.CUT_OFF, ended=ended, seconds=seconds) for ended in ("", "2024-01-01"))
+
+    assert killed.total is None
+    assert "0.3 s" not in str(killed)
+    assert interrupted.total == 61.3
+
+
+def test_files_that_counted_and_were_not_committed_are_named() -> None:
+    holder = replace(HOLDER, uncommitted=("deploy.toml",))
+
+    entry = history.Entry(environment="prod", attempt=record.Attempt.of(a_proven(), holder, "2024-01-01"))
+
+    assert str(entry).endswith("  with deploy.toml as not committed")
+    assert entry.as_data()["uncommitted"] == ("deploy.toml",)

@@ -88,6 +88,8 @@ class Attempt(Value):
     ending: str = UNDER_WAY
     seconds: dict[str, float] = {}
     """How long each stage took, as far as the attempt's process came to say; the environment's own is the last."""
+    uncommitted: tuple[str, ...] = ()
+    """The project's own files (deploy.toml and the like) that counted in it and that no commit has as they were."""
 
     @classmethod
     def of(cls, target: "Proven | Attempt", holder: "Holder", began: str) -> "Attempt":
@@ -100,6 +102,7 @@ class Attempt(Value):
             run=holder.run,
             began=began,
             seconds=rounded(holder.took()),
+            uncommitted=holder.uncommitted,
         )
 
     def is_of(self, holder: "Holder | None") -> bool:
@@ -151,6 +154,11 @@ class Record(Value):
         took = last.seconds if seconds is None else rounded(seconds)
         ended = last.model_copy(update={"ending": ending, "ended": at, "seconds": took})
         return self.model_copy(update={"attempts": (ended, *self.attempts[1:])})
+
+    def interrupt(self, at: str, seconds: Mapping[str, float]) -> "Record":
+        """Return the record with its newest attempt left under way at the time AT, its stages having taken SECONDS."""
+        left = self.attempts[0].model_copy(update={"ended": at, "seconds": rounded(seconds)})
+        return self.model_copy(update={"attempts": (left, *self.attempts[1:])})
 
     def prove(self, proven: Proven, at: str) -> "Record":
         """Return the record with PROVEN as the newest proven release, at the time AT."""
