@@ -149,6 +149,11 @@ class Console:
         if what not in self._changed:
             self._changed.append(what)
 
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """What `did` was told."""
+        return tuple(self._changed)
+
     def result(
         self,
         text: str,

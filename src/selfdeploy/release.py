@@ -224,6 +224,8 @@ class Releasing:
         with self._leaving_none_cut_off(names):
             release = self.assemble(fresh=fresh, foreign=foreign)
             self._settle(names, release, older=older)
+        if not self.console.changed:
+            self.console.note("nothing to do")
         return release
 
     @contextlib.contextmanager
@@ -279,6 +281,7 @@ class Releasing:
                     proofs=proofs,
                     older=older,
                     protect=protect,
+                    tell=self.console.note,
                     **common,
                 )
                 for name in names

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from selfdeploy import admission, ages, errors, manifest, notify, plan, provenance, proving, tree, witness
+from selfdeploy import admission, ages, commits, errors, manifest, notify, plan, provenance, proving, tree, witness
 from selfdeploy.assembly import Release
 from selfdeploy.environments import Environment, Lock, record
 
@@ -310,6 +310,11 @@ def restore(
     environment.write(lock, known)
     _tell(environment, known)
     return proven
+
+
+def describe_way(environment: Environment, known: record.Record, wanted: str) -> tuple[str, ...]:
+    """Return the commits between what ENVIRONMENT last proved, by KNOWN, its record, and the revision WANTED."""
+    return commits.between(environment.project.source_path(), known.proven[0].revision, wanted) if known.proven else ()
 
 
 def bring_up(environment: Environment, lock: Lock, holder: provenance.Holder, *, again: bool = False) -> record.Proven:

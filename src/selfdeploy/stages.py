@@ -174,6 +174,7 @@ class Settle(Prove):
     """As `Prove`, and what does not run the release yet is made to; PROOFS are those of what comes before it."""
 
     protect: Callable[[], None]
+    tell: Callable[[str], None]
     older: bool = False
     lock: Lock | None = field(default=None, init=False)
 
@@ -194,6 +195,10 @@ class Settle(Prove):
             raise errors.LockLost(f"{self.name}: not held", "inv release")
         if self.proofs:  # a promotion: what it brings to the next one must not go away
             self.protect()
+        for line in rollout.describe_way(
+            self.environment, self.environment.read(self.lock), self.release.manifest.source.revision
+        ):
+            self.tell(line)
         with cancellation.ending(self.environment, self.lock, self.holder):
             made = rollout.settle(self.environment, self.lock, self.release, self.proofs, self.holder, older=self.older)
         self.proofs.append(made)

@@ -44,13 +44,17 @@ def roll_back(
     took: Callable[[], Mapping[str, float]] = dict,
     *,
     hold: bool = False,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> tuple[record.Proven, str]:
     """Put the environment NAME back to what it proved before, or to TO; return that, and what to know about it.
 
-    With HOLD, what it leaves goes on hold there.
+    With HOLD, what it leaves goes on hold there. TELL hears which commits that leaves behind.
     """
     environment = environments.connect(project, name)
     with held(environment, queue) as lock:
+        known = environment.read(lock)
+        for line in rollout.describe_way(environment, known, rollout.choose(environment, known, to).revision):
+            tell(line)
         holder = provenance.read_holder(took=took)
         with cancellation.ending(environment, lock, holder):
             proven = rollout.restore(environment, lock, to, holder, hold=hold)

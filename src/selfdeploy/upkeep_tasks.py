@@ -29,7 +29,7 @@ def rollback(
             return
         _ask(show, coming)
     with show.stage(environment), probe.telling(show.waits):
-        proven, known = upkeep.roll_back(project, environment, to, behind, show.took, hold=hold)
+        proven, known = upkeep.roll_back(project, environment, to, behind, show.took, hold=hold, tell=show.note)
     show.did(environment)
     told = proven.model_dump(exclude={"manifest", "rendered"}) | {"warning": known}
     show.result(f"{environment} runs {proven.revision} ({proven.digest}), proven\n{known}".strip(), told)
