@@ -147,10 +147,12 @@ def test_a_namespace_that_is_being_deleted_takes_nothing(site: Site) -> None:
 FREE = '[{"op": "remove", "path": "/metadata/finalizers"}]'
 
 
-def test_the_rpc_probe_is_refused(site: Site) -> None:
+def test_the_rpc_probe_without_its_right_is_refused_before_the_gates(site: Site) -> None:
     site.configure(probes="rpc = true")
     done = site.inv("release", "--to", "test")
     site.configure()
 
-    assert done.returncode == 10
-    assert "probes.rpc" in done.stderr
+    assert done.returncode == 72
+    assert "may not get pods" in done.stderr
+    assert "probes.rpc = false" in done.stderr
+    assert "gates ..." not in done.stderr

@@ -489,6 +489,7 @@ def test_the_server_is_started_with_the_site_s_variables_and_what_asks_it_is_not
         ("setInterval(() => {}, 1000);", 1, "smoke: no answer to /api/healthz within 1 s; last: connect ECONNREFUSED"),
         (SERVER.replace("? 200", "? 503"), 2, "last: HTTP 503"),
         ("process.kill(process.pid, 'SIGKILL');", 60, "smoke: the server ended with SIGKILL"),
+        ("const taken = []; for (;;) taken.push(Buffer.alloc(1 << 30));", 60, "Array buffer allocation failed"),
     ],
 )
 def test_a_server_that_does_not_start_is_refused_with_its_output(

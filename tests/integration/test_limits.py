@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from lab import vega
-from lab.site import BRISK, IMPATIENT, Site
+from lab.site import BRISK, IMPATIENT, IN_A_CONTAINER, Site
 from lab.vega import Site as Vega
 
-HOG = "const hog = []; for (;;) hog.push(Buffer.alloc(16 << 20, 1)); // more than it may have"
+HOG = "const hog = []; for (;;) hog.push(Buffer.alloc(16 << 20, 1));"
 
 
 def test_the_limits_are_the_container_s_and_a_server_that_wants_more_is_put_back_with_the_reason(clean: Site) -> None:
@@ -15,7 +15,7 @@ def test_the_limits_are_the_container_s_and_a_server_that_wants_more_is_put_back
     limited = clean.inv("release", "--to", "test")
     proven, host = clean.revision, clean.inspect("test")["HostConfig"]
     clean.configure(probes=IMPATIENT, test='memory = "384Mi"\ncpus = "1.5"')
-    clean.begin_server(HOG, "a server that takes all memory")
+    clean.begin_server(f"{IN_A_CONTAINER} {{ {HOG} }}", "a server that takes all memory")
 
     failed = clean.inv("release", "--to", "test")
 
@@ -47,7 +47,7 @@ def test_vega_is_held_to_the_limits_with_and_without_compose_and_says_when_they_
     by_compose = live.inspect()["HostConfig"]
     live.good("vega.restart", **without)
     by_run = live.inspect()["HostConfig"]
-    live.checkout.edit('const WORD = "one";', f'const WORD = "one"; {HOG.partition(" //")[0]}')
+    live.checkout.edit('const WORD = "one";', f'const WORD = "one"; {HOG}')
     failed = live.inv("vega.restart", "--build")
 
     for host in (by_compose, by_run):

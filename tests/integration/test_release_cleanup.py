@@ -78,7 +78,7 @@ def test_a_release_is_promoted_rolled_back_and_proven_after_clean_ups(two: Site,
     back = two.inv("rollback", "-e", "prod")
 
     assert promoted.returncode == 0, promoted.stderr
-    assert "manifest   found" in planned.stdout, planned.stdout
+    assert "manifest   done" in planned.stdout, planned.stdout
     assert proven.returncode == 0, proven.stderr
     assert back.returncode == 0, back.stderr
     assert two.version("prod")["revision"] == first

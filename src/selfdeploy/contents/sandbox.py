@@ -1,11 +1,13 @@
 """The program that `unshare` starts in new namespaces: all read-only but for a folder and /tmp, then the image's user.
 
+A process in them may take half of the memory that is free: one that wants more must not take the machine with it.
 It loads nothing but the standard library. Its arguments: `alone` or `beside`, the tree, the folder, the command.
 """
 
 import ctypes
 import fcntl
 import os
+import resource
 import socket
 import struct
 import sys
@@ -56,9 +58,20 @@ def name_user(folder: str) -> None:
     bind(f"{folder}/passwd", MS_BIND, over=USERS)
 
 
+def limit_memory() -> None:
+    """Let a process have half of the memory that is free now, as RLIMIT_DATA counts it. Source: getrlimit(2)."""
+    with open("/proc/meminfo", encoding="ascii") as file:  # noqa: PTH123 -- as little as possible is loaded
+        told = dict(line.split(":", 1) for line in file)
+    half = int(told["MemAvailable"].split()[0]) * 1024 // 2
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    limit = half if hard == resource.RLIM_INFINITY else min(half, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+
+
 def main(argv: list[str]) -> None:
     """Prepare the namespaces and become the command."""
     network, tree, folder, *command = argv
+    limit_memory()
     try:
         if network == "alone":
             bring_up_loopback()
