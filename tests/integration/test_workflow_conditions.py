@@ -98,7 +98,10 @@ def commands(calls: list[str]) -> list[str]:
     return [call.partition(" | ")[0].split()[0] for call in calls]
 
 
-ALL = ["gates", "gates", "build", "manifest", "rollout", "promote", "report"]
+REPORT = ["report", "report"]
+"""As a page and in the log, then as Markdown for the run's summary."""
+
+ALL = ["gates", "gates", "build", "manifest", "rollout", "promote", *REPORT]
 
 
 def test_a_push_goes_all_the_way_and_no_step_has_the_run_s_token(stage: Stage) -> None:
@@ -118,7 +121,7 @@ def test_only_prod_or_nothing_at_all_goes_to_prod(stage: Stage, to: str, *, reac
     calls = commands(stage.run(to=to))
 
     assert ("promote" in calls) is reaches
-    assert calls[-2:] == (["promote", "report"] if reaches else ["rollout", "report"])
+    assert calls[-3:] == ["promote" if reaches else "rollout", *REPORT]
 
 
 def test_what_is_on_record_runs_no_gate_unless_that_or_another_image_is_asked_for(stage: Stage) -> None:
@@ -128,7 +131,7 @@ def test_what_is_on_record_runs_no_gate_unless_that_or_another_image_is_asked_fo
     fresh = stage.run(recorded=digest, fresh="true")
     other = stage.run(recorded=digest, image=f"there/sf@{digest}")
 
-    assert commands(found) == ["gates", "build", "manifest", "rollout", "promote", "report"]
+    assert commands(found) == ["gates", "build", "manifest", "rollout", "promote", *REPORT]
     assert found[0] == "gates --recorded | tokens: | registry:secret"
     assert fresh[0] == "gates --fresh | tokens: | registry:"
     assert other[0] == "gates | tokens: | registry:"
