@@ -18,7 +18,7 @@ def project(tmp_path: Path) -> Path:
     """What the script reads of a fresh clone."""
     for file in ("bootstrap", "requirements.lock", "pyproject.toml", "README.md", "LICENSE", "compose.vega.yml.j2"):
         shutil.copy(ROOT / file, tmp_path / file)
-    for folder in ("src", "templates", "docker"):
+    for folder in ("src", "templates", "docker", "docs"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     return tmp_path
 

@@ -155,7 +155,7 @@ grep -E '^(FORGEJO|GITHUB|ACTIONS_RUNTIME|SF_REGISTRY)_TOKEN=.' && exit 1 || exi
 
 
 def test_the_wheel_carries_what_ships(wheel: Path) -> None:
-    shipped = [*ROOT.glob("templates/**/*"), *ROOT.glob("docker/*"), ROOT / "compose.vega.yml.j2"]
+    shipped = [*ROOT.glob("templates/**/*"), *ROOT.glob("docker/*"), *ROOT.glob("docs/*"), ROOT / "compose.vega.yml.j2"]
     names = {f"selfdeploy/{path.relative_to(ROOT)}" for path in shipped if path.is_file() and path.suffix != ".pyc"}
 
     with zipfile.ZipFile(wheel) as told:
