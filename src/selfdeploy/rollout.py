@@ -1,6 +1,8 @@
 """Settle one environment: admit, apply, wait, prove; on failure evidence, hold, put back."""
 
+import contextlib
 from collections.abc import Collection, Sequence
+from pathlib import Path
 
 from selfdeploy import admission, ages, commits, errors, manifest, notify, plan, provenance, proving, tree, witness
 from selfdeploy.assembly import Release
@@ -222,7 +224,14 @@ def _keep_evidence(environment: Environment, known: record.Record, why: str) -> 
         tree.write_whole(path, f"{why}\n\n{said}\n".encode())
     except OSError as exc:
         return f"evidence: not kept: {path}: {exc.strerror}"
-    return f"evidence: {path}"
+    return f"evidence: {_shown(path)}"
+
+
+def _shown(path: Path) -> str:
+    """Return PATH as who stands above it reads it best; the folder that a cancelled run stood in may be gone."""
+    with contextlib.suppress(OSError, ValueError):
+        return str(path.relative_to(Path.cwd()))
+    return str(path)
 
 
 def _bring_back(environment: Environment, lock: Lock, proven: record.Proven, *, recreate: bool = False) -> None:

@@ -64,7 +64,7 @@ FORM = """\
 
 def private(text: str) -> list[str]:
     """Return what in TEXT says where the picture was made: paths, this host's name, names of other hosts."""
-    paths = re.findall(r"(?<![\w.:/-])/[\w.-]+(?:/[\w.-]*)*", text)
+    paths = [path for path in re.findall(r"(?<![\w.:/-])/[\w.-]+(?:/[\w.-]*)*", text) if not path.startswith("/api/")]
     hosts = [host for host in re.findall(r"\w+://(?:[^/\s]*@)?([^/:\s]+)", text) if host not in LOCAL]
     name = socket.gethostname()
     return [*paths, *hosts, *([name] if name not in LOCAL and name in text else [])]
