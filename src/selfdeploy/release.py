@@ -48,6 +48,8 @@ class Releasing:
     project: config.Project
     console: Console
     queue: Queue = field(default_factory=Queue)
+    commits: dict[str, list[str]] = field(default_factory=dict)
+    """Which commits came to each environment that was rolled out to, as lines."""
 
     @cached_property
     def assembly(self) -> Assembly:
@@ -281,7 +283,7 @@ class Releasing:
                     proofs=proofs,
                     older=older,
                     protect=protect,
-                    tell=self.console.note,
+                    tell=functools.partial(self._hear_of_commits, name),
                     **common,
                 )
                 for name in names
@@ -291,6 +293,10 @@ class Releasing:
             retention.prune(self.project, {proof.environment: proof.lock for proof in proofs}, self.console.note)
             tree.sweep(self.project.work)
             keeping.tidy_all(self.project.work / "trees")
+
+    def _hear_of_commits(self, name: str, line: str) -> None:
+        self.commits.setdefault(name, []).append(line)
+        self.console.note(line)
 
     def rollout(self, name: str, release: Release, *, older: bool = False, promoting: bool = False) -> None:
         """Roll RELEASE out to NAME; when PROMOTING, with the proof, made now, of every environment before it.
@@ -344,11 +350,16 @@ class Releasing:
         urls = {name: environments.connect(self.project, name).url for name in names}
         told = release.manifest
         lines = [f"revision  {told.source.revision}", f"release   {told.release}", f"image     {told.image.reference}"]
-        lines += [f"{name:<9} {url}  proven" for name, url in urls.items()]
+        came: list[str] = []
+        for name, url in urls.items():
+            lines.append(f"{name:<9} {url}  proven")
+            if self.commits.get(name, came) != came:  # most come to all environments alike
+                came = self.commits[name]
+                lines += [f"          {line}" for line in came]
         left = [name for name in self.project.environments if name not in self.names(names[-1])]
         lines.append(f"next      inv promote -e {left[0]}" if left else "next      inv status")
         data = {"revision": told.source.revision, "release": told.release, "image": told.image.reference}
-        return "\n".join(lines), {**data, "environments": urls}
+        return "\n".join(lines), {**data, "environments": urls, "commits": self.commits}
 
 
 def load(console: Console, *, source_path: str = "", start: Path | None = None, wait: str = "") -> Releasing:

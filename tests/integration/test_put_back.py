@@ -4,7 +4,6 @@ import hashlib
 import socket
 import subprocess
 from collections.abc import Callable
-from pathlib import Path
 
 from lab.site import IMPATIENT, Site
 from selfdeploy.environments import volumes
@@ -20,7 +19,7 @@ def test_a_server_that_never_gets_ready_is_put_back_and_its_log_kept(clean: Site
 
     assert failed.returncode == 51
     assert "/api/ready: expected HTTP 200, actual HTTP 503" in failed.stderr
-    assert (site.folder / evidence.removeprefix("evidence: ")).read_text()
+    assert (clean.folder / evidence.removeprefix("evidence: ")).read_text()
     assert clean.version("test")["revision"] == good
 
 
