@@ -32,9 +32,21 @@ HIDDEN = re.compile(r"CI|NO_COLOR|PYTHONPATH|NOX_.*|(GITHUB|FORGEJO)_.*")
 
 DOCS = Path(__file__).parents[2] / "docs"
 
-WELL = "export const notReady = (): string | null => {\n"
-ILL = '  if (process.env.SF_ENVIRONMENT) return "the database is away";\n'
-"""What a release is put back for that starts well before there is an environment."""
+READY = "export const notReady = (): string | null => {\n"
+CHANGES = (
+    ("release.svg", "app/page.tsx", ("is running", "runs"), "shorten the title", 0),
+    (
+        "put-back.svg",
+        "lib/ready.ts",
+        (READY, f'{READY}  if (process.env.SF_ENVIRONMENT) return "the database is away";\n'),
+        "ask the database first",
+        errors.PutBack.exit_code,
+    ),
+)
+"""Each picture, the file that is changed for it, what in it, the commit's message, and the exit code of the release.
+
+What is never ready starts well before there is an environment: the gates pass.
+"""
 
 LOCAL = ("127.0.0.1", "localhost")
 
@@ -125,17 +137,19 @@ def record(argv: Sequence[str], environment: Mapping[str, str], expected: int = 
 
 
 def record_both(environment: Mapping[str, str]) -> None:
-    """Write the README's pictures: a release of the bundled application, and one of a copy of it that is not ready."""
+    """Write the README's pictures: a release of a commit to the bundled application, and one that is never ready."""
     release = ["inv", "release"]
-    (DOCS / "release.svg").write_text(record(release, environment), encoding="utf-8")
+    children.run(release, timeout=PATIENCE)  # so that one commit comes, and nobody else's
     with tempfile.TemporaryDirectory() as folder:
-        git = ["git", "-C", folder, "-c", "user.name=sf", "-c", "user.email=sf@localhost"]
         children.run(["git", "clone", "--quiet", str(DOCS.parent), folder])
-        ready = Path(folder) / "examples" / "sf" / "web" / "lib" / "ready.ts"
-        ready.write_text(ready.read_text().replace(WELL, WELL + ILL))
-        children.run([*git, "commit", "--quiet", "--all", "--message", "ask the database first"])
-        bad = {**environment, "SF_SOURCE_DIR": str(ready.parents[2])}
-        (DOCS / "put-back.svg").write_text(record(release, bad, errors.PutBack.exit_code), encoding="utf-8")
+        web = Path(folder) / "examples" / "sf" / "web"
+        source = {**environment, "SF_SOURCE_DIR": str(web.parent)}
+        for name, file, change, message, expected in CHANGES:
+            changed = (web / file).read_text().replace(*change)
+            (web / file).write_text(changed)
+            git = ["git", "-C", folder, "-c", "user.name=sf", "-c", "user.email=sf@localhost"]
+            children.run([*git, "commit", "--quiet", "--all", "--message", message])
+            (DOCS / name).write_text(record(release, source, expected), encoding="utf-8")
 
 
 if __name__ == "__main__":
