@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from selfdeploy import builders, config, embedded, environments, errors, source, status
+from selfdeploy import builders, config, embedded, environments, errors, guide, source, status
 from selfdeploy.assembly import Assembly
 from selfdeploy.environments import fitness
 
@@ -72,7 +72,7 @@ def _look(what: str, function: Callable[[], str], mild: tuple[type[errors.Selfde
         return Finding(what=what, state="ok", detail=function())
     except errors.SelfdeployError as exc:
         state: Literal["warning", "missing"] = "warning" if isinstance(exc, mild) else "missing"
-        return Finding(what=what, state=state, detail=exc.message, hint=exc.hint, code=exc.exit_code)
+        return Finding(what=what, state=state, detail=exc.message, hint=guide.fit(exc.hint), code=exc.exit_code)
 
 
 def _program(name: str, why: str) -> str:

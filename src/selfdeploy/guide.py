@@ -5,7 +5,7 @@ from pathlib import Path
 
 from selfdeploy import errors
 
-PAGE = re.compile(r"docs/([a-z-]+)\.md")
+PAGE = re.compile(r"(docs/([a-z-]+)\.md)(?:#[a-z0-9-]+)?")
 BOOTSTRAP = re.compile(r" ?\(\./bootstrap does\)|run \./bootstrap --check|\./bootstrap --check says what to install")
 
 
@@ -33,9 +33,9 @@ def _page(topic: str) -> Path:
 
 
 def fit(hint: str, here: Path | None = None) -> str:
-    """Return HINT as who stands in HERE, or in this folder, can follow it, also without a checkout of ours."""
+    """Return HINT, or what else names pages, as who stands in HERE, or in this folder, can follow it."""
     here = here or Path.cwd()
-    hint = PAGE.sub(lambda page: page[0] if (here / page[0]).is_file() else f"selfdeploy help {page[1]}", hint)
+    hint = PAGE.sub(lambda page: page[0] if (here / page[1]).is_file() else f"selfdeploy help {page[2]}", hint)
     if (here / "bootstrap").is_file():
         return hint
     return BOOTSTRAP.sub(lambda told: "" if "does" in told[0] else "selfdeploy doctor says what is missing", hint)

@@ -11,7 +11,7 @@ from typing import IO, NoReturn
 import nox
 from nox.command import CommandFailed
 
-from selfdeploy import config, deploy_toml, errors, flags, process, source
+from selfdeploy import config, deploy_toml, errors, flags, guide, process, source
 from selfdeploy.gates import receipt, runner, tools
 from selfdeploy.gates.room import Room
 
@@ -84,5 +84,10 @@ def find_programs(session: nox.Session, project: config.Project) -> Path:
 
 def end(error: errors.SelfdeployError) -> NoReturn:
     """Say what went wrong, and end nox with the exit code of ERROR."""
-    print(f"error: {error.message}", *([f"hint: {error.hint}"] if error.hint else []), sep="\n", file=sys.stderr)
+    print(
+        f"error: {error.message}",
+        *([f"hint: {guide.fit(error.hint)}"] if error.hint else []),
+        sep="\n",
+        file=sys.stderr,
+    )
     raise SystemExit(error.exit_code)

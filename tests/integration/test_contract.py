@@ -247,11 +247,11 @@ def test_people_read_a_line_a_clause_and_what_to_do(checkout: Checkout) -> None:
     at = next(index for index, line in enumerate(lines) if line.startswith("broken"))
     assert "S4" in lines[at]
     assert "npm install" in lines[at + 1]
-    assert "docs/contract.md#s4-web-lock" in lines[at + 1]
+    assert "selfdeploy help contract" in lines[at + 1]
     assert lines[-1] == "9 ok, 1 broken, 0 not checked"
     assert done.stderr.splitlines()[-2:] == [
         "error: the contract: broken: S4 web-lock",
-        "hint: docs/contract.md says what each clause asks",
+        "hint: selfdeploy help contract says what each clause asks",
     ]
 
 

@@ -104,7 +104,7 @@ def test_a_record_that_is_damaged_is_told_and_never_taken_for_none(site: Site, d
     assert status.stdout.startswith("prod ")
     assert "prod: record: " in status.stdout
     assert [done.returncode for done in refused] == [35, 35, 35], refused
-    assert all("docs/operations.md: a record that is damaged" in done.stderr for done in refused)
+    assert all("selfdeploy help operations: a record that is damaged" in done.stderr for done in refused)
     assert left == damaged
     assert site.ids() == before
 

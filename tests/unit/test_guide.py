@@ -21,6 +21,7 @@ def test_a_page_is_read_by_its_name_and_any_other_name_lists_them() -> None:
     ("hint", "elsewhere"),
     [
         ("docs/contract.md says what each clause asks", "selfdeploy help contract says what each clause asks"),
+        ("run npm install (docs/contract.md#s4-web-lock)", "run npm install (selfdeploy help contract)"),
         ("start it (./bootstrap does), or name another", "start it, or name another"),
         ("run ./bootstrap --check", "selfdeploy doctor says what is missing"),
         ("./bootstrap --check says what to install", "selfdeploy doctor says what is missing"),

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from selfdeploy import config, deploy_toml, errors, source
+from selfdeploy import config, deploy_toml, errors, guide, source
 from selfdeploy.console import Console
 from selfdeploy.contract import server, start, tracked
 from selfdeploy.contract import source as checkout
@@ -82,7 +82,7 @@ def conclude(show: Console, findings: list[Finding]) -> None:
     counts = {state.replace(" ", "_"): states.count(state) for state in STATES}
     summary = ", ".join(f"{states.count(state)} {state}" for state in STATES)
     text = "\n".join([*(finding.text for finding in findings), summary])
-    show.result(text, {"clauses": [finding.data for finding in findings], **counts})
+    show.result(guide.fit(text), {"clauses": [finding.data for finding in findings], **counts})
     broken = [f"{finding.clause.number} {finding.clause.name}" for finding in findings if finding.state == "broken"]
     if broken:
         raise errors.ContractBroken(f"the contract: broken: {', '.join(broken)}", f"{PAGE} says what each clause asks")
