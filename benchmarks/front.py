@@ -4,7 +4,7 @@ import contextlib
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,21 +22,22 @@ Rollout = Callable[[str], int]
 
 @dataclass(frozen=True, kw_only=True)
 class Field:
-    """A site with releases GOOD (two) and BAD on record, and the image of each revision."""
+    """A site with releases GOOD (two) and BAD on record, and the image of each revision, by digest."""
 
     site: Site
     good: tuple[str, str]
     bad: str
+    images: Mapping[str, str]
 
     @property
     def port(self) -> int:
         """The public port of all ways, one after the other."""
         return self.site.ports[0]
 
-    def image(self, revision: str) -> str:
-        """Return the image of REVISION by digest."""
-        done = self.site.inv("manifest", "--revision", revision, "--quiet", "--json")
-        return str(json.loads(done.stdout.splitlines()[-1])["image"])
+
+def _image(site: Site, revision: str) -> str:
+    done = site.inv("manifest", "--revision", revision, "--quiet", "--json")
+    return str(json.loads(done.stdout.splitlines()[-1])["image"])
 
 
 @contextlib.contextmanager
@@ -61,7 +62,8 @@ def prepared(folder: Path, say: Callable[[str], None]) -> Iterator[Field]:
         bad = site.begin_server(f'{load.ENDPOINTS}process.env.SF_WEB_PROJECT_CWD = "/nowhere";', "never ready")
         if (done := site.inv("release", "--to", "test")).returncode != 51:  # noqa: PLR2004 -- put back
             raise LabError(done.stderr)
-        yield Field(site=site, good=(good[0], good[1]), bad=bad)
+        images = {revision: _image(site, revision) for revision in (*good, bad)}
+        yield Field(site=site, good=(good[0], good[1]), bad=bad, images=images)
     finally:
         site.close()
 
@@ -104,7 +106,7 @@ def _measure(
             code = roll(revision)
             seconds = time.monotonic() - began
             time.sleep(3)
-        if (code != 0) != bad:
+        if (code and not bad) or (bad and not code and name in {TOOL, RECREATE}):  # others take what is alive
             raise LabError(f"{name}: rollout {number + 1}: exit code {code}")
         phase = Phase(
             seconds=seconds,
@@ -112,6 +114,7 @@ def _measure(
             failed=steady.failures.total(),
             wrong=steady.revisions[field.bad],
             silence=steady.silence,
+            refused=code != 0,
         )
         (gaps.ways[name].bad if bad else gaps.ways[name].good).append(phase)
         say(f"{name}: {number + 1} of {rollouts}: {seconds:.1f} s, {phase.failed} of {phase.requests} failed")
@@ -119,7 +122,7 @@ def _measure(
 
 def _inv(field: Field, revision: str) -> int:
     if revision == field.bad:
-        digest = field.image(revision).rpartition("@")[2]
+        digest = field.images[revision].rpartition("@")[2]
         field.site.inv("unhold", "-e", "test", "--digest", digest)
     return field.site.inv("rollout", "-e", "test", "--revision", revision, "--older").returncode
 
@@ -141,7 +144,7 @@ def _compose_up(field: Field, rendered: str) -> Iterator[Rollout]:
     running: list[str] = []
 
     def up(revision: str) -> int:
-        file.write_text(re.sub(r'(?m)^    image: ".*"$', f'    image: "{field.image(revision)}"', rendered, count=1))
+        file.write_text(re.sub(r'(?m)^    image: ".*"$', f'    image: "{field.images[revision]}"', rendered, count=1))
         argv = ["compose", "-f", str(file), "up", "-d", "--wait", "--wait-timeout", "15", "server"]
         code = field.site.docker(*argv).returncode
         if code and running:
@@ -180,7 +183,7 @@ def _scaled(field: Field, rendered: str) -> Iterator[Rollout]:
     portless = re.sub(r"(?m)^    ports:\n(?:      .*\n)+", "", rendered).replace("interval: 10s", "interval: 1s")
 
     def write(revision: str) -> None:
-        file.write_text(re.sub(r'(?m)^    image: ".*"$', f'    image: "{field.image(revision)}"', portless, count=1))
+        file.write_text(re.sub(r'(?m)^    image: ".*"$', f'    image: "{field.images[revision]}"', portless, count=1))
 
     def roll(revision: str) -> int:
         write(revision)

@@ -19,13 +19,17 @@ MEMORY = 30.0
 
 @dataclass(frozen=True, kw_only=True)
 class Phase:
-    """One rollout under load: its seconds, its requests, those that failed, answers of a bad build, longest silence."""
+    """One rollout under load: its seconds, its requests, those that failed, answers of a bad build, longest silence.
+
+    REFUSED says whether the release was.
+    """
 
     seconds: float
     requests: int
     failed: int
     wrong: int
     silence: float
+    refused: bool = False
 
 
 @dataclass(kw_only=True)
@@ -74,6 +78,7 @@ class Gaps:
             row("requests", [str(sum(phase.requests for phase in way.good)) for way in ways]),
             row("failed", [str(sum(phase.failed for phase in way.good)) for way in ways]),
             row("longest silence, s", [f"{max(phase.silence for phase in way.good):.3f}" for way in ways]),
+            row("bad ones refused", [f"{sum(phase.refused for phase in way.bad)} of {len(way.bad)}" for way in ways]),
             row("bad release, seconds", [f"{median(p.seconds for p in way.bad):.2f}" for way in ways]),
             row("  answers by it", [str(sum(phase.wrong for phase in way.bad)) for way in ways]),
             row("  failed meanwhile", [str(sum(phase.failed for phase in way.bad)) for way in ways]),

@@ -25,6 +25,13 @@ def test_rollouts_that_nobody_notices_miss_no_target() -> None:
     assert "1.00 x recreate" in str(told)
 
 
+def test_the_table_says_how_many_bad_releases_each_way_refused() -> None:
+    told = gaps(bad=Phase(seconds=9.0, requests=1, failed=0, wrong=0, silence=0.0, refused=True))
+
+    line = next(line for line in str(told).splitlines() if line.startswith("bad ones refused"))
+    assert line.split()[3:] == ["1", "of", "1", *["0", "of", "1"] * 3]
+
+
 @pytest.mark.parametrize(
     ("told", "missed"),
     [
