@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import os
 import platform
+import shlex
 import signal
 import sys
 import tempfile
@@ -14,11 +15,15 @@ from pathlib import Path
 from benchmarks import cluster, front, side, size, window
 from benchmarks.report import Report
 from lab.children import LabError
-from lab.site import Site
+from lab.site import Site, call
 from selfdeploy import process
 
 BEFORE = "7ca082c"
 """The last revision that packed a tree as one layer."""
+
+
+COMPLETE = '. "$0"; COMP_WORDS=(inv status --); COMP_CWORD=2; _selfdeploy; ((${#COMPREPLY[@]} > 5))'
+"""What bash does when a person presses Tab after `inv status --`, in a shell that has to start for it."""
 
 
 def say(text: str) -> None:
@@ -65,14 +70,22 @@ def closed(one: side.Side) -> Iterator[side.Side]:
 
 
 def start_up(site: Site, report: Report, times: int) -> None:
-    """Measure `inv --version` and `inv --list`, in turn, TIMES each; once before without counting."""
+    """Measure `inv --version`, `inv --list` and a completion, in turn, TIMES each; once before without counting."""
+    script = site.folder / "completion.bash"
+    script.write_text(site.inv("completion", "bash").stdout)
+    python = [sys.executable, "-m", "invoke"]
+    ways = (
+        ([*python, "--version"], report.version),
+        ([*python, "--list"], report.list_),
+        (["bash", "-c", COMPLETE, str(script)], report.completion),
+    )
     for turn in range(times + 1):
-        for flag, seconds in (("--version", report.version), ("--list", report.list_)):
+        for argv, seconds in ways:
             began = time.monotonic()
-            done = site.inv(flag)
+            done = call(*argv, cwd=site.folder, env=site.environment)
             took = time.monotonic() - began
             if done.returncode:
-                raise LabError(f"inv {flag}: exit code {done.returncode}: {done.stderr}")
+                raise LabError(f"{shlex.join(argv)}: exit code {done.returncode}: {done.stderr}")
             if turn:
                 seconds.append(took)
 

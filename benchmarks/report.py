@@ -13,6 +13,10 @@ START_UP = 1.3
 """The most that `inv --list` may take, as a multiple of `inv --version`."""
 
 
+COMPLETION = 0.25
+"""The most that a completion may take, the start of a shell included, as a multiple of `inv --list`."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Run:
     """One release: the seconds of each stage and of the whole, and the longest that prod was silent."""
@@ -65,6 +69,7 @@ class Report:
     tool: list[Run] = field(default_factory=list)
     version: list[float] = field(default_factory=list)
     list_: list[float] = field(default_factory=list)
+    completion: list[float] = field(default_factory=list)
     window: list[float] = field(default_factory=list)
 
     def releases(self) -> list[Row]:
@@ -92,10 +97,14 @@ class Report:
         """Return the row of `inv --list` against `inv --version`."""
         return Row(name="inv --list", base=self.version, ours=self.list_, target=START_UP)
 
+    def completions(self) -> Row:
+        """Return the row of a completion in bash against `inv --list`."""
+        return Row(name="completion", base=self.list_, ours=self.completion, target=COMPLETION)
+
     @property
     def missed(self) -> list[str]:
         """The names of the rows whose targets are missed."""
-        return [row.name for row in (*self.releases(), self.start_up()) if row.missed]
+        return [row.name for row in (*self.releases(), self.start_up(), self.completions()) if row.missed]
 
     def __str__(self) -> str:
         """Return the tables: medians in seconds, and the median and the range of the pairs' ratios."""
@@ -106,6 +115,6 @@ class Report:
         lines = [head("release", "script", "tool"), *map(str, self.releases()), str(self.silences())]
         if self.window:
             lines.append(str(Row(name="lock window", base=[], ours=self.window)))
-        lines += ["", head("start-up", "--version", "--list"), str(self.start_up())]
+        lines += ["", head("start-up", "base", "tool"), str(self.start_up()), str(self.completions())]
         verdict = f"missed: {', '.join(self.missed)}" if self.missed else "all targets met"
         return "\n".join([*lines, "", f"median of {len(self.tool)} pairs, in seconds; {verdict}"])

@@ -8,8 +8,12 @@ def run(gates: float, total: float, **more: float) -> Run:
     return Run(stages={**more, "gates": gates, "image": 2.0}, total=total, silence=1.0)
 
 
-def report(*tool: Run, started: float = 0.1) -> Report:
-    return Report(script=[run(20, 30)] * len(tool), tool=list(tool), version=[0.1], list_=[started])
+STARTS = {"version": [0.1], "list_": [0.1], "completion": [0.01]}
+
+
+def report(*tool: Run, started: float = 0.1, completion: float = 0.01) -> Report:
+    starts = {"version": [0.1], "list_": [started], "completion": [completion]}
+    return Report(script=[run(20, 30)] * len(tool), tool=list(tool), **starts)
 
 
 def test_a_benchmark_within_its_targets_misses_none() -> None:
@@ -25,6 +29,7 @@ def test_a_benchmark_within_its_targets_misses_none() -> None:
         (report(run(20.1, 30)), ["gates"]),
         (report(run(15, 31.6)), ["total"]),
         (report(run(15, 30), started=0.14), ["inv --list"]),
+        (report(run(15, 30), completion=0.026), ["completion"]),
     ],
 )
 def test_a_benchmark_names_each_target_that_is_missed(made: Report, missed: list[str]) -> None:
@@ -47,7 +52,7 @@ def test_one_slow_pair_of_three_does_not_decide() -> None:
 
 
 def test_a_pair_is_compared_within_itself() -> None:
-    made = Report(script=[run(10, 20), run(30, 60)], tool=[run(9, 20), run(27, 60)], version=[0.1], list_=[0.1])
+    made = Report(script=[run(10, 20), run(30, 60)], tool=[run(9, 20), run(27, 60)], **STARTS)
 
     gates = made.releases()[0]
 
