@@ -49,9 +49,9 @@ git checkout-index --all --prefix="$scratch/plain/"
 expect "read-tree of the subfolder's tree" "own.bat lf, sub/x.md lf" "$(ends "$scratch/plain")"
 
 export GIT_INDEX_FILE=$scratch/whole
-mkdir -- "$scratch/work"
-there=(git "--git-dir=$PWD/.git" "--work-tree=$scratch/work" -C "$scratch/work")
+mkdir -- "$scratch/checked-out"
+there=(git "--git-dir=$PWD/.git" "--work-tree=$scratch/checked-out" -C "$scratch/checked-out")
 "${there[@]}" update-index --add --cacheinfo "100644,$(git rev-parse HEAD:.gitattributes),.gitattributes"
 "${there[@]}" read-tree --prefix=sub/ HEAD:sub
 "${there[@]}" checkout-index --all
-expect "with the attributes at their places" "own.bat crlf, sub/x.md crlf" "$(ends "$scratch/work/sub")"
+expect "with the attributes at their places" "own.bat crlf, sub/x.md crlf" "$(ends "$scratch/checked-out/sub")"

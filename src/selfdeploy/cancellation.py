@@ -66,7 +66,7 @@ def ending(environment: Environment, lock: Lock, holder: provenance.Holder) -> I
 
 
 def _leave(environment: Environment, lock: Lock, holder: provenance.Holder) -> None:
-    """Note how long the attempt of HOLDER that is under way took until now; who cannot be told is not waited for."""
+    """Write the time of HOLDER's unfinished attempt into the record, unless that takes longer than `BRIEF`."""
     with contextlib.suppress(errors.SelfdeployError, KeyboardInterrupt), interrupts.limited(BRIEF):
         known = environment.read(lock)
         begun = known.cut_off

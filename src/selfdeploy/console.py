@@ -145,7 +145,7 @@ class Console:
             self._noted(text.strip())
 
     def did(self, what: str) -> None:
-        """Remember for the result that WHAT, a stage or an environment, is no longer as the command found it."""
+        """Remember for the result that the command has changed WHAT: a stage, an environment or a file."""
         if what not in self._changed:
             self._changed.append(what)
 
@@ -239,7 +239,7 @@ class JsonLines(Console):
     ) -> None:
         """Give DATA: an object's keys are the event's own, a list is its `items`; TEXT where there is no DATA.
 
-        `command` is what was typed, and `changed` names the stages and environments that it changed.
+        `command` is its name, `changed` lists the stages, environments and files it has changed.
         """
         told = data if isinstance(data, Mapping) else {"text": text} if data is None else {"items": list(data)}
         self._event("result", {**told, "command": self._command, "changed": list(self._changed)})

@@ -1,11 +1,15 @@
 """The docs that come with us, and hints that name only what there is."""
 
+import contextlib
 import re
 from pathlib import Path
 
-from selfdeploy import errors
+from selfdeploy import errors, shipped
 
-PAGE = re.compile(r"(docs/([a-z-]+)\.md)(?:#[a-z0-9-]+)?")
+CHECKOUT = Path(__file__).resolve().parents[2]
+"""A checkout of ours, where this is one."""
+
+PAGE = re.compile(r"docs/([a-z-]+)\.md(?:#[a-z0-9-]+)?")
 BOOTSTRAP = re.compile(r" ?\(\./bootstrap does\)|run \./bootstrap --check|\./bootstrap --check says what to install")
 
 
@@ -27,15 +31,16 @@ def read(topic: str) -> str:
 
 
 def _page(topic: str) -> Path:
-    from selfdeploy import shipped  # noqa: PLC0415 -- start-up is a feature
-
     return shipped.own(f"docs/{topic}.md")
 
 
-def fit(hint: str, here: Path | None = None) -> str:
-    """Return HINT, or what else names pages, as who stands in HERE, or in this folder, can follow it."""
-    here = here or Path.cwd()
-    hint = PAGE.sub(lambda page: page[0] if (here / page[1]).is_file() else f"selfdeploy help {page[2]}", hint)
-    if (here / "bootstrap").is_file():
-        return hint
-    return BOOTSTRAP.sub(lambda told: "" if "does" in told[0] else "selfdeploy doctor says what is missing", hint)
+def fit(text: str, here: Path | None = None) -> str:
+    """Return TEXT with commands for our files, unless HERE, or else the present folder, is a checkout of ours.
+
+    Somebody's own repository may have files of the same names. The present folder may be gone, as a cancelled run's is.
+    """
+    with contextlib.suppress(OSError):
+        if (here or Path.cwd()).resolve() == CHECKOUT:
+            return text
+    text = PAGE.sub(lambda page: f"selfdeploy help {page[1]}", text)
+    return BOOTSTRAP.sub(lambda told: "" if "does" in told[0] else "selfdeploy doctor says what is missing", text)

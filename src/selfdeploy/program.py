@@ -62,7 +62,7 @@ class Own(Program):
             raise SystemExit(0) from None
 
     def _help(self, name: str, topics: list[str]) -> list[str]:
-        """Return what NAME has to be run with to help with TOPICS; a page of the docs is printed here."""
+        """Return the command line of NAME for help on TOPICS; a page of the docs is printed here."""
         if not topics or topics[0] in self._commands.task_names:
             return [name, *topics[:1], "--help"]
         try:

@@ -121,22 +121,31 @@ class Releasing:
         """Have the registry answer: the local one is started where it is configured and is not there."""
         if embedded.is_wanted(self.project):
             embedded.ensure(self.project, self.console.note)
+            self.console.did("registry")
         self.assembly.store.ping()
 
-    def foretell_registry(self) -> str:
-        """Return whether the registry answers, or would be started here."""
-        repository = self.project.image.repository
-        if embedded.is_wanted(self.project):
-            return f"would start the local registry: {repository}"
-        self.assembly.store.ping()
-        return f"answers: {repository}"
+    def foretell_registry(self) -> tuple[str, dict[str, object]]:
+        """Return whether the registry answers or would be started here, and the same as data."""
+        repository, starts = self.project.image.repository, embedded.is_wanted(self.project)
+        if not starts:
+            self.assembly.store.ping()
+        text = f"{'would start the local registry' if starts else 'answers'}: {repository}"
+        return text, {"repository": repository, "starts": starts, "dry": True}
 
-    def foretell_base(self) -> str:
-        """Return the base image, or that it would be built."""
+    def foretell_base(self) -> tuple[str, dict[str, object]]:
+        """Return the base image, or that it would be built, and the same as data."""
+        registry, told = self.foretell_registry()
+        found = "" if told["starts"] else self.assembly.images.find_base()
+        lines = [*([registry] if told["starts"] else []), found or f"would build {self.assembly.images.own_base}"]
+        return "\n".join(lines), {"base": found or None, "dry": True}
+
+    def base(self) -> str:
+        """Return the base image by digest; it is built where the registry has none."""
+        self.ready_registry()
         images = self.assembly.images
-        if embedded.is_wanted(self.project):
-            return f"{self.foretell_registry()}\nwould build {images.own_base}"
-        return images.find_base() or f"would build {images.own_base}"
+        if not images.find_base():
+            self.console.did("base")
+        return images.base()
 
     def assemble(self, *, fresh: bool = False, foreign: str = "") -> Release:
         """Return the release of HEAD: found in the registry, or made by gates, image and manifest."""
@@ -156,7 +165,10 @@ class Releasing:
         """
         if recorded:
             return self._look()
+        missing = fresh or isinstance(self.assembly.find_gated(), errors.SelfdeployError)
         gated = self.assembly.run_gates(fresh=fresh)
+        if missing:
+            self.console.did("gates")
         return gated.digest, {"tree": gated.digest, "revision": gated.revision.commit}
 
     def _look(self) -> tuple[str, dict[str, object]]:

@@ -8,6 +8,7 @@ from selfdeploy.console import Console
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from selfdeploy.manifest import Manifest
     from selfdeploy.plan import Line
 
 
@@ -51,14 +52,14 @@ def manifest(
     if dry_run:
         releasing = releases.load(show, source_path=source)
         if release or revision:
-            found = releasing.require(release, revision)
-            show.result(f"would write {releasing.project.manifest_path}: {found.manifest.release}")
+            found = releasing.require(release, revision).manifest
+            text = f"would write {releasing.project.manifest_path}: {found.release}"
+            show.result(text, {**_describe(found), "dry": True})
         else:
             _show(show, releasing.plan_up_to("manifest", fresh=fresh, foreign=image))
         return
     made = releases.load(show, source_path=source).manifest(release, revision, foreign=image, fresh=fresh).manifest
-    told = {"release": made.release, "image": made.image.reference, "redefined": list(made.redefined)}
-    show.result(made.release, told)
+    show.result(made.release, _describe(made))
 
 
 def rollout(
@@ -169,6 +170,8 @@ def render(
 
     releasing = releases.load(show, source_path=source)
     written = releasing.render(environment, None if dry_run else Path(output), release, revision)
+    if not dry_run:
+        show.did(output)
     show.result("\n".join(written), {"folder": output, "files": written, "dry": dry_run})
 
 
@@ -184,8 +187,13 @@ def report(show: Console, source: str = "", html: str = "", markdown: bool = Fal
         made = page.make(releasing.assembly, told)
         if html:
             tree.write_whole(Path(html), made.html().encode())
+            show.did(html)
         text = made.markdown() if markdown else text
     show.result(text, told.as_data())
+
+
+def _describe(made: "Manifest") -> dict[str, object]:
+    return {"release": made.release, "image": made.image.reference, "redefined": list(made.redefined)}
 
 
 def _show(show: Console, lines: "Sequence[Line]") -> None:

@@ -228,7 +228,7 @@ def _keep_evidence(environment: Environment, known: record.Record, why: str) -> 
 
 
 def _shown(path: Path) -> str:
-    """Return PATH as who stands above it reads it best; the folder that a cancelled run stood in may be gone."""
+    """Return PATH from the present folder on, when it is below that; a cancelled run's folder may be gone."""
     with contextlib.suppress(OSError, ValueError):
         return str(path.relative_to(Path.cwd()))
     return str(path)

@@ -11,6 +11,9 @@ def init(show: Console, dry_run: bool = False) -> None:
 
     source.refuse_below(Path.cwd())
     files = layout.write(Path.cwd(), dry=dry_run)
+    for file in files:
+        if file.state == "written":
+            show.did(file.name)
     show.result("\n".join(map(str, files)), [{"file": file.name, "state": file.state} for file in files])
     layout.refuse_others(files)
 
@@ -35,7 +38,7 @@ def registry_up(show: Console, dry_run: bool = False) -> None:
 
     releasing = release.load(show)
     if dry_run:
-        show.result(releasing.foretell_registry())
+        show.result(*releasing.foretell_registry())
         return
     releasing.ready_registry()
     show.result(releasing.project.image.repository, {"repository": releasing.project.image.repository})
@@ -47,10 +50,9 @@ def base(show: Console, dry_run: bool = False) -> None:
 
     releasing = release.load(show)
     if dry_run:
-        show.result(releasing.foretell_base())
+        show.result(*releasing.foretell_base())
         return
-    releasing.ready_registry()
-    found = releasing.assembly.images.base()
+    found = releasing.base()
     show.result(found, {"base": found})
 
 

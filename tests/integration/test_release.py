@@ -237,6 +237,23 @@ def test_status_in_full_as_a_check_and_for_prometheus(site: Site) -> None:
     assert f"prod runs {site.version('prod')['revision']}" in proven.stdout
 
 
+def test_a_result_says_what_was_changed(site: Site) -> None:
+    def changed(*argv: str) -> list[str]:
+        done = site.inv(*argv, "--json")
+        assert done.returncode == 0, done.stderr
+        told: list[str] = json.loads(done.stdout.splitlines()[-1])["changed"]
+        return told
+
+    nothing = [changed("release"), changed("status"), changed("base", "--dry"), changed("registry.up", "--dry")]
+    site.commit("something else")
+    first, again = changed("gates"), changed("gates")
+    whole = changed("release")
+
+    assert nothing == [[], [], [], []]
+    assert (first, again) == (["gates"], [])
+    assert whole == ["image", "manifest", "test", "prod"]
+
+
 def test_an_environment_that_was_taken_down_comes_up_again_as_it_was(site: Site) -> None:
     before = site.version("prod")
     site.commit("not released")

@@ -31,3 +31,24 @@ def test_a_page_is_read_by_its_name_and_any_other_name_lists_them() -> None:
 def test_a_hint_names_files_only_where_they_are(hint: str, elsewhere: str, tmp_path: Path) -> None:
     assert guide.fit(hint, ROOT) == hint
     assert guide.fit(hint, tmp_path) == elsewhere
+
+
+def test_a_folder_with_files_of_the_same_names_is_no_checkout_of_ours(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "contract.md").touch()
+    (tmp_path / "bootstrap").touch()
+
+    assert guide.fit("docs/contract.md; run ./bootstrap --check", tmp_path) == (
+        "selfdeploy help contract; selfdeploy doctor says what is missing"
+    )
+
+
+def test_a_hint_is_given_also_where_the_folder_one_stands_in_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+
+    assert guide.fit("docs/contract.md") == "selfdeploy help contract"

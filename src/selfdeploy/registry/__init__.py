@@ -172,8 +172,8 @@ class Registry(Blobs):
     def put_manifest(self, data: bytes, media_type: str, name: str) -> None:
         """Store DATA as the manifest under the tag or digest NAME, and read it back.
 
-        A registry that lets no tag be overwritten is fine where the tag has DATA already. So is a tag that somebody
-        else moves before it is read back, who releases the same revision at the same time.
+        A registry that lets no tag be overwritten is fine where the tag has DATA already. So is a tag moved by somebody
+        else before it is read back: two machines may release one revision at the same time.
 
         Raises:
             errors.PushRefused: the registry does not take it, or the tag may not be overwritten there.
