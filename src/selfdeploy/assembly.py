@@ -2,7 +2,6 @@
 
 import contextlib
 import re
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -25,7 +24,7 @@ from selfdeploy import (
     tree,
 )
 from selfdeploy.gates import aside, receipt, runner
-from selfdeploy.gates.room import Room
+from selfdeploy.gates.room import NOX, Room
 from selfdeploy.gates.watch import Watch
 from selfdeploy.outline import Outline
 
@@ -143,8 +142,7 @@ class Assembly:
         if isinstance(found, receipt.GatedTree):
             return found
         self._gated.clear()
-        argv = [sys.executable, "-m", "nox", "--session", "gates", "--"]
-        argv += ["--source", str(self.project.source_path()), *(["--fresh"] if fresh else [])]
+        argv = [*NOX, "--source", str(self.project.source_path()), *(["--fresh"] if fresh else [])]
         limit = sum(gate.timeout for gate in self.project.gates.all.values()) + self.project.gates.smoke + 600
         Room.of(self.project, self.revision).failure.unlink(missing_ok=True)
         log = self.project.work / "gates.log"

@@ -68,7 +68,7 @@ def call(*argv: str, cwd: Path, timeout: float = 600, env: Mapping[str, str] | N
 
 def person() -> dict[str, str]:
     """Return this process's environment as a person has it, who is no CI job also where the tests are one."""
-    jobs = ("CI", "FORGEJO_", "GITEA_", "GITHUB_")
+    jobs = ("CI", "FORGEJO_", "GITEA_", "GITHUB_", "PYTHONDONTWRITEBYTECODE")
     return {name: value for name, value in os.environ.items() if not name.startswith(jobs)}
 
 

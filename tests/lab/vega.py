@@ -1,7 +1,6 @@
 """A project of its own whose vega server runs a live checkout; a context manager that leaves nothing."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from typing import Any
 
 from lab import children
 from lab.checkout import GATES, Checkout
+from lab.site import person
 
 ROOT = Path(__file__).parents[2]
 OUR_DOCKER = {"DOCKER_HOST", "DOCKER_CONFIG", "DOCKER_CONTEXT", "SF_SOURCE_DIR", "SF_WORKSPACE_DIR", "SUDO_UID"}
@@ -48,7 +48,7 @@ port = {self.port}
 
     def environment(self, **variables: str) -> dict[str, str]:
         """Return an environment for `inv` that names no engine and no folder but VARIABLES'."""
-        return {**{name: value for name, value in os.environ.items() if name not in OUR_DOCKER}, **variables}
+        return {**{name: value for name, value in person().items() if name not in OUR_DOCKER}, **variables}
 
     def start(self, *argv: str, prefix: Sequence[str] = (), **variables: str) -> subprocess.Popen[str]:
         """Start `inv ARGV` here and return it."""

@@ -1,11 +1,15 @@
 """Where the gates of one revision run, and what they leave there."""
 
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from selfdeploy import config, errors, source, tree
+
+NOX = (sys.executable, "-B", "-m", "nox", "--session", "gates", "--")
+"""What runs the gates; nox's own compiled noxfile.py would be a change of a checkout that does not ignore it."""
 
 
 @dataclass(frozen=True, kw_only=True)

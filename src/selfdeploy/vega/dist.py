@@ -5,13 +5,12 @@ import errno
 import json
 import os
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from selfdeploy import config, errors, git, manifest, process, surroundings, tree
 from selfdeploy.gates import graph, runner
-from selfdeploy.gates.room import Room
+from selfdeploy.gates.room import NOX, Room
 from selfdeploy.vega import links, live, output, places, swap
 
 LAST = "build-web-host"
@@ -37,18 +36,7 @@ def build(
     shutil.rmtree(objects, ignore_errors=True)
     made = live.read(checkout, project.source.repository, objects, project.source.submodules)
     revision = made.revision
-    argv = [
-        sys.executable,
-        "-m",
-        "nox",
-        "--session",
-        "gates",
-        "--",
-        LAST,
-        "--live",
-        f"{revision.commit}:{revision.tree}",
-    ]
-    argv += ["--source", str(revision.checkout)]
+    argv = [*NOX, LAST, "--live", f"{revision.commit}:{revision.tree}", "--source", str(revision.checkout)]
     chosen = graph.select(project.gates.all, [LAST])
     place = Room.of(project, revision)
     place.failure.unlink(missing_ok=True)
