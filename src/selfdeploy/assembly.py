@@ -119,6 +119,13 @@ class Assembly:
         same = same and found.evidence.get("surroundings", present) == present
         return found if same and found.manifest.gates == self._gates() and self._is_on_base(found) else None
 
+    def lost_record_of(self, release: manifest.Manifest) -> bool:
+        """Say whether RELEASE is one of the revision, made as deploy.toml says now, that is on record no more."""
+        told = release.source
+        here = (self.revision.commit, self.revision.tree, self.revision.path)
+        same = (told.revision, told.tree, told.path) == here and release.gates == self._gates()
+        return same and not self.store.digest(told.revision)
+
     def on_record(self, *, fresh: bool, foreign: str) -> Release | None:
         """Return what `recorded_here` does, if it is of the image FOREIGN where one is given; none when FRESH."""
         found = None if fresh else self.recorded_here()
@@ -283,8 +290,9 @@ class Assembly:
         record = registry.Record(subject=described[0], manifest=made.bytes, evidence=evidence)
         self._known.pop(self.revision.commit, None)
         protection.keep(self.store, made.image)
-        # The tag of the digest keeps it from garbage collection; the revision's finds it, and comes last.
-        self.store.put_record(record, protection.record_tag(image.digest), self.revision.commit)
+        # The revision's tag finds the record and keeps it. That of another image of this revision gets one of its own.
+        protection.set_aside(self.store, self.revision.commit, image.digest)
+        self.store.put_record(record, self.revision.commit)
         tree.hide(self.project.work)
         tree.write_whole(self.project.work / "evidence" / f"{self.revision.commit}.json", evidence)
 

@@ -4,10 +4,15 @@ A tag on an index does not keep what the index lists: `garbage-collect --delete-
 its images and leaves the index (findings/registry-gc-deletes-the-images-of-a-tagged-index.sh).
 """
 
-from selfdeploy import errors, manifest, registry
+import contextlib
+import re
+
+from selfdeploy import errors, inspection, manifest, registry
+from selfdeploy.registry import artifact
 
 PATIENCE = 10.0
 """Seconds for one question of `look`, whose caller can do without the answer."""
+AGAIN = "inv release pushes it again, where a Docker engine has the very same image"
 LISTED = 3
 """Tags that are named; more are counted."""
 
@@ -18,7 +23,7 @@ def tag(digest: str) -> str:
 
 
 def record_tag(digest: str) -> str:
-    """Return the tag that keeps the release record of the image DIGEST."""
+    """Return the tag that keeps the release record of the image DIGEST, where its revision finds another one."""
     return f"release-{digest.removeprefix('sha256:')}"
 
 
@@ -40,13 +45,55 @@ def keep(store: registry.Registry, image: manifest.Image) -> None:
 
 
 def protect(store: registry.Registry, release: manifest.Manifest) -> None:
-    """Keep the image of RELEASE and its record in STORE, each under a tag of its own; raises what `keep` does."""
+    """Keep the image of RELEASE and its record in STORE under their tags; raises what `keep` does.
+
+    A record that no tag finds any more stays lost, and its evidence with it.
+    """
     keep(store, release.image)
-    names = record_tag(release.image.digest), release.source.revision
-    for name, other in (names, names[::-1]):
-        record = None if store.digest(name) else store.find_record(other)
-        if record is not None and record.subject.digest == release.image.digest:
-            store.put_record(record, name)
+    revision, name = release.source.revision, record_tag(release.image.digest)
+    if not store.digest(revision) and _subject(store, name) == release.image.digest:
+        record = store.find_record(name)
+        if record is not None:
+            store.put_record(record, revision)
+
+
+def set_aside(store: registry.Registry, revision: str, digest: str) -> None:
+    """Tag the record that STORE has under REVISION, if it is of another image than DIGEST: its tag is about to move."""
+    subject = _subject(store, revision)
+    if subject in {"", digest} or _subject(store, record_tag(subject)) == subject:
+        return
+    with contextlib.suppress(errors.ImageGone):  # a record that has lost its parts is of no use
+        record = store.find_record(revision)
+        if record is not None:
+            store.put_record(record, record_tag(record.subject.digest))
+
+
+def find(store: registry.Registry, digest: str) -> str:
+    """Return the tag in STORE that finds the release record of the image DIGEST; empty where none does.
+
+    It is a tag of the record's own, which a later release of the same revision left behind or an earlier selfdeploy
+    made, or else the revision that the image's labels name.
+
+    Raises:
+        errors.ImageGone: neither such a tag nor the image is there.
+    """
+    name = record_tag(digest)
+    if store.digest(name):
+        return name
+    image = store.image(digest)
+    if image is None:
+        raise errors.ImageGone(f"{store.reference}@{digest}: the registry does not have it", "inv release")
+    labels = (inspection.read_labels(store, child).get(inspection.REVISION) for child in image.platforms.values())
+    named = {str(revision) for revision in labels if re.fullmatch(r"[0-9a-f]{40}", str(revision))}
+    return next((revision for revision in sorted(named) if _subject(store, revision) == digest), "")
+
+
+def _subject(store: registry.Registry, name: str) -> str:
+    """Return the digest of the image that the record under the tag NAME is of; empty where there is no record."""
+    with contextlib.suppress(errors.RecordInvalid, errors.RegistryInvalid):
+        if found := store.manifest(name):
+            return artifact.decode_record(found[1], name)[0].digest
+    return ""
 
 
 def missing(store: registry.Registry, release: manifest.Manifest) -> list[str]:
@@ -55,12 +102,15 @@ def missing(store: registry.Registry, release: manifest.Manifest) -> list[str]:
     Raises:
         errors.ImageGone: STORE does not have the image at all.
     """
-    image = release.image
+    image, revision = release.image, release.source.revision
     family = [found.digest for found, _ in store.family(image.digest)]
     if not family:
         raise errors.ImageGone(f"{image.reference}: the registry has not got it any more", "inv release --fresh")
     gone = [tag(digest) for digest in family if store.digest(tag(digest)) != digest]
-    return gone + [name for name in (record_tag(image.digest), release.source.revision) if not store.digest(name)]
+    if not store.digest(revision):
+        return [*gone, revision]
+    found = _subject(store, revision) == image.digest or store.digest(record_tag(image.digest))
+    return gone if found else [*gone, record_tag(image.digest)]
 
 
 def describe(tags: list[str]) -> str:
@@ -83,7 +133,7 @@ def look(release: manifest.Manifest, role: str, *, insecure: bool) -> str:
         store = registry.connect(reference, insecure=insecure, patience=PATIENCE)
         if absent := store.absent(release.image.digest):
             more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
-            return f"{name}: the registry lacks {absent[0]}{more}: only the runtime still has it; release a new one"
+            return f"{name}: the registry lacks {absent[0]}{more}: only the runtime still has it; {AGAIN}"
         tags = missing(store, release)
     except errors.SelfdeployError as exc:
         return f"{name}: not known whether the registry has it: {exc.message}"

@@ -11,8 +11,8 @@ def read(store: registry.Registry, repository: str, name: str) -> tuple[manifest
         errors.ImageGone: the record or the image is not there whole any more.
         errors.RecordInvalid, errors.ManifestInvalid, errors.ImageMismatch: what is there does not hold together.
     """
-    tag = protection.record_tag(name) if name.startswith("sha256:") else name
-    record = store.find_record(tag)
+    tag = protection.find(store, name) if name.startswith("sha256:") else name
+    record = store.find_record(tag) if tag else None
     if record is None:
         return None
     where = f"{repository}:{tag}"

@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +25,7 @@ from selfdeploy import (
     provenance,
     proving,
     report,
+    restoring,
     retention,
     source,
     stages,
@@ -33,9 +34,10 @@ from selfdeploy import (
 )
 from selfdeploy.assembly import Assembly, Release
 from selfdeploy.console import Console
-from selfdeploy.environments import queue
+from selfdeploy.environments import Lock, queue
 from selfdeploy.environments.queue import Queue
 from selfdeploy.gates import keeping
+from selfdeploy.manifest import Manifest
 from selfdeploy.outlook import Outlook
 from selfdeploy.plan import Line
 from selfdeploy.preflight import Preflight
@@ -50,6 +52,8 @@ class Releasing:
     queue: Queue = field(default_factory=Queue)
     commits: dict[str, list[str]] = field(default_factory=dict)
     """Which commits came to each environment that was rolled out to, as lines."""
+    running: list[Manifest] = field(default_factory=list)
+    """The releases that environments run or would be rolled back to, and whose images the registry has whole."""
 
     @cached_property
     def assembly(self) -> Assembly:
@@ -152,7 +156,7 @@ class Releasing:
         source.refuse_dirty(self.assembly.revision)
         wanted: list[plan.Stage] = [
             stages.Gates(assembly=self.assembly, fresh=fresh),
-            stages.Image(assembly=self.assembly, fresh=fresh, foreign=foreign),
+            stages.Image(assembly=self.assembly, fresh=fresh, foreign=foreign, running=self.running),
             stages.Manifest(assembly=self.assembly, fresh=fresh, foreign=foreign),
         ]
         plan.converge(wanted, self.console)
@@ -235,6 +239,8 @@ class Releasing:
         names = self.names(to)
         with self.console.stage("preflight"):
             self.preflight(names, fresh=fresh, foreign=foreign, older=older)
+            if not fresh and not foreign and self.assembly.recorded_here() is None:
+                self.running[:] = self._restore(dict.fromkeys(names))
         with self._leaving_none_cut_off(names):
             release = self.assemble(fresh=fresh, foreign=foreign)
             self._settle(names, release, older=older)
@@ -302,9 +308,19 @@ class Releasing:
             ]
             with probe.telling(self.console.waits):
                 plan.converge([*before, *wanted], self.console)
-            retention.prune(self.project, {proof.environment: proof.lock for proof in proofs}, self.console.note)
+            locks = {proof.environment: proof.lock for proof in proofs}
+            self._restore(locks)
+            retention.prune(self.project, locks, self.console.note)
             tree.sweep(self.project.work)
             keeping.tidy_all(self.project.work / "trees")
+
+    def _restore(self, locks: Mapping[str, Lock | None]) -> list[Manifest]:
+        """Do and return what `Restoring.restore` does of the environments that LOCKS names."""
+        lost = restoring.Restoring(project=self.project, store=self.assembly.store, tell=self.console.note)
+        whole, restored = lost.restore(locks)
+        if restored:
+            self.console.did("registry")
+        return whole
 
     def _hear_of_commits(self, name: str, line: str) -> None:
         self.commits.setdefault(name, []).append(line)

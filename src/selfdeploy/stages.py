@@ -4,7 +4,19 @@ import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from selfdeploy import admission, ages, cancellation, config, errors, plan, protection, provenance, proving, rollout
+from selfdeploy import (
+    admission,
+    ages,
+    cancellation,
+    config,
+    errors,
+    manifest,
+    plan,
+    protection,
+    provenance,
+    proving,
+    rollout,
+)
 from selfdeploy.assembly import Assembly, Release
 from selfdeploy.environments import Environment, Lock
 from selfdeploy.environments.queue import Queue
@@ -38,11 +50,15 @@ class Gates:
 
 @dataclass(kw_only=True)
 class Image:
-    """The registry has the image of the gated tree; FOREIGN is one that somebody else built."""
+    """The registry has the image of the gated tree; FOREIGN is one that somebody else built.
+
+    RUNNING are releases of which environments have the manifest and the registry the image, though not the record.
+    """
 
     assembly: Assembly
     fresh: bool = False
     foreign: str = ""
+    running: Sequence[manifest.Manifest] = ()
     name: str = "image"
     digest: str = field(default="", init=False)
 
@@ -65,12 +81,20 @@ class Image:
         return plan.Found(why=digest)
 
     def make(self) -> None:
-        """Build and push it, or take the one that somebody else built."""
+        """Build and push it, or take the one that somebody else built, or that is released already and lost its record.
+
+        The latter counts as a record does: also where the Dockerfile is another one by now.
+        """
         gated = self.assembly.require_gated()
         if self.foreign:
             self.assembly.adopt(gated, self.foreign)
-        else:
-            self.assembly.build(gated)
+            return
+        for release in () if self.fresh else self.running:
+            if self.assembly.lost_record_of(release):
+                with contextlib.suppress(errors.ImageMismatch, errors.ImageGone):
+                    self.assembly.adopt(gated, release.image.reference)
+                    return
+        self.assembly.build(gated)
 
 
 @dataclass(kw_only=True)
