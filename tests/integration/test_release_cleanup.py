@@ -112,12 +112,12 @@ def test_plan_and_status_name_a_protection_tag_that_is_gone_and_a_release_puts_i
 def test_a_promotion_puts_a_protection_tag_back(two: Site, store: lab.Registry) -> None:
     assert two.inv("release").returncode == 0
     digest = two.version("prod")["image"].partition("@")[2]
-    store.drop_tag("sf", protection.record_tag(digest))
+    store.drop_tag("sf", protection.tag(digest))
 
     promoted = two.inv("promote", "-e", "prod")
 
     assert promoted.returncode == 0, promoted.stderr
-    assert ours(store).digest(protection.record_tag(digest))
+    assert ours(store).digest(protection.tag(digest))
 
 
 def test_an_image_whose_layers_the_registry_only_remembers_is_not_taken_for_pushed(
