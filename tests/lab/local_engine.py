@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+from collections.abc import Sequence
 from typing import Self
 
 from lab import children
@@ -17,10 +18,12 @@ MISSING = [tool for tool in TOOLS if not shutil.which(tool)] + ([] if os.geteuid
 class LocalEngine(children.Part):
     """An engine of this host, on a socket, bridge and folder of its own; a context manager.
 
-    It leaves the host's packet filter alone, so its containers reach nothing but this host.
+    It leaves the host's packet filter alone, so its containers reach nothing but this host. With INSIDE, a command
+    that runs others elsewhere, such as `nsenter --net=...`, the network is the one that such a command sees.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, inside: Sequence[str] = ()) -> None:
+        self._inside = inside
         self.folder = children.new_folder("local", DISK)
         self.url = f"unix://{self.folder}/docker.sock"
         self.log = self.folder / "dockerd.log"
@@ -40,7 +43,7 @@ class LocalEngine(children.Part):
         dockerd += ["--exec-root", f"{self.folder}/exec", "--pidfile", f"{self.folder}/docker.pid"]
         dockerd += ["--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false"]
         dockerd += ["--cgroup-parent", f"/{self._name}", "--exec-opt", "native.cgroupdriver=cgroupfs"]
-        self.spawn([*unshare, *dockerd, "--config-file", f"{self.folder}/none.json"])
+        self.spawn([*self._inside, *unshare, *dockerd, "--config-file", f"{self.folder}/none.json"])
         self.wait_until(self._answers, f"engine {self.url}", seconds=60)
 
     def kill(self) -> None:
@@ -51,16 +54,16 @@ class LocalEngine(children.Part):
             shutil.rmtree(left) if left.is_dir() else left.unlink()
 
     def __enter__(self) -> Self:
-        children.run(["ip", "link", "add", self._bridge, "type", "bridge"])
-        children.run(["ip", "address", "add", self._address, "dev", self._bridge])
-        children.run(["ip", "link", "set", self._bridge, "up"])
+        children.run([*self._inside, "ip", "link", "add", self._bridge, "type", "bridge"])
+        children.run([*self._inside, "ip", "address", "add", self._address, "dev", self._bridge])
+        children.run([*self._inside, "ip", "link", "set", self._bridge, "up"])
         (self.folder / "none.json").write_text("{}")
         return super().__enter__()
 
     def close(self) -> None:
         """Remove it, with all that was on it."""
         self.kill()
-        children.run(["ip", "link", "delete", self._bridge])
+        children.run([*self._inside, "ip", "link", "delete", self._bridge])
         shutil.rmtree(self.folder)
 
     def _answers(self) -> bool:

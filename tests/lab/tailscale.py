@@ -1,4 +1,4 @@
-"""A stand-in for the `tailscale` command; Tailscale itself is not run.
+"""A stand-in for the `tailscale` command, for what needs no tailnet; lab/tailnet.py runs Tailscale itself.
 
 It prints what `ipnstate.Status` and `ipn.ServeConfig` of Tailscale 1.102 are as JSON, key by key, and ends as the
 command does: with 1 and a line on standard error where the daemon does not answer, or there is no address.

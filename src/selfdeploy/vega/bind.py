@@ -39,8 +39,17 @@ def host_addresses() -> dict[str, str]:
 
 def check(address: Address, access_control: str) -> None:
     """Raise what `judge` raises of ADDRESS on this host; where Tailscale knows why it lacks its address, it says so."""
+    _judge_here(address, access_control)
+
+
+def reach(address: Address, port: str, access_control: str) -> str:
+    """Return who reaches PORT of ADDRESS on this host, also through Tailscale; raises what `check` raises."""
+    return describe(_judge_here(address, access_control), address, port, tailnet.find())
+
+
+def _judge_here(address: Address, access_control: str) -> str:
     try:
-        judge(address, access_control, {} if address.is_loopback else host_addresses())
+        return judge(address, access_control, {} if address.is_loopback else host_addresses())
     except errors.BindRefused as exc:
         found = tailnet.find() if _is_tailscale(address) else None
         if found and found.userspace:
@@ -50,12 +59,6 @@ def check(address: Address, access_control: str) -> None:
         elif found and found.trouble:
             exc.hint = f"{found.trouble}; tailscale up, then run the command again"
         raise
-
-
-def reach(address: Address, port: str, access_control: str) -> str:
-    """Return who reaches PORT of ADDRESS on this host, also through Tailscale; `judge` says what it raises."""
-    reached = judge(address, access_control, {} if address.is_loopback else host_addresses())
-    return describe(reached, address, port, tailnet.find())
 
 
 def describe(reached: str, address: Address, port: str, found: tailnet.Tailnet | None) -> str:

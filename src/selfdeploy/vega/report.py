@@ -88,7 +88,7 @@ def _url(settings: Settings) -> str:
     try:
         reach = bind.reach(bind.parse(settings.bind.value), settings.port.value, settings.access_control)
     except errors.BindRefused as exc:
-        reach = exc.message
+        reach = f"{exc.message}; {exc.hint}"
     return f"url        {settings.url}, {reach}"
 
 
