@@ -15,8 +15,14 @@ SOURCE = Path(__file__).parents[2] / "src" / "selfdeploy"
 STARTERS = {"run", "start", "feed", "follow", "become", "run_logged"}
 """The functions of process.py, and the builders' record.run, that take a command line."""
 
-MAKERS = {"engine.argv": "docker", "target.argv": "docker", "_docker": "docker", "kubectl.argv": "kubectl"}
-"""The functions that make the command lines of one program."""
+MAKERS = {
+    "NOX": "nox",
+    "_docker": "docker",
+    "engine.argv": "docker",
+    "kubectl.argv": "kubectl",
+    "target.argv": "docker",
+}
+"""What makes the command lines of one program, or begins them."""
 
 ELSEWHERE = {
     "builders/buildkit.py": "buildctl",
@@ -77,7 +83,8 @@ def programs(expression: ast.expr, function: ast.FunctionDef) -> set[str]:
             name = ast.unparse(called)
             found = {MAKERS.get(name.removeprefix("self."), name)}
         case _:
-            found = {ast.unparse(expression)}
+            text = ast.unparse(expression)
+            found = {MAKERS.get(text, text)}
     return found
 
 
