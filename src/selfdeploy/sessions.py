@@ -68,9 +68,7 @@ def find_programs(session: nox.Session, project: config.Project) -> Path:
         return ""
 
     def install(requirements: Sequence[str]) -> str:
-        # What a killed run left half installed looks installed.
-        argv = ["--force-reinstall", *requirements]
-        return attempt(lambda file: session.install(*argv, silent=False, stdout=file, stderr=process.STDOUT))
+        return attempt(lambda file: session.install(*requirements, silent=False, stdout=file, stderr=process.STDOUT))
 
     def npm(arguments: Sequence[str]) -> str:
         programs = environment / "programs"

