@@ -70,6 +70,8 @@ class Load:
     echoed: int = 0
     streamed: int = 0
     reopened: Counter[str] = field(default_factory=Counter)
+    ended: float = 0.0
+    """When the last request was sent (monotonic seconds); 0 until then."""
 
     def __post_init__(self) -> None:
         self._over = threading.Event()
@@ -86,6 +88,7 @@ class Load:
 
     def __exit__(self, *_: object) -> None:
         """End, once each request under way is answered."""
+        self.ended = time.monotonic()
         self._over.set()
         for thread in self._threads:
             thread.join()
@@ -102,9 +105,15 @@ class Load:
 
     @property
     def silence(self) -> float:
-        """The longest time, in seconds, between one answer and the next."""
-        at = sorted(answer.done for answer in self.answers if answer.revision)
-        return max((after - before for before, after in itertools.pairwise(at)), default=float("inf"))
+        """The longest time, in seconds, between one answer and the next, or the end of the block.
+
+        What was under way then is answered by and by, with longer and longer gaps: they are nobody's silence.
+        """
+        ended = self.ended or time.monotonic()
+        at = [*sorted(answer.done for answer in self.answers if answer.revision and answer.done < ended), ended]
+        if len(at) == 1:
+            return float("inf")
+        return max(after - before for before, after in itertools.pairwise(at))
 
     def _send(self, number: int, workers: int) -> None:
         kept = http.client.HTTPConnection(self.host, self.port, timeout=TIMEOUT) if number % 2 else None

@@ -2,6 +2,7 @@ import pytest
 
 from benchmarks.report import Report, Run
 from benchmarks.side import event
+from lab import load
 
 
 def run(gates: float, total: float, **more: float) -> Run:
@@ -74,3 +75,11 @@ def test_a_line_that_is_no_event_is_passed_over(line: str) -> None:
 
 def test_a_line_of_either_side_is_an_event() -> None:
     assert event('{"event": "stage-ended", "name": "gates", "seconds": 1.250, "ok": true}\n')["seconds"] == 1.25
+
+
+def test_what_is_answered_after_the_load_has_ended_is_no_silence() -> None:
+    answers = [load.Answer(sent=0, done=done, revision="r") for done in (0.0, 0.1, 0.3, 2.0)]
+
+    assert load.Load(1, answers=answers, ended=0.4).silence == pytest.approx(0.2)
+    assert load.Load(1, answers=answers, ended=1.3).silence == pytest.approx(1.0)
+    assert load.Load(1, ended=1.3).silence == float("inf")
