@@ -202,7 +202,7 @@ def test_what_somebody_changed_between_two_attempts_is_not_built_upon(trial: Tri
 def test_a_build_that_passed_beside_a_check_that_failed_is_kept(trial: Trial, good: dict[str, str]) -> None:
     wait = f"until [ -e {trial.room.folder}/told ]; do sleep 0.02; done; "
     trial.tell("test-unit", f"mkdir -p coverage; {wait} echo late > dist/late; exit 1")
-    trial.sections = {"gates": {"override": {"typecheck": {"needs": ["web-npm-ci"]}}}}
+    trial.sections = {"gates": {"override": {"typecheck": {"needs": ["build-core", "web-npm-ci"]}}}}
 
     def tell() -> None:  # no gate outlives the end of its own namespaces
         def ended() -> bool:
