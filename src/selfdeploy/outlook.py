@@ -74,8 +74,12 @@ class Outlook:
     def _without_registry(self, why: errors.SelfdeployError, names: Sequence[str]) -> list[plan.Line]:
         started = isinstance(why, errors.RegistryUnreachable) and embedded.is_wanted(self._project)
         told = "the local registry does not run yet: a release starts it" if started else why.message
-        stages_ = ("gates", "image", "manifest", *names)
-        return [plan.Line(stage=name, found=False, why=told, blocked=None if started else why) for name in stages_]
+        gates = told + stages.redefined(self._project)
+        lines = {"gates": gates, **dict.fromkeys(("image", "manifest", *names), told)}
+        return [
+            plan.Line(stage=name, found=False, why=text, blocked=None if started else why)
+            for name, text in lines.items()
+        ]
 
     def _made(self) -> list[plan.Line]:
         """Return the lines of what makes a release: gates, image, manifest."""

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
-from urllib3.exceptions import HTTPError
+import urllib3
 
 from selfdeploy import config, errors, net
 from selfdeploy.manifest import Manifest
@@ -53,6 +53,11 @@ def _is_direct(url: str) -> bool:
     return net.is_own(host)
 
 
+def late(timeout: float) -> str:
+    """Return what stands for an answer that did not come within TIMEOUT seconds; it names the key of deploy.toml."""
+    return f"none within probes.timeout, {timeout:g} s"
+
+
 def get(url: str, timeout: float, limit: int = LIMIT) -> Answer:
     """Return what URL answers within TIMEOUT seconds: no cache, no redirect followed, at most LIMIT bytes."""
     ends = time.monotonic() + timeout
@@ -65,7 +70,9 @@ def get(url: str, timeout: float, limit: int = LIMIT) -> Answer:
                 if len(body) > limit or time.monotonic() > ends:
                     return Answer(status=0, body=f"the answer did not end within {limit} bytes and {timeout:g} s")
             return Answer(status=response.status_code, body=body.decode(errors="replace"))
-    except (requests.RequestException, HTTPError, OSError, ValueError) as exc:
+    except (requests.Timeout, TimeoutError, urllib3.exceptions.TimeoutError):
+        return Answer(status=0, body=late(timeout))
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as exc:
         return Answer(status=0, body=type(exc).__name__)
 
 
@@ -123,12 +130,13 @@ def until_settled(
     began = time.monotonic()
     ends = began + settings.deadline
     agreed = contradicted = asked = 0
+    last: list[str] = []
     while True:
         due = time.monotonic() + settings.interval
         seen = ask()
         asked += 1
         wrong = compare_staying(manifest, seen, rpc=settings.rpc, extra=settings.extra)
-        agreed = 0 if wrong else agreed + 1
+        agreed, last = (0, wrong) if wrong else (agreed + 1, last)
         settled = agreed >= settings.consecutive
         if settled and not seen.leaving:
             return Settled(asked=asked, agreed=agreed)
@@ -148,7 +156,11 @@ def until_settled(
             f"{where}: {listed}: told to end, and may still answer after {time.monotonic() - began:.0f} s",
             f"inv logs -e {where} shows what the server says",
         )
-    listed = "".join(f"\n  {line}" for line in wrong) or "\n  no answer agreed for long enough"
+    if not wrong:
+        rounds = f"{agreed} of {settings.consecutive} rounds in a row"
+        over = f"{rounds} agreed within probes.deadline, {settings.deadline:g} s"
+        wrong = [over, *(f"before those: {line}" for line in last)]
+    listed = "".join(f"\n  {line}" for line in wrong)
     raise errors.NotProven(
         f"{where}: not proven to run {manifest.image.digest} of {manifest.source.revision}:{listed}",
         f"inv logs -e {where} shows what the server says; inv status shows what runs",
@@ -169,7 +181,10 @@ const ask = async (path, init, limit = 65536) => {
       if (body.length > limit) return {status: 0, body: "the answer is too long"};
     }
     return {status: r.status, body};
-  } catch (e) { return {status: 0, body: String(e.cause?.code ?? e.name)}; }
+  } catch (e) {
+    if (e.name === "TimeoutError") return {status: 0, body: `none within probes.timeout, ${ms / 1000} s`};
+    return {status: 0, body: String(e.cause?.code ?? e.name)};
+  }
 };
 const token = () => {
   if (process.env.SF_AUTH_TOKEN) return process.env.SF_AUTH_TOKEN;

@@ -47,6 +47,6 @@ def prune(project: config.Project, locks: Mapping[str, Lock], tell: Callable[[st
     try:
         for name in locks:
             for forgotten in found[name].forget(functools.partial(unwanted_in, name)):
-                tell(f"{name}: {forgotten} is not kept any more")
+                tell(f"{name}: removed {forgotten}, which no release needs any more")
     except errors.SelfdeployError as exc:
         tell(f"what is not needed any more stays for now: {exc.message}")

@@ -22,6 +22,11 @@ from selfdeploy.environments import Environment, Lock
 from selfdeploy.environments.queue import Queue
 
 
+def redefined(project: config.Project) -> str:
+    """Return the end of the line of the gates: which of the contract's gates PROJECT redefines."""
+    return "".join(f"; {name}: {config.REDEFINED}" for name in project.gates.redefined)
+
+
 @dataclass(kw_only=True)
 class Gates:
     """The gates have passed on the revision; a release on record says so, or the gated tree itself."""
@@ -33,7 +38,7 @@ class Gates:
     def find(self) -> plan.Found | plan.Missing:
         """Look for a record of the release, or else for the gated tree."""
         revision = self.assembly.revision.commit[:12]
-        note = "".join(f"; {name}: {config.REDEFINED}" for name in self.assembly.project.gates.redefined)
+        note = redefined(self.assembly.project)
         if not self.fresh and self.assembly.recorded_here():
             return plan.Found(why=f"passed on {revision}, on record{note}")
         found = self.assembly.find_gated()

@@ -45,6 +45,18 @@ def test_of_several_that_start_it_at_once_all_find_it(alone: Site) -> None:
     assert [one.exception() for one in begun] == [None] * 48
 
 
+def test_a_plan_without_it_says_that_a_release_starts_it_and_which_gates_are_redefined(alone: Site) -> None:
+    alone.configure(top="[gates.override.test-unit]\nminimum_tests = 0\n")
+
+    plan = alone.inv("plan")
+
+    assert plan.returncode == 0, plan.stderr
+    told = "the local registry does not run yet: a release starts it"
+    gates, image = plan.stdout.splitlines()[1:3]
+    assert gates == f"gates      to do    {told}; test-unit: redefined in deploy.toml"
+    assert image == f"image      to do    {told}"
+
+
 def test_it_is_on_loopback_alone_and_what_was_pushed_outlives_its_container(alone: Site, tmp_path: Path) -> None:
     tag = f"{alone.repository}:kept"
     (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY deploy.toml /\n")

@@ -67,7 +67,19 @@ def test_a_body_is_bounded_and_has_to_end_in_time(tmp_path: Path) -> None:
     assert ask(tmp_path, lambda _: answer(b"x" * 500_000)) == Answer(status=200)
     assert ask(tmp_path, lambda _: answer(b"x" * 2_000_000)).status == 0
     assert len(ask(tmp_path, lambda _: answer(b"x" * 500_000, status=500)).body) == 2000
-    assert slow == Answer(status=0, body="TimeoutError")
+    assert slow == Answer(status=0, body="none within probes.timeout, 1 s")
+
+
+@pytest.mark.parametrize("first", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"])
+def test_an_answer_that_does_not_come_in_time_names_the_key_that_gives_it_more(first: bytes) -> None:
+    def hang(*_: object) -> Iterable[bytes]:
+        yield first
+        there.ended.wait(20)
+
+    with Liar(hang) as there:
+        seen = probe.get(f"http://{there.name}/", 0.2)
+
+    assert seen == Answer(status=0, body="none within probes.timeout, 0.2 s")
 
 
 def test_an_extra_path_is_part_of_the_proof_and_what_is_put_back_answers_what_it_answered(clean: Site) -> None:
@@ -111,3 +123,4 @@ def test_vega_asks_them_too_and_puts_back_what_did_not_answer_them_before(live: 
     live.checkout.edit('  "/api/write":', '  "/api/live-state": () => ({}),\n  "/api/write":')
     live.good("vega.restart", "--build")
     assert live.inv("probe", "-e", "vega").returncode == 0
+    assert "/api/live-state 200" in live.good("vega.status")

@@ -144,6 +144,18 @@ def test_a_native_module_has_to_load_where_itis_for_this_platform(
     assert native.is_for_this_platform(tmp_path, path) is expected
 
 
+@pytest.mark.parametrize("shift", [0, 1, 5, len(b"OpenBSD\0") - 1, len(b"OpenBSD\0")])
+def test_a_mark_across_two_pieces_of_a_large_module_is_found(tmp_path: Path, shift: int) -> None:
+    libc = b"libc.musl-" if MUSL else b"libc.so.6"
+    header = elf(OWN, libc)
+    filler = bytes(native.PIECE - len(header) - shift)
+    (tmp_path / "other.node").write_bytes(header + filler + b"OpenBSD\0" + bytes(native.PIECE))
+    (tmp_path / "own.node").write_bytes(header + filler + b"OpenBSE\0" + bytes(native.PIECE))
+
+    assert not native.is_for_this_platform(tmp_path, "other.node")
+    assert native.is_for_this_platform(tmp_path, "own.node")
+
+
 @pytest.mark.parametrize(
     ("path", "loaded", "expected"),
     [

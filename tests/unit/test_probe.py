@@ -45,7 +45,7 @@ def test_what_never_settles_is_not_proven_and_the_last_answers_say_why() -> None
 def test_what_agreed_too_late_is_not_proven() -> None:
     settings = config.Probes(interval=0.001, deadline=1e-9)
 
-    with pytest.raises(errors.NotProven, match="no answer agreed for long enough"):
+    with pytest.raises(errors.NotProven, match="\n  1 of 3 rounds in a row agreed within probes.deadline, 1e-09 s$"):
         probe.until_settled(MADE, settings, in_turn(GOOD, GOOD, GOOD), "test")
 
 
@@ -96,6 +96,23 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
     monkeypatch.setattr(probe, "time", made)
     return made
+
+
+def test_what_agreed_too_late_after_wrong_answers_tells_them_too(clock: Clock) -> None:
+    settings = config.Probes(interval=0.001, deadline=0.5)
+    ask = in_turn(OLD, GOOD, GOOD)
+
+    def slow() -> Round:
+        clock.sleep(0.2)
+        return ask()
+
+    with pytest.raises(errors.NotProven) as refused:
+        probe.until_settled(MADE, settings, slow, "test")
+
+    told = refused.value.message.splitlines()
+    assert told[1] == "  2 of 3 rounds in a row agreed within probes.deadline, 0.5 s"
+    assert told[2].startswith("  before those: ")
+    assert OLDER in told[2]
 
 
 def test_an_answer_that_fails_while_others_are_waited_for_takes_none_of_the_time_that_those_have(clock: Clock) -> None:

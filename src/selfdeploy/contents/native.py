@@ -1,11 +1,11 @@
 """The native modules that ship: each of the gates' platform has to load."""
 
 import json
-import mmap
 import os
 import platform
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from selfdeploy import errors, process
 
@@ -21,6 +21,9 @@ OTHER_SYSTEMS = (b"OpenBSD\0", b"NetBSD\0")
 TESTS = frozenset({"test", "tests", "__tests__", "fixtures", "__fixtures__", "spec"})
 HEADER = 20
 """Bytes of an ELF header up to and with the machine."""
+
+PIECE = 1 << 20
+"""Bytes of a module that are read at once."""
 
 TIMEOUT = 120.0
 """Seconds for all of them; a second more for each."""
@@ -88,16 +91,29 @@ def is_for_this_platform(ship: Path, path: str) -> bool:
     """Return True unless the module PATH is for another system, machine or C library; or a test's own file."""
     if (ship / path).stat().st_size < HEADER:
         return not TESTS & set(PurePosixPath(path).parts)
-    with (ship / path).open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        if data[:4] in MACH_O or data[:2] == b"MZ":
+    with (ship / path).open("rb") as file:
+        header = file.read(HEADER)
+        if header[:4] in MACH_O or header[:2] == b"MZ":
             return False
-        if data[:4] != b"\x7fELF":
+        if header[:4] != b"\x7fELF":
             return not TESTS & set(PurePosixPath(path).parts)
-        if data[7] not in OS_ABI or any(data.find(note) >= 0 for note in OTHER_SYSTEMS):
-            return False
-        machine = int.from_bytes(data[18:20], "big" if data[5:6] == b"\x02" else "little")
-        musl = any(data.find(mark) >= 0 for mark in MUSL)
+        machine = int.from_bytes(header[18:20], "big" if header[5:6] == b"\x02" else "little")
+        marks = _search(file, (*OTHER_SYSTEMS, *MUSL)) if header[7] in OS_ABI else set(OTHER_SYSTEMS)
+    if marks & set(OTHER_SYSTEMS):
+        return False
+    musl = bool(marks & set(MUSL))
     return machine == MACHINES.get(platform.machine(), machine) and musl == (platform.libc_ver()[0] != "glibc")
+
+
+def _search(file: BinaryIO, marks: Collection[bytes]) -> set[bytes]:
+    """Return which of MARKS are in FILE, with a small part of it in memory at a time: modules of 78 MB were seen."""
+    found, overlap, rest = set[bytes](), max(len(mark) for mark in marks) - 1, b""
+    file.seek(0)
+    while data := file.read(PIECE):
+        piece = rest + data
+        found |= {mark for mark in marks if mark in piece}
+        rest = piece[-overlap:]
+    return found
 
 
 def has_another(path: str, loaded: Iterable[str]) -> bool:

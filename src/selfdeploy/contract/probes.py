@@ -28,7 +28,7 @@ TODO = {
     "P6": "join image.repository, @ and image.digest of the manifest; null only without a manifest",
     "P7": "answer os.hostname(); HOSTNAME is the address that Next listens on",
     "P9": "take the three fields from the build and the manifest, never from the request or a cache of another build",
-    "P11": "answer the path with 200, to the token unless extra_token = false; or take it out of probes.extra",
+    "P11": "answer the path with 200 within probes.timeout, to the token unless extra_token = false; or drop the path",
     "P10": "POST {jsonrpc, id, method: ping} with the token as Bearer has to answer 200 and a JSON-RPC 2.0 result",
 }
 

@@ -244,13 +244,20 @@ class Engine(engine.Engine):
         before = self._replicas()
         answers: dict[str, dict[str, Answer]] = {}
         for replica in before:
-            argv = ["exec", *surroundings.inside(), self.name, "node", "-e"]
-            argv += [probe.SCRIPT, probe.question(made, settings)]
-            with contextlib.suppress(errors.CommandTimedOut):
-                told = self.run(*argv, timeout=settings.timeout * 3 + 2, check=False).stdout
-                answers[replica.name] = probe.read_answers(told[: 4 * probe.LIMIT])
+            answers[replica.name] = self.ask_inside(made)
             answers[url] = probe.get_all(url, made.probes, settings.timeout)
         return Round(before=before, after=self._replicas(), answers=answers)
+
+    def ask_inside(self, made: live.Manifest) -> dict[str, Answer]:
+        """Return what the server answers from inside, by name: MADE's probes and those that deploy.toml adds."""
+        settings = self.project.probes
+        argv = ["exec", *surroundings.inside(), self.name, "node", "-e"]
+        argv += [probe.SCRIPT, probe.question(made, settings)]
+        try:
+            told = self.run(*argv, timeout=settings.timeout * 3 + 2, check=False).stdout
+        except errors.CommandTimedOut:
+            return {}
+        return probe.read_answers(told[: 4 * probe.LIMIT])
 
     def _replicas(self) -> tuple[Replica, ...]:
         server = self.found()

@@ -1,12 +1,13 @@
 """What a person is told of a vega server: what it runs, who reaches it, and where each value came from."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from selfdeploy import config, errors, manifest, probe
 from selfdeploy.vega import bind, live
 from selfdeploy.vega.container import Server
 from selfdeploy.vega.engine import Engine
 from selfdeploy.vega.settings import Chosen, Settings
+from selfdeploy.witness import Answer
 
 Told = tuple[str, dict[str, object]]
 """The same twice: for a person, and for a program."""
@@ -61,11 +62,20 @@ def status(project: config.Project, engine: Engine) -> Told:
         why = exc.message
     lines.append(f"checkout   {why or 'is what was built'}")
     told = probe.get_all(server.settings.url, manifest.PROBES, project.probes.timeout)
+    told |= _ask_inside(project, engine, made) if made else {}
     for name, answer in told.items():
-        line = f"{manifest.PROBES[name]:<13} {answer.status or 'no answer:'} {answer.body.strip()[:500]}"
-        lines.append(line.rstrip())
+        path = manifest.PROBES.get(name, name)
+        lines.append(f"{path:<13} {answer.status or 'no answer:'} {answer.body.strip()[:500]}".rstrip())
     answers = {name: {"status": answer.status, "body": answer.body} for name, answer in told.items()}
     return "\n".join(lines), {**data, **_data(server.settings, made), "stale": why, "answers": answers}
+
+
+def _ask_inside(project: config.Project, engine: Engine, made: live.Manifest) -> Mapping[str, Answer]:
+    """Return what the server of MADE answers on the extra paths of PROJECT, each path being its own name."""
+    if not project.probes.extra:
+        return {}
+    answers = engine.ask_inside(made)
+    return {path: answers.get(path, Answer(status=0, body="not asked")) for path in project.probes.extra}
 
 
 def _manifest(engine: Engine, server: Server) -> live.Manifest | None:

@@ -32,8 +32,10 @@ def get(api: Api, path: str, timeout: float, limit: int = probe.LIMIT) -> Answer
     """
     try:
         status, body = api.fetch("GET", path, timeout=timeout, limit=limit)
+    except TimeoutError as exc:
+        return Answer(status=0, body=str(exc) if "did not end" in str(exc) else probe.late(timeout))
     except (OSError, http.client.HTTPException, ValueError) as exc:
-        return Answer(status=0, body=str(exc) if isinstance(exc, TimeoutError) and str(exc) else type(exc).__name__)
+        return Answer(status=0, body=type(exc).__name__)
     reply = read(status, body)
     if refusal.bars(status, reply.object):
         raise refusal.explain(api.name, api.kubectl.namespace, status, reply.object, reply.text)
