@@ -22,6 +22,15 @@ PLAIN = "FROM x\nARG TREE=.\nCOPY --chown=0:0 ${TREE} /\nUSER 1\n"
         ("packages/a/node_modules/.package-lock.json", "application"),
         ("packages/a/node_modules/b", "inner-packages"),
         ("packages/node_modules.js", "application"),
+        ("node_modules/pty/build/Makefile", "application"),
+        ("node_modules/pty/build/config.gypi", "application"),
+        ("dist/web/standalone/node_modules/pty/build/pty.target.mk", "application"),
+        ("dist/web/standalone/node_modules/pty/build/binding.Makefile", "application"),
+        ("node_modules/@scope/pty/native/build/config.gypi", "application"),
+        ("node_modules/pty/build/Release/pty.node", "packages"),
+        ("node_modules/pty/Makefile", "packages"),
+        ("node_modules/pty/build/config.gypi.js", "packages"),
+        ("node_modules/rebuild/Makefile", "packages"),
     ],
 )
 def test_a_file_goes_into_the_layer_of_what_it_changes_with(name: str, layer: str) -> None:
@@ -32,6 +41,7 @@ def test_the_folder_of_packages_is_one_of_them() -> None:
     assert layering.layer("node_modules", folder=True) == "packages"
     assert layering.layer("web/node_modules", folder=True) == "inner-packages"
     assert layering.layer("node_modules/.package-lock.json", folder=True) == "packages"
+    assert layering.layer("node_modules/a/build/Makefile", folder=True) == "packages"
 
 
 def test_our_dockerfile_copies_the_layers_one_by_one_from_the_steadiest_to_the_last() -> None:

@@ -75,6 +75,12 @@ def test_another_commit_of_equal_packages_changes_the_name_of_the_application_al
     first, second = a_root(tmp_path / "1" / "root"), a_root(tmp_path / "2" / "root")
     (second / "opt/sf/dist/loader.js").write_text("another")
     (second / "opt/sf/node_modules/.package-lock.json").write_text("1.0.1")
+    for root in (first, second):
+        for modules in ("node_modules", "dist/web/standalone/node_modules"):
+            build = root / "opt/sf" / modules / "pty" / "build"
+            (build / "Release").mkdir(parents=True)
+            (build / "Release" / "pty.node").write_text("equal")
+            (build / "config.gypi").write_text(f'{{"prefix": "{root}"}}')
 
     one, two = pack(first, tmp_path / "1"), pack(second, tmp_path / "2", EPOCH + 60)
 

@@ -21,11 +21,14 @@ PACKED = 499_162_500
 The commit's own time would make another layer of equal packages for each commit.
 """
 
-VERSION = 1
+VERSION = 2
 """Version of these rules: other rules make another image of an equal tree."""
 
 HIDDEN_LOCK = ".package-lock.json"
 """npm's notes in node_modules. They hold the application's own version, so they belong to the application."""
+
+_GYP = re.compile(r"(?:^|/)build/(?:Makefile|config\.gypi|[^/]+\.(?:Makefile|mk))$")
+"""What node-gyp writes beside a module that it compiles: it names the export, another folder for each commit."""
 
 _ARGUMENT = re.compile(r"^ARG[ \t]+TREE\b.*\n?", re.MULTILINE)
 _COPY = re.compile(
@@ -37,7 +40,9 @@ _USE = re.compile(r"\$\{?TREE\b")
 def layer(name: str, *, folder: bool = False) -> str:
     """Return the layer of the file or FOLDER at NAME, relative to the package."""
     parts = name.split("/")
-    if "node_modules" not in parts or (not folder and parts[-2:] == ["node_modules", HIDDEN_LOCK]):
+    if "node_modules" not in parts:
+        return APPLICATION
+    if not folder and (parts[-2:] == ["node_modules", HIDDEN_LOCK] or _GYP.search(name)):
         return APPLICATION
     return PACKAGES if parts[0] == "node_modules" else INNER
 
