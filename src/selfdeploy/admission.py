@@ -123,7 +123,8 @@ def _refuse_older(environment: Environment, known: record.Record, wanted: str) -
     if order == "unknown":
         raise errors.ReleaseOlder(
             f"{environment.name}: {running} runs there; this clone lacks what says whether {wanted} is older than that",
-            "fetch the whole history, or say --older",
+            f"fetch the whole history, or pass --older; if that is another repository's release, "
+            f"name a place of its own in environments.{environment.name}, such as another project or namespace",
         )
     if order == "older":
         raise errors.ReleaseOlder(

@@ -175,6 +175,7 @@ def test_a_clone_that_cannot_tell_which_revision_is_newer_does_not_guess(clean: 
     for each in (refused, knowing):
         assert each.returncode == 46, each.stderr
         assert "fetch the whole history" in each.stderr
+        assert "name a place of its own in environments.test" in each.stderr
 
 
 def test_a_port_that_is_taken_is_found_out_before_the_first_gate(new_site: Callable[..., Site]) -> None:
