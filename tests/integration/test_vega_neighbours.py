@@ -80,7 +80,8 @@ def test_a_shell_on_a_terminal_is_in_the_workspace_and_gets_the_keys(site: Site)
     with terminal.opened(argv, environment=site.environment(TERM="xterm"), columns=120) as shell:
         shell.type(b"echo in-$PWD on-$(tty)\r")
         shell.wait_for("in-/workspace on-/dev/pts/")
-        shell.type(b"sh -c 'echo sleeps-$((1 + 1)); sleep 60'\r")
+        # One process: a `sh -c` that is interrupted while it starts its next command waits for that command's end.
+        shell.type(b"node -e 'console.log(`sleeps-${1 + 1}`); setTimeout(() => {}, 60000)'\r")
         shell.wait_for("sleeps-2")
         shell.type(b"\x03")
         shell.type(b"echo ended-$?; stty size\r")
