@@ -1,1 +1,1 @@
-"""SF's side of the contract as clauses, and the checks of a checkout, a running server and a staged tree."""
+"""SF's side of the contract: its clauses, and checks of a checkout, a running server and a staged tree."""

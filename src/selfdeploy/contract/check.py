@@ -1,4 +1,4 @@
-"""`inv contract`: which checks are wanted, and how what they find ends the command."""
+"""The checks of `inv contract`, and the command's result from their findings."""
 
 import shutil
 from pathlib import Path
@@ -12,7 +12,7 @@ from selfdeploy.gates import receipt
 
 
 def refuse_unused(url: str, **flags: str) -> None:
-    """Raise `errors.ConfigInvalid` if one of FLAGS, which compare a running server, is given without URL."""
+    """Raise `errors.ConfigInvalid` if one of FLAGS, for the check of a running server, is given without URL."""
     if given := [name for name, value in flags.items() if value and not url]:
         raise errors.ConfigInvalid(f"--{given[0]}: nothing to compare it with", "pass --url as well")
 
@@ -29,7 +29,7 @@ def load(source_path: str) -> config.Project:
 
 
 def source_clauses(show: Console, project: config.Project) -> list[Finding]:
-    """Return what SF's checkout shows of each clause of the source."""
+    """Check SF's checkout; return a finding for each clause of the source."""
     revision = source.read(project.source_path(), project.source.repository, project.source.submodules)
     show.note(f"source {revision.commit} of {revision.checkout}")
     try:
@@ -40,17 +40,17 @@ def source_clauses(show: Console, project: config.Project) -> list[Finding]:
 
 
 def url_clauses(show: Console, project: config.Project, url: str, revision: str, manifest: str) -> list[Finding]:
-    """Return what the server at URL shows of each clause of the probes."""
+    """Check the server at URL; return a finding for each clause of the probes."""
     show.note(f"asking {url.rpartition('@')[2]}")
     return server.check(url, project, revision=revision, file=manifest)
 
 
 def start_clauses(show: Console, project: config.Project) -> list[Finding]:
-    """Return what the staged tree of SF's HEAD shows of each clause of the probes and the process, once started.
+    """Start the staged tree of SF's HEAD; return a finding for each clause of the probes and the process.
 
     Raises:
-        errors.GatesIncomplete, errors.TreeChanged: there is no staged tree of HEAD, or it is another by now.
-        errors.ToolMissing: there is no node to start it with.
+        errors.GatesIncomplete, errors.TreeChanged: HEAD does not have a staged tree, or the tree has changed.
+        errors.ToolMissing: node is not found.
     """
     revision = source.read(project.source_path(), project.source.repository, project.source.submodules)
     gated = receipt.require(project, revision)
@@ -60,10 +60,10 @@ def start_clauses(show: Console, project: config.Project) -> list[Finding]:
 
 
 def find_node(project: config.Project) -> Path:
-    """Return the node that the gates installed, else the one on PATH.
+    """Return the path of the gates' own node, else of the one on PATH.
 
     Raises:
-        errors.ToolMissing: there is neither.
+        errors.ToolMissing: node is not found.
     """
     installed = project.root / ".nox" / "gates" / "programs" / "node"
     found = str(installed) if installed.is_file() else shutil.which("node")
@@ -73,7 +73,7 @@ def find_node(project: config.Project) -> Path:
 
 
 def conclude(show: Console, findings: list[Finding]) -> None:
-    """Show FINDINGS, a line a clause.
+    """Show FINDINGS, one line per clause, and a summary.
 
     Raises:
         errors.ContractBroken: a clause is broken.

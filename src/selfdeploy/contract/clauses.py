@@ -1,4 +1,4 @@
-"""The clauses of the contract as data, and what a check finds of each; docs/contract.md has the whole text."""
+"""The clauses of the contract as data, and a check's findings; docs/contract.md has the full text."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ PAGE = "docs/contract.md"
 
 @dataclass(frozen=True, kw_only=True)
 class Clause:
-    """One thing that SF has to do: its number, its short name, and the title that it has in the docs."""
+    """One requirement on SF: its number, its short name, and its title."""
 
     number: str
     name: str
@@ -20,7 +20,7 @@ class Clause:
 
     @property
     def anchor(self) -> str:
-        """The place of the clause in the docs."""
+        """The link to the clause in the docs."""
         return f"{PAGE}#{self.number.lower()}-{self.name}"
 
 
@@ -58,16 +58,16 @@ CLAUSES = (
     Clause(number="R6", name="children", title="no process outlives it"),
     Clause(number="R7", name="writes", title="it writes below HOME, /workspace and /tmp only"),
 )
-"""Every clause that a check can find broken: S of the source, P of the probes, R of the running process."""
+"""Every clause with a check: S of the source, P of the probes, R of the running process."""
 
 _BY_NUMBER = {clause.number: clause for clause in CLAUSES}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What a check found of one clause.
+    """The result of checking one clause.
 
-    EXPECTED and ACTUAL are texts of any origin; TODO is what to do next, or why nothing was checked.
+    EXPECTED and ACTUAL may hold untrusted text. TODO is the fix of a broken clause, or the reason for not checking it.
     """
 
     number: str
@@ -78,12 +78,12 @@ class Finding:
 
     @property
     def clause(self) -> Clause:
-        """The clause."""
+        """The clause with this number."""
         return _BY_NUMBER[self.number]
 
     @property
     def data(self) -> dict[str, object]:
-        """The finding for a program."""
+        """The finding as data for a program."""
         clause = self.clause
         return {
             "clause": clause.number,
@@ -98,7 +98,7 @@ class Finding:
 
     @property
     def text(self) -> str:
-        """The finding for a person: a line, and below it what to do about a broken clause."""
+        """The finding for a person: one line, and a second one with the fix of a broken clause."""
         clause = self.clause
         line = f"{self.state:<11}  {clause.number:<3}  {clause.name:<14}  {self._told}"
         return f"{line}\n{'':<13}{self.todo} ({clause.anchor})" if self.state == "broken" else line
@@ -113,21 +113,21 @@ class Finding:
 
 
 def ok(number: str, actual: str = "") -> Finding:
-    """Return that the clause NUMBER is kept; ACTUAL says how."""
+    """Return an `ok` finding for clause NUMBER, with ACTUAL as evidence."""
     return Finding(number=number, state="ok", actual=actual)
 
 
 def broken(number: str, *, expected: str, actual: str, todo: str) -> Finding:
-    """Return that the clause NUMBER is broken, and what to do."""
+    """Return a `broken` finding for clause NUMBER, with TODO as its fix."""
     return Finding(number=number, state="broken", expected=expected, actual=actual, todo=todo)
 
 
 def not_checked(number: str, why: str) -> Finding:
-    """Return that the clause NUMBER was not checked, and WHY."""
+    """Return a `not checked` finding for clause NUMBER, with the reason WHY."""
     return Finding(number=number, state="not checked", todo=why)
 
 
 def listed(items: Sequence[str], most: int = 5) -> str:
-    """Return ITEMS as one text, the first MOST of them by name."""
+    """Join the first MOST of ITEMS with commas, and count the rest."""
     more = f" and {len(items) - most} more" if len(items) > most else ""
     return ", ".join(items[:most]) + more

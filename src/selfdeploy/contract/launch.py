@@ -1,4 +1,4 @@
-"""A server of a staged tree, started as the image or vega starts it, in folders of its own."""
+"""A server started from a staged tree, as by the image or vega, in its own folders."""
 
 import contextlib
 import os
@@ -18,14 +18,14 @@ from selfdeploy.contract import processes
 HOST = "127.0.0.1"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 LONGEST = 600.0
-"""Seconds after which a server ends that nobody has ended."""
+"""Maximum lifetime of a started server, in seconds."""
 
 
 @dataclass(kw_only=True)
 class Launch:
-    """One start: FOLDER holds home, workspace and the log; PORT is free; TREE is what ships.
+    """One start of the shipped TREE on the free PORT; FOLDER holds home, workspace and the log.
 
-    The site's own variables, GIVEN, reach the server, and not what asks it.
+    The site's own variables, GIVEN, reach the server, but not the probes.
     """
 
     node: Path
@@ -40,29 +40,29 @@ class Launch:
 
     @property
     def url(self) -> str:
-        """The address that the server is told to listen on."""
+        """The server's URL, from the host and port of its command line."""
         return f"http://{HOST}:{self.port}"
 
     @property
     def token(self) -> str:
-        """The server's own token; empty if it has written none."""
+        """The server's own token; empty if it did not write one."""
         with contextlib.suppress(OSError):
             return (self.folder / "home" / ".sf" / "token").read_text(errors="replace").strip()
         return ""
 
     @property
     def log(self) -> str:
-        """What the server has written to its outputs."""
+        """The server's stdout and stderr so far."""
         return (self.folder / "log").read_text(errors="replace")
 
     @property
     def last_words(self) -> str:
-        """The end of the log, in one line."""
+        """The end of the log, joined into one line."""
         return " | ".join(line.strip() for line in self.log.splitlines()[-6:] if line.strip())[-400:] or "no output"
 
     @property
     def variables(self) -> dict[str, str]:
-        """The environment of the server: that of a container, with this launch's folders."""
+        """The server's environment: a container's, with this launch's folders."""
         return {
             "PATH": f"{self.node.parent}:{PATH}",
             "HOME": str(self.folder / "home"),
@@ -72,7 +72,7 @@ class Launch:
         }
 
     def start(self, argv: Sequence[str], **variables: str) -> None:
-        """Start node with ARGV in the workspace, with VARIABLES in its environment as well."""
+        """Start node with ARGV in the workspace, and add VARIABLES to its environment."""
         prefix = Namespaces(tree=self.tree, folder=self.folder).prefix if self.confined else []
         with (self.folder / "log").open("wb") as log:
             self.child = process.start(
@@ -85,19 +85,19 @@ class Launch:
             )
 
     def code(self) -> int | None:
-        """Return the exit code, 128 and the number for a signal; None while it runs."""
+        """Return the exit code, or 128 plus the signal's number; None while it runs."""
         code = self.child.poll() if self.child else 0
         return 128 - code if code is not None and code < 0 else code
 
     def end(self, seconds: float) -> int | None:
-        """Wait SECONDS for the end, and return the exit code; None if it still runs."""
+        """Wait up to SECONDS for the end; return the exit code, or None if it still runs."""
         ends = time.monotonic() + seconds
         while self.code() is None and time.monotonic() < ends:
             time.sleep(0.02)
         return self.code()
 
     def terminate(self) -> None:
-        """Send SIGTERM to the server's first process alone, as an init does."""
+        """Send SIGTERM to the server's first process only, as an init does."""
         self.family = processes.family(self.child.pid) if self.child else frozenset()
         pid = processes.child(self.child.pid) if self.child else 0
         with contextlib.suppress(ProcessLookupError):
@@ -105,7 +105,7 @@ class Launch:
                 os.kill(pid, signal.SIGTERM)
 
     def left(self, seconds: float) -> list[str]:
-        """Return the command lines of processes that still run after SECONDS, though the server has ended."""
+        """Wait up to SECONDS for the server's processes to end; return the command lines of the rest."""
         ends = time.monotonic() + seconds
         while (left := processes.alive(self.mark, self.family)) and time.monotonic() < ends:
             time.sleep(0.05)
@@ -114,11 +114,10 @@ class Launch:
 
 @contextlib.contextmanager
 def prepare(node: Path, staged: Path, work: Path, given: Mapping[str, str]) -> Iterator[Launch]:
-    """Give a launch of STAGED with folders below WORK, which go with all its processes when the block ends.
+    """Yield a launch of STAGED with folders below WORK; kill its processes and delete the folders on exit.
 
-    GIVEN are variables of the server.
-
-    Where no mount namespace can be had, the tree is a copy: the server must not change the original.
+    GIVEN are variables of the server. Without mount namespaces on this machine, the tree is a copy, so that the server
+    cannot change the original.
     """
     with tree.scratch(work, "contract") as folder:
         for name in ("home", "workspace"):

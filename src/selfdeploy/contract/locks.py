@@ -1,4 +1,4 @@
-"""A lock file against the package.json beside it, as `npm ci` compares them; pure."""
+"""The comparison of a lock file with its package.json, as in `npm ci`; pure."""
 
 import posixpath
 import re
@@ -10,10 +10,10 @@ from selfdeploy.contract.clauses import listed
 from selfdeploy.contract.tracked import Tracked
 
 NAMES = ("npm-shrinkwrap.json", "package-lock.json")
-"""Lock files, in the order in which npm takes them (npm-shrinkwrap.json documentation)."""
+"""Lock files in npm's order of precedence (npm-shrinkwrap.json documentation)."""
 
 VERSIONS = (2, 3)
-"""Values of lockfileVersion that list the packages by folder (package-lock.json documentation)."""
+"""Values of lockfileVersion with the packages listed by folder (package-lock.json documentation)."""
 
 EXACT = re.compile(r"=?v?[0-9]+\.[0-9]+\.[0-9]+(?:-[0-9A-Za-z.-]+)?")
 KINDS = ("dependencies", "devDependencies", "optionalDependencies")
@@ -22,7 +22,7 @@ RENEW = "run npm install with npm 7 or later in the folder, and commit the lock 
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """Why `npm ci` would refuse a lock file, or selfdeploy could not read it."""
+    """The reason `npm ci` would refuse a lock file, or selfdeploy could not read it."""
 
     expected: str
     actual: str
@@ -30,12 +30,12 @@ class Fault:
 
 
 def name(tracked: Tracked, folder: str = "") -> str:
-    """Return the lock file that counts in FOLDER, a path that ends with `/` or is empty; empty if there is none."""
+    """Return npm's lock file in FOLDER (empty, or a path with a final `/`); empty if there is none."""
     return next((f"{folder}{one}" for one in NAMES if f"{folder}{one}" in tracked.entries), "")
 
 
 def find_fault(tracked: Tracked, folder: str = "") -> Fault | None:
-    """Return what is wrong with the lock file of FOLDER; None if nothing is."""
+    """Return the first fault of the lock file in FOLDER, or None."""
     manifest = tracked.object(f"{folder}package.json")
     if manifest is None:
         actual = "no JSON object" if f"{folder}package.json" in tracked.entries else "no such file"
@@ -78,14 +78,14 @@ def _find_drift(tracked: Tracked, folder: str, path: str, packages: Mapping[str,
 
 
 def _linked(packages: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
-    """Give the place of each link of PACKAGES and the folder that it leads to: workspaces, mostly."""
+    """Yield the place and the target folder of each link in PACKAGES, mostly workspaces."""
     for at, package in packages.items():
         if package.get("link") and isinstance(package.get("resolved"), str):
             yield at, posixpath.normpath(package["resolved"])
 
 
 def _drift(manifest: Mapping[str, Any], place: str, packages: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """Give each dependency of MANIFEST, at PLACE, that PACKAGES lack or hold in another version than its exact one."""
+    """Yield each dependency of MANIFEST, at PLACE, missing from PACKAGES or locked to the wrong exact version."""
     optional = manifest.get("optionalDependencies")
     for kind in KINDS:
         wanted = manifest.get(kind)
@@ -102,7 +102,7 @@ def _drift(manifest: Mapping[str, Any], place: str, packages: Mapping[str, Mappi
 
 
 def _resolve(dependency: str, place: str, packages: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """Return the package that node would find for DEPENDENCY from PLACE; None if PACKAGES lack it."""
+    """Resolve DEPENDENCY from PLACE as node does; return None if PACKAGES do not have it."""
     folder = place
     while True:
         at = posixpath.join(folder, "node_modules", dependency)
@@ -115,7 +115,7 @@ def _resolve(dependency: str, place: str, packages: Mapping[str, Mapping[str, An
 
 
 def linked_folders(tracked: Tracked) -> list[str]:
-    """Return the folders of the workspaces that ship: those that the lock file links to for production."""
+    """Return the folders of the shipped workspaces, linked by the lock file and not only for development."""
     packages = (tracked.object(name(tracked)) or {}).get("packages")
     if not isinstance(packages, dict):
         return []

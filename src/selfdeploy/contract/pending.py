@@ -1,4 +1,4 @@
-"""A request of which the server has only the first half, so that it is under way for as long as we like."""
+"""A half-sent request, to keep the server busy for as long as needed."""
 
 import contextlib
 import json
@@ -8,24 +8,24 @@ import time
 from dataclasses import dataclass
 
 CONTINUE = b"HTTP/1.1 100"
-"""How a server says that it handles the request and waits for the body (RFC 9110, section 15.2.1)."""
+"""The response of a server waiting for the body of a request (RFC 9110, section 15.2.1)."""
 
 EARLY = 0.5
-"""Seconds that a server which does not wait for the body has to show it."""
+"""Seconds to watch for an answer without the body, after the first bytes."""
 
 BODY = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "ping"}).encode()
 
 
 @dataclass(kw_only=True)
 class Pending:
-    """A request under way on a connection; REST is the half that is not sent yet, NAME what it asks."""
+    """A request under way on a connection; REST is the unsent half, NAME describes the request."""
 
     connection: socket.socket
     rest: bytes
     name: str
 
     def finish(self, seconds: float) -> int:
-        """Send the rest, and return the status of the answer within SECONDS; 0 if the connection ends without one."""
+        """Send the rest and return the status of the answer; 0 if none arrives within SECONDS."""
         ends, answer = time.monotonic() + seconds, b""
         with contextlib.closing(self.connection), contextlib.suppress(OSError):
             self.connection.sendall(self.rest)
@@ -39,7 +39,7 @@ class Pending:
         return 0
 
     def ended(self) -> bool:
-        """Say whether the server has closed the connection by now."""
+        """Return whether the server has closed the connection."""
         if not select.select([self.connection], [], [], 0)[0]:
             return False
         try:
@@ -51,10 +51,10 @@ class Pending:
 def begin(address: tuple[str, int], token: str, seconds: float) -> Pending:
     """Begin a request to the server at ADDRESS: the RPC call without its body, or a GET without its last line.
 
-    The second is for a server that answers the first before it has read the body.
+    The GET is for a server that does not wait for the body of the RPC call.
 
     Raises:
-        OSError: the server does not take it within SECONDS.
+        OSError: the server does not accept the connection within SECONDS.
     """
     head = "\r\n".join(
         [
@@ -78,7 +78,7 @@ def begin(address: tuple[str, int], token: str, seconds: float) -> Pending:
 
 
 def _waits_for_body(connection: socket.socket, seconds: float) -> bool:
-    """Say whether the server has asked for the body, and has not answered without it a moment later."""
+    """Return whether the server asked for the body, and did not answer without it within `EARLY` seconds."""
     answer, ends = b"", time.monotonic() + seconds
     while select.select([connection], [], [], max(0.0, ends - time.monotonic()))[0]:
         try:
@@ -93,7 +93,7 @@ def _waits_for_body(connection: socket.socket, seconds: float) -> bool:
 
 
 def read_status(answer: bytes) -> int:
-    """Return the status of the final response in ANSWER, after interim ones; 0 before its head is whole."""
+    """Return the status of the final response in ANSWER, after interim ones; 0 if its head is incomplete."""
     while answer.startswith(b"HTTP/1.1 1") and b"\r\n\r\n" in answer:
         answer = answer.partition(b"\r\n\r\n")[2]
     head, whole, _ = answer.partition(b"\r\n\r\n")

@@ -1,4 +1,4 @@
-"""The clauses of the probes: what a running server answers, field by field; pure."""
+"""The clauses of the probes: checks of a running server's answers, field by field; pure."""
 
 import json
 import re
@@ -14,10 +14,10 @@ REVISION = re.compile(r"[0-9a-f]{40}")
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 REFERENCE = re.compile(r"[a-z0-9.\-\[\]:]+/[a-z0-9][a-z0-9._/-]*@sha256:[0-9a-f]{64}")
 ADDRESS = re.compile(r"localhost|[0-9.]+|.*:.*|", re.IGNORECASE)
-"""What is an address that a server listens on, and no host name."""
+"""An address to listen on, as opposed to a host name."""
 
 COMPARED = {"revision": "P4", "release": "P5", "image": "P6"}
-"""The fields that have to equal the manifest's, and the clause of each."""
+"""The fields that have to equal the manifest's, with their clauses."""
 
 TODO = {
     "P1": "answer GET /api/healthz with 200 as long as the process is alive, without a login or a redirect",
@@ -35,14 +35,14 @@ TODO = {
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """What the answers are compared with: FIELDS of the version, and the host name; empty if it is unknown."""
+    """The expected values: FIELDS of the version, and the host name as INSTANCE; empty if unknown."""
 
     fields: Mapping[str, object] = field(default_factory=dict)
     instance: str = ""
 
 
 def check(rounds: Sequence[Mapping[str, Answer]], wanted: Wanted) -> list[Finding]:
-    """Return what ROUNDS of answers, by probe, say of each clause; the first round that breaks one decides."""
+    """Check ROUNDS of answers, by probe; return findings for P1 to P9. The first failing round decides."""
     findings = [_answered(number, name, rounds) for number, name in (("P1", "healthz"), ("P2", "ready"))]
     versions = [_read(answers.get("version")) for answers in rounds]
     bad = next((index for index, version in enumerate(versions) if version is None), None)
@@ -58,7 +58,7 @@ def check(rounds: Sequence[Mapping[str, Answer]], wanted: Wanted) -> list[Findin
 
 
 def check_rpc(answer: Answer | None) -> Finding:
-    """Return what ANSWER, to the call that the proof makes, says of the clause of the RPC."""
+    """Check ANSWER, to the proof's RPC call; return the finding for P10."""
     if wrong := witness.compare_rpc(answer):
         expected, _, actual = wrong[0].removeprefix("rpc: expected ").partition(", actual ")
         return broken("P10", expected=expected, actual=actual, todo=TODO["P10"])
@@ -66,7 +66,7 @@ def check_rpc(answer: Answer | None) -> Finding:
 
 
 def check_extra(answers: Mapping[str, Answer], paths: Sequence[str]) -> Finding:
-    """Return what ANSWERS, by path, say of the clause of the extra PATHS."""
+    """Check ANSWERS, by path, to the extra PATHS; return the finding for P11."""
     for path in paths:
         answer = answers.get(path, Answer(status=0, body="not asked"))
         if answer.status != OK:
@@ -123,7 +123,7 @@ def _shown(value: object) -> str:
 
 
 def _consistent(image: Finding, version: Mapping[str, Any]) -> Finding:
-    """Return the finding IMAGE, unless one of release and image is null and the other is not."""
+    """Return the finding IMAGE, or a broken one if only one of release and image is null."""
     if image.state == "ok" and (version.get("release") is None) != (version.get("image") is None):
         expected = "null with a release that is null" if version.get("release") is None else "an image beside a release"
         return broken("P6", expected=expected, actual=_shown(version.get("image")), todo=TODO["P6"])

@@ -1,4 +1,4 @@
-"""Processes with a mark in their environment: which there are, where they listen, their end. Source: proc(5)."""
+"""Processes with a mark in their environment: find them, list their sockets, kill them. Source: proc(5)."""
 
 import contextlib
 import ipaddress
@@ -11,7 +11,7 @@ from pathlib import Path
 
 MARK = "SELFDEPLOY_CONTRACT"
 ENDED = ("Z", "X")
-"""States of a process that has ended."""
+"""States of an ended process."""
 
 LISTENS = "0A"
 """The state of a listening socket in /proc/net/tcp."""
@@ -19,7 +19,7 @@ LISTENS = "0A"
 
 @dataclass(frozen=True, kw_only=True)
 class Process:
-    """One process: its pid and when it started, which together are nobody else's, and its command line."""
+    """One process: its pid and start time, unique together, its parent's pid and its command line."""
 
     pid: int
     started: str
@@ -28,7 +28,7 @@ class Process:
 
 
 def _read(pid: int) -> Process | None:
-    """Return the process PID; None if there is none, or if it has ended and its parent has not asked how."""
+    """Return the process PID; None if it does not exist, or has ended but is not yet reaped."""
     with contextlib.suppress(OSError):
         folder = Path("/proc", str(pid))
         facts = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()
@@ -46,7 +46,7 @@ def _all() -> Iterator[Process]:
 
 
 def find(mark: str) -> set[Process]:
-    """Return the processes that were started with MARK in their environment."""
+    """Return the processes started with MARK in their environment."""
     wanted = f"{MARK}={mark}".encode()
     found = set()
     for one in _all():
@@ -57,7 +57,7 @@ def find(mark: str) -> set[Process]:
 
 
 def family(pid: int) -> frozenset[Process]:
-    """Return the descendants of the process PID, whatever their environment."""
+    """Return the descendants of the process PID, with or without a mark."""
     known = {one.pid: one for one in _all()}
     members: set[int] = {pid}
     while more := {one.pid for one in known.values() if one.parent in members} - members:
@@ -66,7 +66,7 @@ def family(pid: int) -> frozenset[Process]:
 
 
 def alive(mark: str, known: Iterable[Process] = ()) -> set[Process]:
-    """Return the processes with MARK, and those of KNOWN that still run."""
+    """Return the running processes with MARK or in KNOWN."""
     return find(mark) | {one for one in known if _read(one.pid) == one}
 
 
@@ -79,7 +79,7 @@ def child(pid: int) -> int:
 
 
 def listening(mark: str) -> set[tuple[str, int]]:
-    """Return the addresses and ports that the processes with MARK listen on."""
+    """Return the listening addresses and ports of the processes with MARK."""
     inodes = {inode for one in find(mark) for inode in _sockets(one.pid)}
     rows = [row for name in ("tcp", "tcp6") for row in _rows(Path("/proc/net", name))]
     return {address for address, inode in rows if inode in inodes}
@@ -95,7 +95,7 @@ def _sockets(pid: int) -> Iterator[str]:
 
 
 def _rows(table: Path) -> Iterator[tuple[tuple[str, int], str]]:
-    """Give the address and the inode of each listening socket in TABLE."""
+    """Yield the address and the inode of each listening socket in TABLE."""
     with contextlib.suppress(OSError):
         for line in table.read_text().splitlines()[1:]:
             fields = line.split()
@@ -104,7 +104,7 @@ def _rows(table: Path) -> Iterator[tuple[tuple[str, int], str]]:
 
 
 def parse_address(text: str) -> tuple[str, int]:
-    """Return the address and the port that TEXT, as in /proc/net/tcp, stands for: words in the machine's byte order."""
+    """Parse an address and port of /proc/net/tcp, in words of the machine's byte order."""
     address, _, port = text.partition(":")
     words = [int(address[at : at + 8], 16) for at in range(0, len(address), 8)]
     packed = b"".join(struct.pack("=I", word) for word in words)
@@ -114,7 +114,7 @@ def parse_address(text: str) -> tuple[str, int]:
 
 
 def kill(those: Iterable[Process]) -> None:
-    """Kill THOSE."""
+    """Send SIGKILL to the processes THOSE."""
     for one in those:
         with contextlib.suppress(OSError):
             os.kill(one.pid, signal.SIGKILL)

@@ -1,18 +1,18 @@
-"""What `files` of package.json selects, before there is a build: npm's patterns over paths that need not exist."""
+"""The selection by `files` of package.json before a build: npm's patterns on paths, existing or not."""
 
 import fnmatch
 import re
 from collections.abc import Sequence
 
 MOST = 512
-"""Patterns that the braces of one stand for, at most."""
+"""Maximum number of alternatives from one pattern's braces."""
 
 
 def selects(patterns: Sequence[str], path: str) -> bool:
-    """Say whether PATTERNS select the file PATH; the last pattern that matches it decides.
+    """Return whether PATTERNS select the file PATH; the last matching pattern decides.
 
-    Source: npm's package.json documentation (`files`) and npm-packlist: a folder stands for all below it, `!` excludes,
-    a pattern without `/` matches a name at any depth if it has a wildcard, case plays no part.
+    A folder selects everything below it, `!` excludes, a pattern without `/` matches a name at any depth if it has a
+    wildcard, and case is ignored. Source: npm's package.json documentation (`files`) and npm-packlist.
     """
     selected = False
     for pattern in patterns:
@@ -22,7 +22,7 @@ def selects(patterns: Sequence[str], path: str) -> bool:
 
 
 def matches(pattern: str, path: str) -> bool:
-    """Say whether PATTERN matches PATH or a folder that it lies in."""
+    """Return whether PATTERN matches PATH or one of its parent folders."""
     parts = path.lower().split("/")
     for plain in _alternatives(pattern.lower().removeprefix("./").strip("/"))[:MOST]:
         segments = plain.split("/")
@@ -33,7 +33,7 @@ def matches(pattern: str, path: str) -> bool:
 
 
 def _alternatives(pattern: str) -> list[str]:
-    """Return the patterns that the groups in braces of PATTERN stand for; a group does not nest."""
+    """Expand the groups in braces in PATTERN, without nesting."""
     patterns = [""]
     for literal, group in re.findall(r"((?:[^{]|\{(?![^{}]*,[^{}]*\}))*)(\{[^{}]*\}|)", pattern):
         choices = group[1:-1].split(",") if group else [""]
@@ -42,7 +42,7 @@ def _alternatives(pattern: str) -> list[str]:
 
 
 def _fits(segments: Sequence[str], parts: Sequence[str]) -> bool:
-    """Say whether PARTS begin with what SEGMENTS match, so that they are it or lie in it."""
+    """Return whether SEGMENTS match PARTS or the start of PARTS, a parent folder."""
     if not segments:
         return True
     if segments[0] == "**":

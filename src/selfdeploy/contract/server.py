@@ -1,4 +1,4 @@
-"""The probes of a server at an address, asked as the proof asks them, without a runtime."""
+"""The check of a server at a URL: the proof's probes, without a container runtime."""
 
 import re
 import time
@@ -17,14 +17,14 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def check(url: str, project: config.Project, *, revision: str = "", file: str = "") -> list[Finding]:
-    """Return what the server at URL shows of each clause of the probes.
+    """Check the server at URL; return a finding for each clause of the probes.
 
-    REVISION, if given, is what it has to name; FILE is the manifest that it was started with.
+    REVISION, if given, is the expected revision. FILE, if given, is the server's manifest.
 
     Raises:
-        errors.ConfigInvalid: URL is no address of a server.
-        errors.SourceUnusable: SF's checkout has no such revision.
-        errors.ManifestInvalid: FILE holds no release manifest.
+        errors.ConfigInvalid: URL is not a server's address, FILE is missing, or REVISION is not FILE's.
+        errors.SourceUnusable: SF's checkout does not have REVISION.
+        errors.ManifestInvalid: FILE is not a release manifest.
     """
     refuse_no_address(url)
     fields: dict[str, object] = dict(_read_manifest(file).version) if file else {}
@@ -40,7 +40,7 @@ def check(url: str, project: config.Project, *, revision: str = "", file: str = 
 
 
 def _ask_extra(url: str, settings: config.Probes) -> Finding:
-    """Return what the server at URL shows of the clause of the extra paths, if they are asked without its token."""
+    """Request the extra paths at URL and return the finding for P11; skip them if they need the token."""
     if settings.extra and settings.extra_token:
         return not_checked("P11", UNASKED)
     asked = {path: probe.get(url.rstrip("/") + path, settings.timeout, probe.LARGE) for path in settings.extra}
@@ -48,7 +48,7 @@ def _ask_extra(url: str, settings: config.Probes) -> Finding:
 
 
 def refuse_no_address(url: str) -> None:
-    """Raise `errors.ConfigInvalid` unless URL is http or https, a host, and no login."""
+    """Raise `errors.ConfigInvalid` unless URL is http or https with a host, without login, query or fragment."""
     try:
         parts = urlsplit(url)
         usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and "@" not in parts.netloc
@@ -68,7 +68,7 @@ def _read_manifest(file: str) -> manifest.Manifest:
 
 
 def ask(url: str, settings: config.Probes) -> list[Mapping[str, Answer]]:
-    """Return the answers of URL to the probes, as many rounds as a proof takes."""
+    """Return the answers of URL to the probes, in the proof's number of rounds; stop if nothing answers."""
     rounds: list[Mapping[str, Answer]] = []
     for number in range(settings.consecutive):
         if number:

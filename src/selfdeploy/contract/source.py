@@ -1,4 +1,4 @@
-"""The clauses of the source: what a checkout shows before anything is built; pure."""
+"""The clauses of the source: checks of a checkout before a build; pure."""
 
 import json
 import posixpath
@@ -12,7 +12,7 @@ from selfdeploy.contract.selection import selects
 from selfdeploy.contract.tracked import CONFIGURATIONS, Tracked, target
 
 SHIPPED = ("dist/loader.js", "dist/web/standalone/server.js")
-"""What the image and vega start."""
+"""The files started by the image and by vega."""
 
 UNREAD = "the files of the submodule {} are not there: see S1"
 
@@ -21,7 +21,7 @@ STANDALONE = re.compile(r"""\boutput\b["']?\s*[:=][^,;}\n]*["'`]standalone["'`]"
 
 
 def check(tracked: Tracked, project: config.Project) -> list[Finding]:
-    """Return what is found of each clause of the source in TRACKED, released with the settings of PROJECT."""
+    """Check TRACKED with the settings of PROJECT; return a finding for each clause of the source."""
     checks: Sequence[Callable[[Tracked, config.Project], Finding]] = (
         _files_only,
         _no_lfs,
@@ -104,7 +104,7 @@ def _scripts(tracked: Tracked, project: config.Project) -> Finding:
 
 
 def _wanted_scripts(gates: Mapping[str, config.Gate]) -> Iterator[tuple[str, str]]:
-    """Give the folder and the name of each script that GATES run with npm."""
+    """Yield the folder and the name of each npm script run by GATES."""
     for gate in gates.values():
         match gate.command:
             case ["npm", "run", script, *_]:
@@ -146,7 +146,7 @@ def _patterns(tracked: Tracked, project: config.Project) -> list[str]:
 
 
 def _always(tracked: Tracked) -> set[str]:
-    """Return the files that npm ships whatever `files` says: `main` and those of `bin` (package.json documentation)."""
+    """Return the files npm ships regardless of `files`: `main` and `bin` (package.json documentation)."""
     package = tracked.object("package.json") or {}
     programs = package.get("bin")
     named = [package.get("main"), *(programs.values() if isinstance(programs, dict) else [programs])]

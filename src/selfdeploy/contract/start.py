@@ -1,4 +1,4 @@
-"""The clauses of the process: the staged tree, started as the image and as vega start it, asked, and ended."""
+"""The clauses of the process: start the staged tree as the image and vega do, probe it, and stop it."""
 
 import hashlib
 import ipaddress
@@ -21,17 +21,17 @@ from selfdeploy.witness import OK, RPC, Answer
 HEALTHZ = manifest.PROBES["healthz"]
 SERVER = "dist/web/standalone/server.js"
 STARTING = 120.0
-"""Seconds that a server has for its first answer."""
+"""Seconds to wait for the server's first answer."""
 
 HELD = 1.0
-"""Seconds that a request stays under way after SIGTERM."""
+"""How long to keep a request under way after SIGTERM, in seconds."""
 
 ANSWERING, GOING = 10.0, 3.0
-"""Seconds for the answer to that request; and for the last processes, once the server has ended."""
+"""Seconds to wait for the answer to that request, and for the last processes to end after the server."""
 
 READ_ONLY = re.compile(r"EROFS|read-only file system", re.IGNORECASE)
 GRACEFUL = (0, 143)
-"""Exit codes of a server that SIGTERM has ended: its own, or the signal's."""
+"""Exit codes of a graceful end by SIGTERM: the server's own, or the signal's."""
 
 PROCESS = tuple(f"R{number}" for number in range(1, 8))
 TODO = {
@@ -46,9 +46,9 @@ TODO = {
 
 
 def check(node: Path, tree: Path, revision: str, work: Path, project: config.Project) -> list[Finding]:
-    """Return what TREE, the staged tree of REVISION, shows of each clause of the probes and the process.
+    """Check TREE, the staged tree of REVISION; return a finding for each clause of the probes and the process.
 
-    NODE starts it, in folders below WORK.
+    NODE runs it, in folders below WORK.
     """
     release = _release(revision, tree)
     grace = min((one.grace for one in project.environments.values()), default=15.0)
@@ -65,14 +65,14 @@ def check(node: Path, tree: Path, revision: str, work: Path, project: config.Pro
 
 
 def _release(revision: str, tree: Path) -> manifest.Manifest:
-    """Return a manifest of REVISION whose image stands for TREE, for the server to read: it is of no registry."""
+    """Return a manifest of REVISION for the server to read, with a made-up digest of TREE as its image."""
     digest = f"sha256:{hashlib.sha256(str(tree).encode()).hexdigest()}"
     return manifest.stand_in(manifest.Source(repository="local", revision=revision, path=".", tree=revision), digest)
 
 
 @dataclass(frozen=True)
 class _Image:
-    """The start that the image makes: the loader, with a manifest, ended by SIGTERM."""
+    """A start as in the image: run the loader with a manifest, and stop it with SIGTERM."""
 
     one: Launch
     release: manifest.Manifest
@@ -130,7 +130,7 @@ class _Image:
 
 
 def wait(one: Launch) -> Finding | None:
-    """Wait for the first answer of ONE; return the clause that keeps it from coming, None once it is there."""
+    """Wait for the first answer of ONE; return None, or a finding for the broken clause if none comes."""
     ends = time.monotonic() + STARTING
     while True:
         if probe.get(f"{one.url}{HEALTHZ}", 2.0).status:
@@ -146,20 +146,23 @@ def wait(one: Launch) -> Finding | None:
 
 
 def _serves(address: str, port: int) -> bool:
-    """Say whether the web host, and not something else of SF's, listens on ADDRESS and PORT."""
+    """Return whether the web host, not another part of SF, listens on ADDRESS and PORT."""
     host = HOST if ipaddress.ip_address(address).is_unspecified else address
     return probe.get(f"http://{f'[{host}]' if ':' in host else host}:{port}{HEALTHZ}", 1.0).status == OK
 
 
 def hold(one: Launch, request: pending.Pending) -> None:
-    """Keep REQUEST under way for `HELD` seconds, or until the server has given it up."""
+    """Keep REQUEST under way for `HELD` seconds, or until the server ends or closes the connection."""
     ends = time.monotonic() + HELD
     while time.monotonic() < ends and one.code() is None and not request.ended():
         time.sleep(0.02)
 
 
 def ask_inside(one: Launch, settings: config.Probes) -> dict[str, Answer]:
-    """Return the answers to the RPC call and the extra paths; node asks with the server's HOME, as inside a replica."""
+    """Return the answers to the RPC call and the extra paths, requested with the server's HOME as in a replica.
+
+    The result is empty if the requests time out.
+    """
     question = json.loads(probe.question(_release("0" * 40, one.tree), settings.model_copy(update={"rpc": True})))
     question[0] = one.port
     argv = [str(one.node), "-e", probe.SCRIPT, json.dumps(question)]
@@ -208,7 +211,7 @@ def _orphans(one: Launch) -> Finding:
 
 
 def _times(tree: Path) -> dict[str, tuple[int, int]]:
-    """Return size and time of change of everything below TREE."""
+    """Return the size and modification time (ns) of everything below TREE."""
     found = {}
     for folder, names, files in os.walk(tree):
         for name in (*names, *files):
@@ -219,7 +222,7 @@ def _times(tree: Path) -> dict[str, tuple[int, int]]:
 
 
 def _refused_write(one: Launch) -> Finding | None:
-    """Return that ONE, which failed, says that it could not write on the read-only root; None if it does not."""
+    """Return a finding for R7 if ONE's log reports a write refused by the read-only root; else None."""
     line = next((line.strip() for line in one.log.splitlines() if READ_ONLY.search(line)), "")
     return _fault("R7", "no write on a read-only root", line[:200]) if line else None
 
@@ -235,7 +238,7 @@ def _writes(one: Launch, findings: Mapping[str, Finding], changed: list[str]) ->
 
 
 def _direct(one: Launch, project: config.Project, before: Mapping[str, Finding]) -> dict[str, Finding]:
-    """Return what the server shows that vega starts: server.js alone, here without a manifest."""
+    """Start server.js alone, as vega does but without a manifest; return R3 and other newly broken findings."""
     workspace = str(one.folder / "workspace")
     web = {"SF_WEB_PROJECT_CWD": workspace, "SF_WEB_HOST": HOST, "SF_WEB_PORT": str(one.port)}
     one.start([str(one.tree / SERVER)], **web)

@@ -1,4 +1,4 @@
-"""A revision as git holds it: its entries, and the contents that the clauses of the source are about."""
+"""A revision in git: its entries, and the contents needed for the clauses of the source."""
 
 import dataclasses
 import json
@@ -11,23 +11,23 @@ from selfdeploy import errors, source
 from selfdeploy.outline import Outline
 
 LINK, GITLINK = "120000", "160000"
-"""Modes of entries in a tree of git (gitdatamodel)."""
+"""Modes of entries in a git tree (gitdatamodel)."""
 
 PACKAGES = ("package.json", "package-lock.json", "npm-shrinkwrap.json")
 CONFIGURATIONS = tuple(f"next.config.{suffix}" for suffix in ("js", "mjs", "cjs", "ts", "mts"))
 READ = (*PACKAGES, *(f"web/{name}" for name in (*PACKAGES, *CONFIGURATIONS)))
-"""The files whose contents are always read."""
+"""Files to read in full, besides every package.json."""
 
 CODE = ("*.js", "*.mjs", "*.cjs", "*.jsx", "*.ts", "*.mts", "*.cts", "*.tsx", "*.json", "*.sh")
-"""What a build is written in."""
+"""Patterns of the files with code of a build."""
 
 VARIABLES = ("SF_BUILD_REVISION", "SF_RELEASE_MANIFEST")
-"""The variables that the build and the server have to read."""
+"""Variables required in the code of the build and the server."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One entry of a tree: its mode, the object's id, and the bytes of a file."""
+    """One entry of a tree: its mode, its object's id, and a file's size in bytes."""
 
     mode: str
     id: str
@@ -36,10 +36,10 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class Tracked:
-    """What git tracks of one revision, with the submodules that are exported: ENTRIES by path, CONTENTS of some.
+    """The tracked files of one revision and its exported submodules: ENTRIES by path, CONTENTS of some of them.
 
-    PATHS are those of all files and folders, IGNORED those of link targets that a build may make, MENTIONS the files of
-    code that name a variable. OUTLINE is what an export meets beside files; UNUSABLE is why a submodule has no files.
+    PATHS are all files and folders, IGNORED the link targets a build may create, MENTIONS the code files that name each
+    variable. OUTLINE describes the revision beyond plain files. UNUSABLE is the error of an unreadable submodule.
     """
 
     entries: Mapping[str, Entry]
@@ -52,27 +52,27 @@ class Tracked:
 
     @property
     def links(self) -> dict[str, str]:
-        """The links, with the text of each."""
+        """The links, each with its text."""
         links = (path for path, entry in self.entries.items() if entry.mode == LINK)
         return {path: self.contents.get(path, b"").decode("utf-8", "surrogateescape") for path in links}
 
     def has(self, path: str) -> bool:
-        """Say whether PATH is a file or a folder of the revision, or lies below a link."""
+        """Return whether PATH is a file or folder of the revision, or lies below a link."""
         above = folders([path]) & self.paths
         return path in self.paths or any(self.entries[one].mode == LINK for one in above if one in self.entries)
 
     @property
     def unread(self) -> tuple[str, ...]:
-        """The submodules whose files are not known."""
+        """The submodules without known files."""
         read = folders(self.entries)
         return tuple(module.path for module in self.outline.submodules if module.path not in read)
 
     def beyond(self, path: str) -> str:
-        """Return the submodule that PATH lies in, if its files are not known; else the empty text."""
+        """Return the unread submodule with PATH in it; empty if there is none."""
         return next((module for module in self.unread if f"{path}/".startswith(f"{module}/")), "")
 
     def object(self, path: str) -> dict[str, Any] | None:
-        """Return the JSON object in the file PATH; None if it is missing or holds something else."""
+        """Return the JSON object in the file PATH; None if the file is missing, unread or not an object."""
         try:
             value = json.loads(self.contents[path])
         except (KeyError, ValueError, RecursionError):
@@ -81,7 +81,7 @@ class Tracked:
 
 
 def folders(paths: Iterable[str]) -> set[str]:
-    """Return every folder that PATHS lie in; the top is the empty path."""
+    """Return the parent folders of PATHS at every level; the top is the empty path."""
     found = {""}
     for path in paths:
         folder = posixpath.dirname(path)
@@ -92,12 +92,12 @@ def folders(paths: Iterable[str]) -> set[str]:
 
 
 def target(path: str, text: str) -> str:
-    """Return the path that the link PATH with TEXT leads to; it starts with `/` or `..` where it leaves the package."""
+    """Return the target of the link PATH with TEXT; it starts with `/` or `..` if it leaves the package."""
     return text if text.startswith("/") else posixpath.normpath(posixpath.join(posixpath.dirname(path), text))
 
 
 def parse_listing(listing: bytes) -> dict[str, Entry]:
-    """Return the entries of LISTING, which is `git ls-tree -r -l -z`'s."""
+    """Parse LISTING, the output of `git ls-tree -r -l -z`, into entries by path."""
     entries = {}
     for line in filter(None, listing.split(b"\0")):
         facts, _, path = line.partition(b"\t")
@@ -108,7 +108,7 @@ def parse_listing(listing: bytes) -> dict[str, Entry]:
 
 
 def parse_objects(stream: bytes) -> dict[str, bytes]:
-    """Return the objects of STREAM, which is `git cat-file --batch`'s, by id."""
+    """Parse STREAM, the output of `git cat-file --batch`, into objects by id."""
     objects, at = {}, 0
     while (end := stream.find(b"\n", at)) > 0:
         words = stream[at:end].decode(errors="replace").split()
@@ -120,10 +120,12 @@ def parse_objects(stream: bytes) -> dict[str, bytes]:
 
 
 def read(revision: source.Revision) -> Tracked:
-    """Return what git tracks of REVISION, and of its submodules if an export has them; the work tree plays no part.
+    """Read the tracked files of REVISION, and of its submodules if an export includes them.
+
+    They come from git's objects, not from the work tree.
 
     Raises:
-        errors.SourceUnusable: git cannot list or read it.
+        errors.SourceUnusable: git cannot list or read REVISION.
     """
     outlines, unusable = _outlines(revision)
     parts, outline = {folder: part for folder, (part, _) in outlines.items()}, _join(outlines)
@@ -150,7 +152,7 @@ def read(revision: source.Revision) -> Tracked:
 def _outlines(
     revision: source.Revision,
 ) -> tuple[dict[str, tuple[source.Revision, Outline]], errors.SourceUnusable | None]:
-    """Return REVISION and the submodules that an export has, each by its folder, and why one of them cannot be had."""
+    """Return REVISION and its exported submodules by folder, and the first unusable submodule's error or None."""
     found, unusable = {"": (revision, source.outline(revision))}, None
     left = [""] if revision.submodules == "checkout" else []
     while left:
@@ -168,7 +170,7 @@ def _outlines(
 
 
 def _join(outlines: Mapping[str, tuple[source.Revision, Outline]]) -> Outline:
-    """Return OUTLINES, by the folder of each, as one."""
+    """Join OUTLINES, by folder, into one."""
     found = [(folder, outline) for folder, (_, outline) in outlines.items()]
     return Outline(
         files=sum(outline.files for _, outline in found),
@@ -184,7 +186,7 @@ def _join(outlines: Mapping[str, tuple[source.Revision, Outline]]) -> Outline:
 
 
 def _contents(part: source.Revision, entries: Mapping[str, Entry]) -> dict[str, bytes]:
-    """Return the texts of the links among ENTRIES, all of PART, and of the files that the clauses are about."""
+    """Return the contents of the links among ENTRIES, all of PART, and of the files needed for the clauses."""
     wanted = [
         path for path, entry in entries.items() if entry.mode == LINK or (entry.mode != GITLINK and _is_read(path))
     ]
@@ -206,7 +208,7 @@ def _git(revision: source.Revision, *argv: str, stdin: bytes | None = None) -> b
 
 
 def _mentions(parts: Mapping[str, source.Revision], name: str) -> tuple[str, ...]:
-    """Return the files of code of PARTS, by the folder of each, that name the variable NAME."""
+    """Return the code files in PARTS, by folder, that mention the variable NAME."""
     found = []
     for folder, part in parts.items():
         argv = ("grep", "--no-recurse-submodules", "-l", "-z", "--fixed-strings", "-e", name, part.commit, "--", *CODE)
@@ -216,7 +218,7 @@ def _mentions(parts: Mapping[str, source.Revision], name: str) -> tuple[str, ...
 
 
 def _ignored(parts: Mapping[str, source.Revision], paths: Iterable[str]) -> frozenset[str]:
-    """Return those of PATHS that a build may make, in PARTS by the folder of each."""
+    """Return the PATHS a build may create, in PARTS by folder."""
     inside: dict[str, list[str]] = {}
     for path in paths:
         folder = max((one for one in parts if path.startswith(one)), key=len)
@@ -225,7 +227,7 @@ def _ignored(parts: Mapping[str, source.Revision], paths: Iterable[str]) -> froz
 
 
 def _ignored_in(revision: source.Revision, paths: Sequence[str]) -> frozenset[str]:
-    """Return those of PATHS that a build may make: git ignores them, or they lie below a link of the work tree."""
+    """Return the PATHS a build may create: ignored by git, or below a link of the work tree."""
     given = "".join(f"{path}\0" for path in paths).encode("utf-8", "surrogateescape")
     outcome = source.ask(revision, "check-ignore", "--no-index", "-z", "--stdin", stdin=given)
     if outcome.code not in {0, 1}:  # git stops at the first path that lies below a link

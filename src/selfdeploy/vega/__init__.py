@@ -1,1 +1,1 @@
-"""The shared server that runs from the live checkout."""
+"""The shared server, run from the live checkout."""

@@ -1,27 +1,30 @@
-"""The container of a server that this version could not start anew, kept under another name until it is not needed."""
+"""The previous server's container, kept under another name if this version cannot recreate it."""
 
 from selfdeploy.vega.container import LABEL
 from selfdeploy.vega.engine import Engine
 
 
 def name(engine: Engine) -> str:
-    """Return what the container that is set aside on ENGINE is called."""
+    """Return the name of the container set aside on ENGINE."""
     return f"{engine.name}-before"
 
 
 def is_there(engine: Engine) -> bool:
-    """Say whether a container of the server is set aside on ENGINE."""
+    """Return whether ENGINE has a container set aside for this server."""
     there = engine.container(name(engine))
     return there is not None and there.labels.get(LABEL) == engine.name
 
 
 def put(engine: Engine) -> None:
-    """Set the server's container, which has ended, aside."""
+    """Rename the server's stopped container to set it aside."""
     engine.run("container", "rename", engine.name, name(engine))
 
 
 def bring_back(engine: Engine) -> None:
-    """Start the container that is set aside, or was to be, as the server; what has its name by now is removed."""
+    """Give the container its name back, replacing any container that has it now, and start it.
+
+    If no container was set aside yet, start the one under the server's own name.
+    """
     if is_there(engine):
         engine.remove()
         engine.run("container", "rename", name(engine), engine.name)
@@ -29,13 +32,13 @@ def bring_back(engine: Engine) -> None:
 
 
 def drop(engine: Engine) -> None:
-    """Remove the container that is set aside; nothing when there is none."""
+    """Remove the container set aside, if there is one."""
     if is_there(engine):
         engine.run("container", "rm", "--force", "--volumes", name(engine))
 
 
 def recover(engine: Engine) -> None:
-    """Give the container that a killed command set aside its name back; remove it where another has that by now."""
+    """Rename the container set aside by a killed command back, or remove it if the server has another container."""
     if is_there(engine) and engine.found() is None:
         engine.run("container", "rename", name(engine), engine.name)
     else:

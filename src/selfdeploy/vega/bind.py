@@ -1,4 +1,4 @@
-"""The bind guard: which address the server is published on, and who reaches it there."""
+"""The bind guard: check the address to publish the server on, and describe its audience."""
 
 import ipaddress
 import json
@@ -10,12 +10,12 @@ from selfdeploy.vega import tailnet
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 TAILSCALE = tuple(map(ipaddress.ip_network, ("100.64.0.0/10", "fd7a:115c:a1e0::/48")))
-"""Where Tailscale's addresses are (Tailscale, "What are these 100.x.y.z addresses?"); RFC 6598 shares the first."""
+"""Tailscale's address ranges (Tailscale, "What are these 100.x.y.z addresses?"). RFC 6598 shares the first."""
 
 PRIVATE = tuple(
     map(ipaddress.ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "fc00::/7"))
 )
-"""RFC 1918, RFC 3927 and RFC 4193; `is_private` counts much else as private."""
+"""Ranges of RFC 1918, RFC 3927 and RFC 4193; `is_private` covers many more."""
 
 
 HOST_ALONE = "only this host reaches it"
@@ -24,7 +24,11 @@ IPV6 = 6
 
 
 def host_addresses() -> dict[str, str]:
-    """Return this host's addresses that hold on more than one link, each with the name of its interface."""
+    """Return this host's addresses, except IPv6 link-local ones, and the interface of each.
+
+    Raises:
+        errors.CommandFailed: `ip` failed, or its output is not the expected JSON.
+    """
     told = process.run(["ip", "-json", "address", "show"], timeout=10).stdout
     try:
         return {
@@ -38,12 +42,15 @@ def host_addresses() -> dict[str, str]:
 
 
 def check(address: Address, access_control: str) -> None:
-    """Raise what `judge` raises of ADDRESS on this host; where Tailscale knows why it lacks its address, it says so."""
+    """Raise `errors.BindRefused` unless the server may be published on ADDRESS of this host.
+
+    If a Tailscale address is missing, the hint gives the reason that Tailscale reports.
+    """
     _judge_here(address, access_control)
 
 
 def reach(address: Address, port: str, access_control: str) -> str:
-    """Return who reaches PORT of ADDRESS on this host, also through Tailscale; raises what `check` raises."""
+    """Describe the audience of PORT of ADDRESS on this host, Tailscale included; raise as `check` does."""
     return describe(_judge_here(address, access_control), address, port, tailnet.find())
 
 
@@ -62,7 +69,7 @@ def _judge_here(address: Address, access_control: str) -> str:
 
 
 def describe(reached: str, address: Address, port: str, found: tailnet.Tailnet | None) -> str:
-    """Return REACHED, who reaches PORT of ADDRESS by this host's interfaces, with what Tailscale adds to it."""
+    """Add Tailscale's ways to PORT of ADDRESS to REACHED, the audience by this host's interfaces."""
     more = tailnet.describe(found, address, port)
     if _is_tailscale(address) and found and reached.startswith(TAILNET):
         if found.trouble:
@@ -81,10 +88,10 @@ def _is_tailscale(address: Address) -> bool:
 
 
 def parse(text: str) -> Address:
-    """Return the address that TEXT names; the IPv4 one of an IPv4-mapped IPv6 address.
+    """Parse TEXT as an address, with IPv4-mapped IPv6 addresses as IPv4.
 
     Raises:
-        errors.BindRefused: it is no address.
+        errors.BindRefused: TEXT is not an address.
     """
     bare = text.strip().removeprefix("[").removesuffix("]")
     try:
@@ -96,10 +103,10 @@ def parse(text: str) -> Address:
 
 
 def judge(address: Address, access_control: str, interfaces: Mapping[str, str]) -> str:
-    """Return who reaches ADDRESS on the host that has INTERFACES (address to interface).
+    """Describe the audience of ADDRESS on a host with INTERFACES (address to interface).
 
     Raises:
-        errors.BindRefused: the host has no such address, or everybody reaches it and nothing guards it.
+        errors.BindRefused: ADDRESS is IPv6 link-local, is not the host's, or is public without access control.
     """
     if isinstance(address, ipaddress.IPv6Address) and (address.scope_id or address.is_link_local):
         raise errors.BindRefused(f"bind: {address} holds on one link only", "name another address of this host")

@@ -1,4 +1,4 @@
-"""The container of a vega server, as the engine has it."""
+"""The container of a vega server, read from the engine."""
 
 import json
 from collections.abc import Mapping
@@ -12,42 +12,42 @@ from selfdeploy.vega.settings import Settings, url
 
 LABEL = f"{render.LABEL}.vega"
 HOLDING = ("running", "paused", "restarting")
-"""States in which a container has its port, and its files."""
+"""Container states in which its port and its files are in use."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Server:
-    """The server's container as the engine has it, whoever started it, and however."""
+    """The server's container as read from the engine, started by any version, with Compose or `docker run`."""
 
     container: str
     hostname: str
     state: str
     why: str
-    """Why a process of it was killed, where the engine says so."""
+    """The reason one of its processes was killed, if the engine reports one."""
     since: str
     image: str
     tag: str
     release: str
     extra: tuple[str, ...]
-    """The extra paths that it was started to answer."""
+    """The extra paths it was started with."""
     settings: Settings | None
-    """None when another version of this program started it, and wrote them otherwise."""
+    """None if another version of this program wrote them in another format."""
     by_compose: bool
     address: str
     port: str
-    """Where it is published; empty when it is not."""
+    """The published address and port; both empty if it is not published."""
 
     @property
     def url(self) -> str:
-        """Where it answers while it runs; empty when it is not published."""
+        """The server's URL; empty if it is not published."""
         return url(self.address, self.port) if self.port else ""
 
 
 def read(there: Container, name: str) -> Server:
-    """Return the server NAME, which is the container that is THERE.
+    """Return the server NAME read from the container THERE.
 
     Raises:
-        errors.ContainerForeign: it is none of ours.
+        errors.ContainerForeign: the container does not have the server's label.
     """
     labels, state = there.labels, there.state
     address, port = _published(there)
@@ -89,7 +89,7 @@ def _extra(labels: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def settings_of(labels: Mapping[str, str]) -> Settings | None:
-    """Return the settings that LABELS hold; None when they hold none that this version knows."""
+    """Return the settings in LABELS; None if they are missing or of another version."""
     try:
         return Settings.model_validate_json(labels.get(f"{LABEL}.settings", ""))
     except pydantic.ValidationError:

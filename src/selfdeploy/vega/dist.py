@@ -1,4 +1,4 @@
-"""The build of the live checkout: in a copy, by the gates' own definition, ready to be swapped in by rename."""
+"""The build of the live checkout: run as gates in a copy, then staged for a swap by rename."""
 
 import datetime
 import errno
@@ -14,22 +14,24 @@ from selfdeploy.gates.room import NOX, Room
 from selfdeploy.vega import links, live, output, places, swap
 
 LAST = "build-web-host"
-"""The gate whose result the server is; it and what it needs is the build."""
+"""The gate that builds the server; the build is this gate and its requirements."""
 
 SHOWN = 5
-"""How many paths a note names."""
+"""Maximum number of paths in a note."""
 
 
 def build(
     project: config.Project, checkout: Path, tell: Callable[[str], None]
 ) -> tuple[swap.Swap, live.Live, live.Stamp]:
-    """Build CHECKOUT as it is now in a copy, with the pinned Node, and return what is ready to be swapped in.
+    """Build a copy of CHECKOUT's current files with the pinned Node, and stage the result for a swap.
 
-    TELL is given a line of progress for each gate.
+    TELL receives a line of progress for each gate.
 
     Raises:
-        errors.GateFailed: a gate of the build did not pass; its log's end is told.
-        errors.BuildStale: the build left no server.
+        errors.GateFailed: a gate of the build failed; the message names the log, the hint is its end. A cause recorded
+            by the gates' process is raised instead, as its own class.
+        errors.BuildStale: the build wrote no server, or git does not ignore it.
+        errors.MountRefused: one of the person's files or folders is in the build's way.
     """
     objects = (project.work / "vega-objects").absolute()
     tree.hide(project.work)
@@ -68,11 +70,11 @@ def build(
 
 
 def _stage(made: live.Live, export: Path, objects: Path, tell: Callable[[str], None]) -> swap.Swap:
-    """Have what the build in EXPORT wrote ready beside the checkout, on its file system.
+    """Move the build's output from EXPORT to a folder beside the checkout, on the same file system.
 
     Raises:
-        errors.BuildStale: git does not ignore the server that was built.
-        errors.MountRefused: something of the person's is in its way.
+        errors.BuildStale: git does not ignore the built server.
+        errors.MountRefused: one of the person's files or folders is in the build's way.
     """
     checkout = made.revision.checkout
     aside = swap.room(checkout)
@@ -92,7 +94,7 @@ def _stage(made: live.Live, export: Path, objects: Path, tell: Callable[[str], N
             _move(export / name, aside / "next" / name)
         record = json.dumps(sorted(found.made - {*chosen.kept})).encode()
         tree.write_whole(aside / "next" / swap.RECORD, record)
-    if os.geteuid() == 0:  # what is in a checkout is its owner's, also when root built it
+    if os.geteuid() == 0:  # the checkout's owner owns its files, also after a build by root
         owner = checkout.stat()
         process.run(["chown", "--recursive", f"{owner.st_uid}:{owner.st_gid}", str(aside.parent)], timeout=120)
     return swap.Swap(checkout=checkout, names=(*chosen.replaced, swap.RECORD), stale=chosen.stale)
@@ -105,7 +107,7 @@ def _note(tell: Callable[[str], None], what: str, names: tuple[str, ...]) -> Non
 
 
 def _move(path: Path, to: Path) -> None:
-    """Move PATH to TO; by a copy where that is another file system."""
+    """Move PATH to TO; copy it if TO is on another file system."""
     to.parent.mkdir(parents=True, exist_ok=True)
     try:
         path.rename(to)

@@ -1,4 +1,4 @@
-"""The local engine: the image, the one container of a vega server, and the volume with its manifest."""
+"""The local engine: the image and container of a vega server, and the volume with its manifest."""
 
 import contextlib
 import json
@@ -17,23 +17,23 @@ from selfdeploy.vega.settings import Settings
 from selfdeploy.witness import Answer, Replica, Round
 
 READ_ONLY = 91
-"""The first exit code of the container that fills the volume when a folder cannot be written."""
+"""Exit code of the container filling the volume, if the first folder is not writable; 1 more per later folder."""
 
 FILE = f"{mounts.MANIFEST}/sf-release-manifest.json"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Engine(engine.Engine):
-    """The engine that the caller's docker command talks to; `name` is the server's container and Compose project."""
+    """The engine of the caller's docker command; `name` is the server's container and Compose project."""
 
     project: config.Project
 
     def unreachable(self, why: str) -> errors.EngineUnreachable:
-        """Return the error that says that the engine does not answer, and WHY."""
+        """Return the error for an engine that does not answer, with the reason WHY."""
         return errors.EngineUnreachable(f"the Docker engine does not answer: {why}", "start it (./bootstrap does)")
 
     def refuse_elsewhere(self) -> None:
-        """Raise `errors.EngineElsewhere` when the engine is not this host's, and `EngineUnreachable` without one."""
+        """Raise `errors.EngineElsewhere` for a remote engine, and `EngineUnreachable` if none answers."""
         if self.is_remote:
             raise errors.EngineElsewhere(
                 f"the engine is at {self.host}: it has none of this host's folders",
@@ -43,29 +43,30 @@ class Engine(engine.Engine):
 
     @cached_property
     def compose(self) -> bool:
-        """Whether the docker command has the Compose plugin."""
+        """True if the docker command has the Compose plugin."""
         return not self.run("compose", "version", check=False).code
 
     def found(self) -> Server | None:
-        """Return the server's container; None when there is none.
+        """Return the server's container, or None.
 
         Raises:
-            errors.ContainerForeign: a container has its name and is none of ours.
+            errors.ContainerForeign: a container has the server's name, but not its label.
         """
         there = self.container(self.name)
         return read(there, self.name) if there else None
 
     def container(self, name: str) -> Container | None:
-        """Return the container NAME; None when there is none."""
+        """Return the container NAME, or None."""
         data = self.inspect("container", name)
         return None if data is None else containers.check(data, self.name)
 
     def place(self, made: live.Manifest, image: str, settings: Settings) -> str:
-        """Return the volume that holds the manifest MADE, filled by a container of IMAGE that sees SETTINGS' folders.
+        """Write the manifest MADE into a volume, from a container of IMAGE with SETTINGS' folders; return its name.
 
         Raises:
-            errors.EngineElsewhere: the engine does not see the checkout that this host has.
-            errors.MountRefused: the server's person cannot write its workspace, or its state.
+            errors.EngineElsewhere: the engine does not see this host's checkout.
+            errors.MountRefused: the server's user cannot write to its workspace or its state folder.
+            errors.CommandFailed: the container failed for another reason.
         """
         volume = f"{self.name}-{made.release.removeprefix('sha256:')[:24]}"
         self.run("volume", "create", "--label", f"{LABEL}={self.name}", volume)
@@ -96,13 +97,13 @@ class Engine(engine.Engine):
         return volume
 
     def manifest(self, server: Server) -> live.Manifest:
-        """Return the manifest that SERVER was started with.
+        """Return SERVER's manifest.
 
         Raises:
-            errors.ManifestInvalid: it is gone, or is none.
+            errors.ManifestInvalid: its volume is missing, or holds no valid manifest.
         """
         volume = f"{self.name}-{server.release.removeprefix('sha256:')[:24]}"
-        if self.inspect("volume", volume) is None:  # to mount it would make it
+        if self.inspect("volume", volume) is None:  # mounting it would create it
             raise errors.ManifestInvalid(f"{volume}: no such volume", "inv vega.up writes it anew")
         argv = ["run", "--rm", "--network", "none", "--read-only", "--cap-drop", "ALL", *surroundings.inside()]
         argv += ["--entrypoint", "cat", "--volume", f"{volume}:{mounts.MANIFEST}:ro", server.image, FILE]
@@ -111,7 +112,10 @@ class Engine(engine.Engine):
     def render(
         self, settings: Settings, made: live.Manifest | None, image: Image, extra: Sequence[str] | None = None
     ) -> str:
-        """Return the Compose file of a server with SETTINGS that runs MADE on IMAGE and answers EXTRA paths."""
+        """Return the Compose file of a server with SETTINGS, MADE as its manifest, and IMAGE.
+
+        EXTRA paths go into a label; by default those of deploy.toml.
+        """
         answers = self.project.probes.extra if extra is None else extra
         release = made.release if made else ""
         revision = made.source.revision if made else ""
@@ -141,16 +145,16 @@ class Engine(engine.Engine):
         return render.vega(self.project, values)
 
     def start(self, rendered: str, project: str = "") -> None:
-        """Start RENDERED: with Compose where the plugin is there, with the `docker run` it describes elsewhere.
+        """Start RENDERED with Compose, or with an equivalent `docker run` if the plugin is missing.
 
-        PROJECT is Compose's name for it, where that is not the server's.
+        PROJECT is the Compose project's name, by default the server's.
 
         Raises:
-            errors.PortTaken: its port is held by something else.
-            errors.CommandFailed: the engine would not; the end of what it said is the hint.
+            errors.PortTaken: another process has its port.
+            errors.CommandFailed: the engine did not start it; the message holds the end of its output.
         """
         if self.compose:
-            with contextlib.suppress(OSError):  # for people to read; Compose does not
+            with contextlib.suppress(OSError):  # for people; Compose does not read it
                 tree.hide(self.project.work)
                 tree.write_whole(self.project.work / "rendered" / "vega" / "compose.yml", rendered.encode())
             argv = ["up", "--detach", "--no-build", "--pull", "never", "--quiet-pull", "server"]
@@ -176,7 +180,7 @@ class Engine(engine.Engine):
         return errors.CommandFailed(f"{self.name}: the engine did not start it: {said}", "inv vega.status")
 
     def check(self, rendered: str) -> None:
-        """Raise `errors.ConfigInvalid` when RENDERED is nothing that `start` could start."""
+        """Raise `errors.ConfigInvalid` unless `start` can start RENDERED."""
         translate.build(rendered)
         if not self.compose:
             translate.run(rendered)
@@ -186,10 +190,10 @@ class Engine(engine.Engine):
             raise errors.ConfigInvalid(f"{translate.FLAVOUR}: {told.complaint}", "mend it, then again")
 
     def stop(self) -> None:
-        """Ask the server to end, and wait until it has; nothing when there is none.
+        """Stop the server, if there is one, and wait for its end.
 
         Raises:
-            errors.CommandFailed: it goes on.
+            errors.CommandFailed: it still runs.
         """
         told = self.run("container", "stop", self.name, timeout=120, check=False)
         server = self.found()
@@ -197,13 +201,13 @@ class Engine(engine.Engine):
             raise errors.CommandFailed(f"{self.name}: did not stop: it is {server.state}", told.complaint)
 
     def left(self) -> list[str]:
-        """Return the names of what the engine still has of the server."""
+        """Return the names of the server's remaining containers and volumes."""
         same = ("--filter", f"label={LABEL}={self.name}", "--format")
         containers = self.run("container", "ls", "--all", *same, "{{.Names}}").text.split()
         return containers + self.run("volume", "ls", *same, "{{.Name}}").text.split()
 
     def neighbours(self, checkout: Path) -> list[str]:
-        """Return the names of other servers that run from CHECKOUT."""
+        """Return the names of other running servers with CHECKOUT as their source."""
         listed = self.run("container", "ls", "--quiet", "--filter", f"label={LABEL}").text.split()
         found = containers.parse(self.run("container", "inspect", *listed).stdout, self.name) if listed else ()
         mount = ("/opt/sf", str(checkout))
@@ -211,35 +215,35 @@ class Engine(engine.Engine):
         return sorted({one.name.removeprefix("/") for one in seen} - {self.name})
 
     def remove(self) -> None:
-        """Remove the server's container; nothing when there is none."""
+        """Remove the server's container, if there is one."""
         self.run("container", "rm", "--force", "--volumes", self.name, check=False)
 
     def remember(self, settings: Settings) -> None:
-        """Keep SETTINGS on the engine, for as long as no container has them; `forget_manifests` forgets them."""
+        """Keep SETTINGS on the engine while no container has them; `forget_manifests` deletes them."""
         volume = f"{self.name}-settings"
-        self.run("volume", "rm", volume, check=False)  # to create it again would leave the labels as they are
+        self.run("volume", "rm", volume, check=False)  # creating it again would keep the old labels
         label = f"{LABEL}.settings={settings.model_dump_json()}"
         self.run("volume", "create", "--label", f"{LABEL}={self.name}", "--label", label, volume)
 
     def remembered(self) -> Settings | None:
-        """Return the settings that a command which was killed has left; None when there are none."""
+        """Return the settings saved by a killed command, or None."""
         data = self.inspect("volume", f"{self.name}-settings") or {}
         return settings_of(data.get("Labels") or {})
 
     def forget_manifests(self, *, settings: bool = True) -> None:
-        """Remove the volumes of manifests that no container uses, and the SETTINGS kept aside."""
+        """Remove unused manifest volumes, and the saved settings unless SETTINGS is false."""
         listed = self.run("volume", "ls", "--quiet", "--filter", f"label={LABEL}={self.name}").text
         kept = set() if settings else {f"{self.name}-settings"}
         for volume in set(listed.split()) - kept:
             self.run("volume", "rm", volume, check=False)
 
     def logs(self, lines: int) -> str:
-        """Return the last LINES lines that the server wrote."""
+        """Return the last LINES lines of the server's log."""
         told = self.run("container", "logs", "--tail", str(lines), self.name, check=False)
         return (told.stdout + told.stderr).decode(errors="replace").rstrip()
 
     def ask(self, made: live.Manifest, url: str) -> Round:
-        """Ask the server from inside, and at URL, once."""
+        """Run one round of probes, from inside the server and at URL."""
         settings = self.project.probes
         before = self._replicas()
         answers: dict[str, dict[str, Answer]] = {}
@@ -249,7 +253,7 @@ class Engine(engine.Engine):
         return Round(before=before, after=self._replicas(), answers=answers)
 
     def ask_inside(self, made: live.Manifest) -> dict[str, Answer]:
-        """Return what the server answers from inside, by name: MADE's probes and those that deploy.toml adds."""
+        """Return the answers from inside the server, by name: MADE's probes and the extra paths of deploy.toml."""
         settings = self.project.probes
         argv = ["exec", *surroundings.inside(), self.name, "node", "-e"]
         argv += [probe.SCRIPT, probe.question(made, settings)]

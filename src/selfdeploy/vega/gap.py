@@ -1,4 +1,4 @@
-"""How long a server did not answer."""
+"""The longest time without an answer while a server is replaced."""
 
 import threading
 import time
@@ -8,13 +8,13 @@ from typing import Self
 from selfdeploy import probe
 
 EVERY = 0.02
-"""Seconds between two questions: how exact the answer is."""
+"""Seconds between two requests, the precision of the result."""
 
 
 class Gap:
-    """Asks URLS all the time while inside; `seconds` is the longest time from one answer, of any, to the next.
+    """Poll URLS inside the block; `seconds` is the longest time between two answers from any of them.
 
-    It is None when nothing answered at the start, or the last of URLS does not at the end.
+    It is None if none answered at the start, or the last of URLS did not at the end.
     """
 
     def __init__(self, *urls: str) -> None:

@@ -1,4 +1,4 @@
-"""The image that runs a live checkout: what the repositories need, for the one person whose they are."""
+"""The image for a live checkout: the repositories' tools, and a user with their owner's ids."""
 
 import hashlib
 from collections.abc import Callable
@@ -13,17 +13,19 @@ from selfdeploy.vega.settings import Settings
 
 @dataclass(frozen=True, kw_only=True)
 class Image:
-    """What names the image, which is what it is made from; and what it is built on."""
+    """An image: the tag, derived from its inputs, and the base image's reference."""
 
     tag: str
     base: str
 
 
 def choose(project: config.Project, settings: Settings, tell: Callable[[str], None] = lambda _: None) -> Image:
-    """Return what names the image of a server with SETTINGS, and have its base on the engine; TELL that it is built.
+    """Return the image for a server with SETTINGS.
+
+    Without `image.base` in deploy.toml, build the default base if it is missing; TELL about that build.
 
     Raises:
-        errors.BuildFailed: the base is not there and could not be made.
+        errors.BuildFailed: the default base is missing, and its build failed.
     """
     reference = project.image.base
     if not reference:
@@ -35,17 +37,17 @@ def choose(project: config.Project, settings: Settings, tell: Callable[[str], No
 
 
 def identify(engine: Engine, reference: str) -> str:
-    """Return the id of the image that REFERENCE names on ENGINE; empty when there is none."""
+    """Return the id of the image REFERENCE on ENGINE; empty if it is missing."""
     return str((engine.inspect("image", reference) or {}).get("Id", ""))
 
 
 def build(engine: Engine, rendered: str, timeout: float, tell: Callable[[str], None]) -> str:
-    """Return the id of the image that RENDERED names on ENGINE; TELL that it is built, where it has to be.
+    """Return the id of RENDERED's image on ENGINE, building it if it is missing; TELL about the build.
 
-    Made by buildx, or by the engine's own builder without it.
+    The builder is buildx if it is installed, else the engine's own.
 
     Raises:
-        errors.BuildFailed: it was not built within TIMEOUT seconds; the end of what the builder said is the hint.
+        errors.BuildFailed: the build failed or took over TIMEOUT seconds; the hint is the end of the builder's output.
     """
     wanted = translate.build(rendered)
     found = identify(engine, wanted.tag)
@@ -76,7 +78,7 @@ def build(engine: Engine, rendered: str, timeout: float, tell: Callable[[str], N
 
 
 def _build_without_buildx(engine: Engine, wanted: translate.Build, timeout: float) -> None:
-    # What is not told to be quiet is printed among our own results.
+    # Without `quiet`, the output would be printed among our own results.
     engine.client(timeout).legacy_build(
         wanted.context,
         file=wanted.file,

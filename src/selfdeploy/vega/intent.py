@@ -1,4 +1,4 @@
-"""What a command would do to the shared server, looked up in reality; nothing is changed and no lock is taken."""
+"""Dry runs of the shared server's commands: they read the real state, change nothing and take no lock."""
 
 import os
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from selfdeploy.vega import live, report, server, settings
 def up(
     vega: server.Vega, flags: settings.Flags, *, build: bool = False, environment: Mapping[str, str] = os.environ
 ) -> report.Told:
-    """Return what `vega.up` would start or replace, with which settings.
+    """Report the server that `vega.up` would start or replace, and its settings.
 
     Raises:
         errors.BuildStale, errors.MountRefused, errors.BindRefused, errors.EngineElsewhere, errors.PortTaken: as
@@ -20,7 +20,7 @@ def up(
 
 
 def restart(vega: server.Vega, *, build: bool = False) -> report.Told:
-    """Return what `vega.restart` would replace; raises what `vega.restart` would."""
+    """Report the server that `vega.restart` would replace; raise as `vega.restart` would."""
     return _replace(vega, vega.present(), build=build)
 
 
@@ -36,7 +36,7 @@ def _replace(vega: server.Vega, chosen: settings.Settings, *, build: bool) -> re
 
 
 def down(vega: server.Vega) -> report.Told:
-    """Return what `vega.down` would remove."""
+    """Report the server that `vega.down` would remove."""
     before = vega.engine.found()
     if before is None:
         return f"{vega.engine.name}: nothing runs; nothing would be removed", {"actions": [], "dry": True}

@@ -1,4 +1,4 @@
-"""Links of a build that name its copy: they have to lead to the same place of the checkout instead."""
+"""Absolute links in a build, rewritten from its temporary copy to the checkout."""
 
 import os
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def make_relative(path: Path, export: Path) -> None:
-    """Make every absolute link into EXPORT, at PATH or below it, relative: the export goes away."""
+    """Make every absolute link into EXPORT, at PATH or below, relative, since EXPORT will be deleted."""
     for link in _links(path):
         target = link.readlink()
         if target.is_absolute() and target.is_relative_to(export):

@@ -1,4 +1,4 @@
-"""The live checkout as a value: its files as they are, uncommitted changes included, and what was built from them."""
+"""The live checkout as a value: its current files, uncommitted changes included, and its build."""
 
 import dataclasses
 import json
@@ -17,19 +17,19 @@ from selfdeploy.vega import modules
 
 SERVER = Path("dist/web/standalone/server.js")
 STAMP = Path("dist/web/standalone/.selfdeploy-build.json")
-"""Beside the server, so that a build by hand, which stages it anew, leaves none."""
+"""Beside the server, so that a manual build, which recreates that folder, removes it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Live:
-    """A checkout at one moment: HEAD, the git tree of its files as they were, and which of them differ from HEAD's."""
+    """A checkout at one moment: HEAD, the git tree of its files, and the files CHANGED since HEAD."""
 
     revision: source.Revision
     changed: tuple[str, ...]
 
     @property
     def dirty(self) -> bool:
-        """Whether the files are not HEAD's."""
+        """True if the files differ from HEAD's."""
         return bool(self.changed)
 
 
@@ -65,7 +65,7 @@ class Manifest(manifest.Manifest):
 
     @property
     def version(self) -> dict[str, object]:
-        """What `/api/version` has to say of this build."""
+        """The fields that `/api/version` has to return for this build."""
         return super().version | ({"dirty": True} if self.source.dirty else {})
 
 
@@ -76,10 +76,10 @@ def git(
     stdin: bytes | None = None,
     check: bool = True,
 ) -> process.Outcome:
-    """Run git in CHECKOUT with VARIABLES, such that it changes nothing there: no hook, no daemon, no advice.
+    """Run git in CHECKOUT with VARIABLES, without hooks, daemons or advice, so that it changes nothing there.
 
     Raises:
-        errors.SourceUnusable: it failed, and CHECK is set.
+        errors.SourceUnusable: git failed, and CHECK is set.
     """
     calm = ("core.safecrlf=false", "advice.addEmbeddedRepo=false")
     outcome = plumbing.run(checkout, *argv, settings=calm, variables=variables, stdin=stdin, timeout=300)
@@ -90,7 +90,7 @@ def git(
 
 
 def quoted(folder: Path) -> str:
-    """Return FOLDER as git reads it from a variable with a list of folders, whatever is in its name."""
+    """Quote FOLDER, with any characters in its name, for git's variables that list folders."""
     return json.dumps(str(folder), ensure_ascii=False)
 
 
@@ -100,10 +100,10 @@ def read(
     objects: Path | None = None,
     submodules: Literal["refuse", "checkout"] = "refuse",
 ) -> Live:
-    """Return CHECKOUT as it is now; OBJECTS is the folder that keeps its files as git objects, where one is wanted.
+    """Return CHECKOUT as it is now; if OBJECTS is given, keep its files as git objects in that folder.
 
     Raises:
-        errors.SourceUnusable: it is no git checkout, or has a file that git cannot read.
+        errors.SourceUnusable: it is not a git checkout, or git cannot read one of its files.
         errors.CheckoutDirty: a submodule has changes, and SUBMODULES are part of a build.
     """
     head = source.read(checkout, repository, submodules)
@@ -117,7 +117,7 @@ def read(
         if len(paths) != 2:  # noqa: PLR2004 -- as many as were asked for
             raise errors.SourceUnusable(f"{checkout}: git does not tell where its index is", "git rev-parse --git-dir")
         theirs, known = (checkout / path for path in paths)
-        if theirs.exists():  # it knows which files are unchanged: reading all takes long
+        if theirs.exists():  # it lists the unchanged files; hashing all of them takes long
             shutil.copy2(theirs, index)
         variables = {
             "GIT_INDEX_FILE": str(index),
@@ -135,13 +135,13 @@ def read(
 
 
 def stamp(live: Live, at: str, gates: tuple[manifest.Gate, ...]) -> Stamp:
-    """Return the stamp of what GATES built from LIVE at the time AT."""
+    """Return the stamp of a build of LIVE by GATES, finished at AT."""
     made = live.revision
     return Stamp(revision=made.commit, tree=made.tree, changed=live.changed, builtAt=at, gates=gates)
 
 
 def read_stamp(root: Path) -> Stamp | None:
-    """Return what ROOT's dist/ was built from; None when it does not say."""
+    """Return the stamp of ROOT's dist/; None if it is missing or unreadable."""
     try:
         return Stamp.model_validate_json((root / STAMP).read_bytes())
     except (OSError, pydantic.ValidationError):
@@ -149,7 +149,7 @@ def read_stamp(root: Path) -> Stamp | None:
 
 
 def why_stale(live: Live) -> str:
-    """Return why the dist/ of LIVE's checkout is not what its files would build to; empty when it is."""
+    """Return why dist/ is not a build of LIVE's files; empty if it is."""
     root = live.revision.checkout
     if not (root / SERVER).is_file():
         return f"{SERVER} is missing"
@@ -169,7 +169,7 @@ def require_current(live: Live) -> Stamp:
     """Return the stamp of LIVE's dist/.
 
     Raises:
-        errors.BuildStale: it is missing, or was not built from the files as they are now.
+        errors.BuildStale: dist/ is missing, or was not built from the current files.
     """
     why, found = why_stale(live), read_stamp(live.revision.checkout)
     if why or found is None:
@@ -178,7 +178,7 @@ def require_current(live: Live) -> Stamp:
 
 
 def describe(live: Live, built: Stamp, repository: str, image: str) -> Manifest:
-    """Return the manifest of what BUILT describes, on the local image IMAGE (its id)."""
+    """Return the manifest of the build BUILT on the local image with the id IMAGE."""
     return Manifest(
         schema=1,
         source=Source(
@@ -202,10 +202,10 @@ def describe(live: Live, built: Stamp, repository: str, image: str) -> Manifest:
 
 
 def parse(data: bytes, where: str) -> Manifest:
-    """Return the manifest that DATA holds.
+    """Parse DATA as a manifest; WHERE names it in an error.
 
     Raises:
-        errors.ManifestInvalid: it is none of kind `source`.
+        errors.ManifestInvalid: DATA is not a manifest of kind `source`.
     """
     try:
         return Manifest.model_validate(json.loads(data), strict=False)

@@ -1,4 +1,4 @@
-"""One command at a time on the vega server of this host."""
+"""A lock: one command at a time on this host's vega server."""
 
 import contextlib
 import hashlib
@@ -14,12 +14,13 @@ from selfdeploy import errors
 
 @contextlib.contextmanager
 def hold(name: str) -> Iterator[None]:
-    """Hold the server NAME; the kernel lets go of it when this process ends, however it ends.
+    """Lock the server NAME; the kernel releases the lock when this process ends, however it ends.
 
-    The lock is a socket in the abstract namespace (unix(7)): no file, no owner, and it tells who holds it.
+    The lock is a socket in the abstract namespace (unix(7)): no file, no owner, and its peer credentials name the
+    holder.
 
     Raises:
-        errors.LockHeld: another command holds it; the message says which, and whose.
+        errors.LockHeld: another command holds it; the message names the command and its user.
     """
     with _hold(f"\0selfdeploy-vega-{name}", name):
         yield
@@ -27,7 +28,11 @@ def hold(name: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def hold_folder(folder: Path) -> Iterator[None]:
-    """Hold FOLDER, which servers of more than one name may run from; `hold` says how, and what it raises."""
+    """Lock FOLDER, shared by servers of different names, as `hold` does.
+
+    Raises:
+        errors.LockHeld: another command holds it.
+    """
     number = hashlib.sha256(os.fsencode(folder)).hexdigest()[:32]
     with _hold(f"\0selfdeploy-folder-{number}", str(folder)):
         yield

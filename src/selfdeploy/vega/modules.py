@@ -1,4 +1,4 @@
-"""The submodules of a live checkout whose files a build has: each is a repository of its own, with its own rules."""
+"""The submodules in a build of the live checkout, each a repository with its own ignore rules."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -8,7 +8,7 @@ from selfdeploy import errors, git
 
 
 def find(checkout: Path) -> dict[str, Path]:
-    """Return the clones of submodules in CHECKOUT, and of those in them, by their path in it."""
+    """Return the submodule clones in CHECKOUT, nested ones included, by path relative to it."""
     top = Path(os.fsdecode(_ask(checkout, "rev-parse", "--show-toplevel").removesuffix(b"\n")))
     if not (top / ".gitmodules").is_file():
         return {}
@@ -25,7 +25,7 @@ def find(checkout: Path) -> dict[str, Path]:
 
 
 def refuse_changed(checkout: Path) -> None:
-    """Raise `errors.CheckoutDirty` for a submodule of CHECKOUT with changes: a build has the files of its commit."""
+    """Raise `errors.CheckoutDirty` if a submodule of CHECKOUT has changes, since a build uses its commit."""
     for path, folder in find(checkout).items():
         status = _ask(folder, "status", "--porcelain", "--untracked-files=all", "--ignore-submodules=all")
         if lines := status.decode(errors="replace").splitlines():
@@ -37,7 +37,7 @@ def refuse_changed(checkout: Path) -> None:
 
 
 def tracked(modules: Mapping[str, Path]) -> frozenset[str]:
-    """Return the paths that git tracks in MODULES, from the top of the checkout."""
+    """Return the tracked paths in MODULES, relative to the checkout."""
     return frozenset(
         f"{path}/{os.fsdecode(name)}"
         for path, folder in modules.items()
@@ -48,7 +48,7 @@ def tracked(modules: Mapping[str, Path]) -> frozenset[str]:
 
 
 def sort(modules: Mapping[str, Path], names: Iterable[str]) -> dict[str, list[str]]:
-    """Return NAMES by the innermost of MODULES that each lies in, relative to it; the empty path is none of them."""
+    """Group NAMES by their innermost module, relative to it; the empty path stands for no module."""
     found: dict[str, list[str]] = {}
     for name in names:
         inside = max((path for path in ("", *modules) if not path or name.startswith(f"{path}/")), key=len)

@@ -1,4 +1,4 @@
-"""Which folders of this host the server sees, and where."""
+"""The host folders mounted into the server, and their targets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,19 +10,19 @@ from selfdeploy.vega.settings import Settings
 HOME = "/home/sf"
 MANIFEST = "/run/selfdeploy"
 IMAGE = ("/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/opt", "/proc", "/run", "/sbin", "/sys", "/usr", "/var")
-"""What the image itself needs at its place."""
+"""Folders of the image that must stay at their place."""
 
 SYSTEM = (
     *("/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/sbin", "/sys", "/usr/bin", "/usr/include"),
     *("/usr/lib", "/usr/lib64", "/usr/libexec", "/usr/sbin", "/usr/share", "/usr/local/bin", "/usr/local/include"),
     *("/usr/local/lib", "/usr/local/sbin", "/usr/local/share", "/var/cache", "/var/lib/dpkg", MANIFEST),
 )
-"""Where the image has something of use in every folder."""
+"""Folders of the image in which every subfolder is needed too."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mount:
-    """One folder of this host, and where the server sees it."""
+    """One folder of this host, and its path in the server."""
 
     source: Path
     target: Path
@@ -30,10 +30,10 @@ class Mount:
 
 
 def mounts(settings: Settings) -> tuple[Mount, ...]:
-    """Return the mounts of a server with SETTINGS, outer ones first.
+    """Return the mounts for a server with SETTINGS, outer ones first.
 
     Raises:
-        errors.MountRefused: one would hide another, or a part of the image.
+        errors.MountRefused: a mount would hide another, or a part of the image.
     """
     workspaces = settings.workspaces.path
     wanted = {
@@ -64,7 +64,7 @@ def _refuse_hidden(found: Sequence[Mount], real: Path) -> None:
 
 
 def _shadows(inner: Mount, outer: Mount) -> bool:
-    """Say whether INNER is mounted inside OUTER, where OUTER has something else."""
+    """Return whether INNER, mounted inside OUTER, would hide other content of OUTER."""
     if not inner.target.is_relative_to(outer.target):
         return False
     return (outer.source / inner.target.relative_to(outer.target)).resolve() != inner.source

@@ -1,4 +1,4 @@
-"""What a build wrote: the paths of its copy that no revision has and that git ignores in the checkout."""
+"""A build's output: the untracked paths of its copy, ignored by git in the checkout."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from selfdeploy import errors
 from selfdeploy.vega import live, modules, swap
 
 PACKAGES = "node_modules"
-"""npm owns such a folder and empties it itself (`npm ci`): it is one entry, replaced as a whole."""
+"""npm owns this folder and empties it itself (`npm ci`), so it is one entry and replaced as a whole."""
 
 OURS = (".git", ".selfdeploy")
 
@@ -20,8 +20,8 @@ OURS = (".git", ".selfdeploy")
 class Output:
     """Paths relative to the checkout's folder; a `node_modules` or an empty folder is one entry, like a file.
 
-    MADE were written by the build and are ignored by git; KNOWN are left from an earlier build; UNIGNORED were written
-    by the build, but git does not ignore them, so they stay out; TRACKED belong to git.
+    MADE were written by the build and are ignored by git. KNOWN remain from an earlier build. UNIGNORED were written by
+    the build, but git does not ignore them, so they are left out. TRACKED belong to git.
     """
 
     made: frozenset[str]
@@ -31,10 +31,10 @@ class Output:
 
 
 def read(made: live.Live, export: Path, objects: Path) -> Output:
-    """Return what the build of MADE in EXPORT wrote; OBJECTS is the folder with the snapshot's git objects.
+    """Return the output of the build of MADE in EXPORT; OBJECTS is the folder with the snapshot's git objects.
 
     Raises:
-        errors.SourceUnusable: git cannot say which paths it tracks or ignores.
+        errors.SourceUnusable: git cannot list its tracked or ignored paths.
     """
     checkout, variables = made.revision.checkout, {"GIT_ALTERNATE_OBJECT_DIRECTORIES": live.quoted(objects)}
     argv = ("ls-tree", "-r", "-z", "--name-only", "--full-tree", made.revision.tree)
@@ -49,7 +49,7 @@ def read(made: live.Live, export: Path, objects: Path) -> Output:
 
 
 def entries(root: Path, name: str) -> Iterator[str]:
-    """Yield the entries at and below NAME of ROOT: files, links, empty folders, and `node_modules` as a whole."""
+    """Yield the entries at and below ROOT/NAME: files, links, empty folders, and each `node_modules` as one."""
     try:
         mode = (root / name).lstat().st_mode
     except FileNotFoundError:
@@ -66,7 +66,7 @@ def entries(root: Path, name: str) -> Iterator[str]:
 
 
 def folders(names: Iterable[str]) -> frozenset[str]:
-    """Return the folders above NAMES."""
+    """Return the parent folders of NAMES at every level."""
     above: set[str] = set()
     for name in names:
         parent = name.rpartition("/")[0]
@@ -79,9 +79,9 @@ def folders(names: Iterable[str]) -> frozenset[str]:
 def _written(
     checkout: Path, inner: Mapping[str, Path], export: Path, tracked: frozenset[str]
 ) -> tuple[frozenset[str], tuple[str, ...]]:
-    """Return the ignored entries of EXPORT beside the TRACKED paths, and the paths that are not ignored.
+    """Return the untracked entries of EXPORT: the ignored ones, and the paths of the others.
 
-    A folder without tracked files is asked for as a whole: git looks at nothing below one that it ignores.
+    Ask git about a folder without TRACKED files as a whole, since git looks at nothing below an ignored folder.
     """
     made: set[str] = set()
     unignored: list[str] = []
@@ -95,7 +95,7 @@ def _written(
                     name = f"{folder}/{entry.name}" if folder else entry.name
                     if name in tracked or name in OURS:
                         continue
-                    # Git refuses to look behind a link; where the checkout has one, the link itself is asked for.
+                    # Git does not look behind a link, so a link in the checkout is asked about itself.
                     is_folder = entry.is_dir(follow_symlinks=False) and not (checkout / name).is_symlink()
                     if is_folder and name in above:
                         deeper.append(name)
@@ -115,7 +115,7 @@ def _written(
 
 
 def _ignored(checkout: Path, inner: Mapping[str, Path], names: Iterable[str]) -> frozenset[str]:
-    """Return those of NAMES that git ignores in CHECKOUT and its submodules INNER; a slash at the end is a folder's."""
+    """Return the NAMES ignored by git in CHECKOUT and its submodules INNER; a trailing slash marks a folder."""
     found: set[str] = set()
     for path, some in modules.sort(inner, names).items():
         data = b"".join(os.fsencode(name) + b"\0" for name in some)
@@ -132,7 +132,7 @@ def _paths(listing: bytes) -> list[str]:
 
 
 def _known(checkout: Path) -> Iterable[str]:
-    """Return what the build in CHECKOUT consists of, by its record, or as versions without a record left it."""
+    """Return the paths of the build in CHECKOUT: those it recorded, or all of dist/ if an older version built it."""
     try:
         return swap.inside(checkout, json.loads((checkout / swap.RECORD).read_bytes()))
     except (OSError, ValueError, RecursionError):

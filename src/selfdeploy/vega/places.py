@@ -1,4 +1,4 @@
-"""Which paths of a checkout a build replaces: as few and as high as possible, and nothing that is the person's."""
+"""The paths of a checkout that a build replaces: few, high in the tree, and never the person's own."""
 
 import os
 import stat
@@ -12,7 +12,7 @@ from selfdeploy.vega.output import PACKAGES, Output, entries, folders
 
 @dataclass(frozen=True, kw_only=True)
 class Places:
-    """REPLACED get the build's version; STALE are of an earlier build and go; KEPT are the person's `.env` files."""
+    """REPLACED get the build's version; STALE, from an earlier build, go; KEPT are the person's `.env` files."""
 
     replaced: tuple[str, ...]
     stale: tuple[str, ...]
@@ -20,13 +20,13 @@ class Places:
 
 
 def choose(output: Output, export: Path, checkout: Path) -> Places:
-    """Return the places of CHECKOUT that OUTPUT, built in EXPORT, takes.
+    """Return the paths of CHECKOUT to replace with OUTPUT, built in EXPORT.
 
-    A folder is one place where all below it comes from this build or an earlier one. Where it has anything else, the
-    files that the person put there stay, and the build's go in beside them.
+    A folder is one place if everything below it comes from this build or an earlier one. Otherwise the person's files
+    in it stay, and the build's files go in beside them.
 
     Raises:
-        errors.MountRefused: the person has a file or a link where the build makes a folder, or the other way round.
+        errors.MountRefused: the person has a file or link in place of a folder of the build, or the reverse.
     """
     walk = _Walk(output=output, export=export, checkout=checkout)
     walk.visit("")
@@ -52,7 +52,7 @@ class _Walk:
     def __post_init__(self) -> None:
         made = self.output.made
         self.above_made, self.above_tracked = folders(made), folders(self.output.tracked)
-        # An earlier build's entry may have become a folder, or the other way round: this build's shape counts.
+        # An entry of an earlier build may be a folder now, or the reverse: this build's shape counts.
         self.mine = made | {name for name in self.output.known if name not in self.above_made}
         self.may_go = made | self.output.known
         self.children: dict[str, set[str]] = defaultdict(set)
@@ -74,7 +74,7 @@ class _Walk:
                 self.visit(name)
 
     def _entry(self, name: str) -> None:
-        """Choose the place of NAME, which the build made as a file, a link or a whole folder."""
+        """Choose the place of NAME, a file, link or whole folder of the build."""
         base = name.rpartition("/")[2]
         if base == PACKAGES:
             self.replaced.append(name)
@@ -92,7 +92,7 @@ class _Walk:
         return _is_folder(self.checkout / name)
 
     def _is_whole(self, name: str) -> bool:
-        """Say whether all that the checkout and the export have at NAME comes from builds."""
+        """Return whether everything at NAME, in the checkout and the export, comes from builds."""
         if name in self.above_tracked or name in self.output.tracked:
             return False
         new = name not in self.above_made or all(entry in self.output.made for entry in entries(self.export, name))

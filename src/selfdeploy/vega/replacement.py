@@ -1,4 +1,4 @@
-"""One server in the place of another: proven, or what ran before is put back, whatever comes between."""
+"""The replacement of a server: the new one is proven, or the previous one restored."""
 
 import contextlib
 import signal
@@ -11,23 +11,23 @@ from selfdeploy.vega.engine import Engine
 from selfdeploy.vega.swap import Swap
 
 LINES = 40
-"""How many lines of a server's log are shown when it did not come up."""
+"""Lines of the log to show if the new server fails."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """A server as it can be started: its settings, what it runs, and the Compose file that says so."""
+    """A server to start: its settings, its manifest and its Compose file."""
 
     settings: settings.Settings
     manifest: live.Manifest
     rendered: str
     extra: tuple[str, ...] = ()
-    """The extra paths that it has to answer."""
+    """The extra paths it has to answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Kept:
-    """A server whose settings or manifest cannot be read, as another version's: its very container comes back."""
+    """A server without readable settings or manifest, as of another version: only its own container can be restored."""
 
     url: str
     manifest: live.Manifest | None
@@ -36,9 +36,9 @@ class Kept:
 
 @dataclass(frozen=True, kw_only=True)
 class Replacement:
-    """NEW in the place of OLD (None when nothing ran), with what SWAP has ready.
+    """NEW in place of OLD (None if nothing ran), with the staged build SWAP, if there is one.
 
-    LEFT are the settings that a command which was killed with no server left has kept.
+    LEFT are the settings saved by a killed command, if no server exists.
     """
 
     engine: Engine
@@ -48,11 +48,13 @@ class Replacement:
     left: settings.Settings | None = None
 
     def make(self) -> None:
-        """Replace the server. The one that ran has ended before a file under it is changed.
+        """Replace the server; stop the previous one before changing any of its files.
 
         Raises:
-            errors.PutBack, errors.PutBackUnproven, errors.WentDown: the new one did not prove itself.
-            KeyboardInterrupt: somebody interrupted this; what ran before was put back all the same.
+            errors.PutBack, errors.PutBackUnproven, errors.WentDown: the new server did not start, or did not prove
+                itself.
+            KeyboardInterrupt: the user interrupted. The previous server is restored, but a failure to restore it is not
+                reported.
         """
         swapped = False
         settings.verify(self.new.settings)
@@ -76,14 +78,14 @@ class Replacement:
         aside.drop(self.engine)
 
     def _start_new(self) -> None:
-        with uninterrupted() as came:  # the engine's client would go on without us
+        with uninterrupted() as came:  # the engine's client would continue without us
             self._start(self.new)
         if came:
             raise KeyboardInterrupt
 
     def _start(self, wanted: Wanted) -> None:
         settings.verify(wanted.settings)
-        # Compose would take the container that is set aside for the one to be replaced, and remove it.
+        # Compose would mistake the container set aside for the one to replace, and remove it.
         self.engine.start(wanted.rendered, f"{self.engine.name}-anew" if isinstance(self.old, Kept) else "")
 
     def _put_back(self, why: BaseException, swap: Swap | None) -> errors.SelfdeployError:
@@ -109,10 +111,10 @@ class Replacement:
         return errors.PutBack(f"{told}\nvega runs {runs} again, proven", "mend it, then again")
 
     def _steps(self, swap: Swap | None) -> list[Callable[[], None]]:
-        """Return what has to be done, each step whatever came of those before it, until what ran runs again."""
+        """Return the steps to restore the previous server; each one runs even if earlier ones fail."""
         old, left, undo = self.old, self.left, [swap.undo] if swap else []
         if isinstance(old, Kept):
-            # The new one has ended before a file under it is changed; the old one may have its name still.
+            # Stop the new server before changing its files; the old one may still have the name.
             steps = [self.engine.stop, *undo, lambda: aside.bring_back(self.engine)]
             return [*steps, lambda: prove(self.engine, old.url, old.manifest, old.extra)]
         if isinstance(old, Wanted):
@@ -121,7 +123,7 @@ class Replacement:
         return [self.engine.remove, *undo, *([lambda: self.engine.remember(left)] if left else [])]
 
     def _evidence(self, text: str) -> list[str]:
-        """Keep TEXT, where the disk takes it, and return the line that says where."""
+        """Write TEXT to the evidence file; return a line with its path, or with the error."""
         at = self.engine.project.work / "evidence" / "vega.log"
         try:
             tree.hide(self.engine.project.work)
@@ -132,9 +134,9 @@ class Replacement:
 
 
 def prove(engine: Engine, url: str, made: live.Manifest | None, extra: Collection[str]) -> None:
-    """Raise `errors.NotProven` unless the server on ENGINE that is reached at URL runs MADE, which has to be known.
+    """Raise `errors.NotProven` unless the server on ENGINE, at URL, runs MADE; None, an unknown manifest, never passes.
 
-    Of the extra paths it has to answer those that are in EXTRA.
+    It has to answer the extra paths of deploy.toml that are in EXTRA.
     """
     if made is None:
         raise errors.NotProven(f"{engine.name}: nothing says what it runs", "inv vega.up replaces it")
@@ -148,8 +150,8 @@ def prove(engine: Engine, url: str, made: live.Manifest | None, extra: Collectio
 
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[list[int]]:
-    """Let neither Ctrl-C, SIGTERM nor a terminal that closes end what is inside; yield a list of those that came."""
-    # A handler and not SIG_IGN, which the processes started inside would inherit.
+    """Record SIGINT, SIGTERM and SIGHUP inside the block instead of ending; yield the list of their numbers."""
+    # A handler, since processes started inside would inherit SIG_IGN.
     came: list[int] = []
     endings = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     heard = [number for number in endings if signal.getsignal(number) is not signal.SIG_IGN]  # nohup's

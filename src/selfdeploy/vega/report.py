@@ -1,4 +1,4 @@
-"""What a person is told of a vega server: what it runs, who reaches it, and where each value came from."""
+"""Reports on a vega server: its build, its audience, and the origin of each setting."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,40 +10,40 @@ from selfdeploy.vega.settings import Chosen, Settings
 from selfdeploy.witness import Answer
 
 Told = tuple[str, dict[str, object]]
-"""The same twice: for a person, and for a program."""
+"""A report as text for a person, and as data for a program."""
 
 SHOWN = 20
-"""How many changed files are listed for a person."""
+"""Maximum number of changed files in the text."""
 
 
 def summary(settings: Settings, made: live.Manifest, gap: float | None = None) -> Told:
-    """Return what is worth knowing of a server that runs MADE and did not answer for GAP seconds."""
+    """Summarize a server with SETTINGS and MADE as its manifest; GAP is its downtime in seconds, if known."""
     lines = [_url(settings), f"revision   {revision(made)}", *_origins(settings)]
     lines += [f"no answer  {gap:.2f} s"] if gap is not None else []
     return "\n".join(lines), {**_data(settings, made), "gap": gap}
 
 
 def moved(told: Told, moves: list[str]) -> Told:
-    """Return TOLD with a line for each of MOVES, the settings that changed although nobody asked for that."""
+    """Return TOLD with a line for each of MOVES, the unrequested changes of settings."""
     text, data = told
     return "\n".join([text, *(f"moved      {line}" for line in moves)]), {**data, "moves": moves}
 
 
 def foretold(actions: Sequence[str], settings: Settings) -> Told:
-    """Return ACTIONS, what a command would do, and the SETTINGS that the server would have."""
+    """Report the ACTIONS of a dry run, and the server's future SETTINGS."""
     told = {name: value.model_dump() for name, value in _chosen(settings).items()}
     lines = [*actions, _url(settings), *_origins(settings)]
     return "\n".join(lines), {"actions": list(actions), "url": settings.url, "settings": told, "dry": True}
 
 
 def revision(made: live.Manifest) -> str:
-    """Return the revision of MADE, and how far the files were from it."""
+    """Return the revision of MADE, and the number of files changed since."""
     changed = len(made.source.changed)
     return f"{made.source.revision}, " + (f"{changed} changed file{'s' * (changed > 1)}" if changed else "clean")
 
 
 def status(project: config.Project, engine: Engine) -> Told:
-    """Return what runs on ENGINE, where each of its values came from, and what it answers."""
+    """Report the server on ENGINE: its build, the origin of each setting, and its answers."""
     server = engine.found()
     if server is None:
         return f"{engine.name}: nothing runs", {"state": "none"}
@@ -71,7 +71,7 @@ def status(project: config.Project, engine: Engine) -> Told:
 
 
 def _ask_inside(project: config.Project, engine: Engine, made: live.Manifest) -> Mapping[str, Answer]:
-    """Return what the server of MADE answers on the extra paths of PROJECT, each path being its own name."""
+    """Return the answers from inside the server to the extra paths of PROJECT, by path."""
     if not project.probes.extra:
         return {}
     answers = engine.ask_inside(made)

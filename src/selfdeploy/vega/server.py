@@ -1,4 +1,4 @@
-"""The one shared server: start or replace it, prove what runs, put back what ran; and say what does."""
+"""The shared server: start or replace it, prove it, restore the previous one, report on it."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ from selfdeploy.vega.gap import Gap
 from selfdeploy.vega.swap import Swap, recover
 
 ENDED = ("created", "exited", "dead")
-"""The states of a container in which nothing runs."""
+"""Container states without a running process."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Vega:
 
     @cached_property
     def engine(self) -> Engine:
-        """The engine it runs on, which is this host's."""
+        """This host's engine, on which it runs."""
         name = self.project.vega.name
         found = connect(name, "")
         engine = Engine(name=name, project=self.project, host=found.host, context=found.context)
@@ -40,13 +40,14 @@ class Vega:
     def up(
         self, flags: settings.Flags, *, build: bool = False, environment: Mapping[str, str] = os.environ
     ) -> report.Told:
-        """Start the server, or replace the one that runs, and return what a person wants to know of it.
+        """Start the server, or replace the running one, and return a summary.
 
         Raises:
-            errors.BuildStale: dist/ is not what the checkout's files would build to, and BUILD is not set.
-            errors.MountRefused, errors.BindRefused, errors.EngineElsewhere, errors.PortTaken, errors.LockHeld: as they
-                say; nothing was touched.
-            errors.PutBack, errors.PutBackUnproven, errors.WentDown: the new one did not prove itself.
+            errors.BuildStale: dist/ is not a build of the checkout's files, and BUILD is not set.
+            errors.MountRefused, errors.BindRefused, errors.EngineElsewhere, errors.PortTaken, errors.LockHeld: a check
+                failed before any change.
+            errors.PutBack, errors.PutBackUnproven, errors.WentDown: the new server did not start, or did not prove
+                itself.
         """
         chosen = settings.choose(self.project, flags, environment, settings.person(environment))
         chosen = self.checked(chosen)
@@ -55,10 +56,10 @@ class Vega:
             return report.moved(self._replace(chosen, build=build), moves)
 
     def _agree(self, chosen: settings.Settings) -> list[str]:
-        """Return a line for each setting of the server that CHOSEN changes unasked, once a person agrees to it.
+        """Return a line for each unrequested change of a setting by CHOSEN, with the person's consent.
 
         Raises:
-            errors.Declined: a person at the terminal does not.
+            errors.Declined: the person at the terminal declined.
         """
         before = self.engine.found()
         lines = settings.moves(before.settings, chosen) if before and before.settings else []
@@ -69,19 +70,19 @@ class Vega:
         return lines
 
     def restart(self, *, build: bool = False) -> report.Told:
-        """Replace the server with one that has the same settings and runs the checkout as it is now."""
+        """Replace the server with the current checkout's build, keeping the settings of `present`."""
         with lock.hold(self.engine.name):
             chosen = self.present()
             with lock.hold_folder(chosen.source.path):
                 return self._replace(chosen, build=build)
 
     def present(self) -> settings.Settings:
-        """Return the settings of the server that runs, with what deploy.toml now says of its limits and its access.
+        """Return the server's settings, with limits and access control from the current deploy.toml.
 
-        A command that was killed after it removed the server left the settings: these count then.
+        If a killed command removed the server, use the settings saved by that command.
 
         Raises:
-            errors.NotRunning: there is none of either.
+            errors.NotRunning: there is no server, and no saved settings.
         """
         left = None if self.engine.found() else self.engine.remembered()
         chosen = left or self.running()[1]
@@ -89,14 +90,14 @@ class Vega:
         return self.checked(chosen.model_copy(update=now))
 
     def status(self) -> report.Told:
-        """Return what runs, where each of its values came from, and what it answers."""
+        """Report the server: its build, the origin of each setting, and its answers."""
         return report.status(self.project, self.engine)
 
     def running(self) -> tuple[Server, settings.Settings]:
-        """Return the server's container, and what it was started with.
+        """Return the server's container and its settings.
 
         Raises:
-            errors.NotRunning: there is none.
+            errors.NotRunning: there is no server, or another version started it.
         """
         found = self.engine.found()
         if found is None:
@@ -106,12 +107,12 @@ class Vega:
         return found, found.settings
 
     def down(self) -> bool:
-        """Stop and remove the server, with its manifests, and say whether there was one.
+        """Stop and remove the server and its manifests; return whether there was one.
 
         The workspaces and ~/.sf stay.
 
         Raises:
-            errors.CommandFailed: something of it is still there.
+            errors.CommandFailed: a container or volume of it remains.
         """
         with lock.hold(self.engine.name):
             found = self.engine.found() is not None
@@ -127,16 +128,20 @@ class Vega:
         return found
 
     def follow_logs(self, lines: int, *, follow: bool) -> None:
-        """Become `docker logs` of the server."""
+        """Replace this process with `docker logs` of the server."""
         more = ["--follow"] if follow else []
         process.become(self.engine.argv("logs", "--tail", str(lines), *more, self.running()[0].container))
 
     def shell(self) -> None:
-        """Become a shell in the server's workspace."""
+        """Replace this process with a shell in the server's workspace."""
         process.become(self.engine.argv(*self.shell_command()))
 
     def shell_command(self) -> list[str]:
-        """Return the docker command line that opens a shell in the server's workspace, without `docker` itself."""
+        """Return docker's arguments for a shell in the server's workspace.
+
+        Raises:
+            errors.NotRunning: there is no server, or it does not run.
+        """
         server, _ = self.running()
         if server.state != "running":
             hint = "inv vega.logs shows what it said last; inv vega.restart starts it"
@@ -146,10 +151,10 @@ class Vega:
         return ["exec", "--interactive", *terminal, server.container, "sh", "-c", script]
 
     def probe(self) -> report.Told:
-        """Return that the server runs its checkout as it is now.
+        """Prove that the server runs its current checkout, and return a summary.
 
         Raises:
-            errors.NotProven: it runs something else, or the checkout was changed since.
+            errors.NotProven: it runs another build, or the checkout has changed since.
         """
         server, chosen = self.running()
         self._refuse_unreachable(server, chosen)
@@ -166,12 +171,12 @@ class Vega:
         return report.summary(chosen, wanted)
 
     def checkout(self, chosen: settings.Settings) -> live.Live:
-        """Return the checkout of CHOSEN as it is now."""
+        """Return the current checkout of CHOSEN."""
         source = self.project.source
         return live.read(chosen.source.path, source.repository, submodules=source.submodules)
 
     def _refuse_unreachable(self, server: Server, chosen: settings.Settings) -> None:
-        """Raise `errors.NotProven` when SERVER cannot answer, however long it is asked."""
+        """Raise `errors.NotProven` if SERVER cannot answer, so that waiting is pointless."""
         if server.state in ENDED:
             raise errors.NotProven(f"vega: it is {server.state} since {server.since}", "inv vega.restart")
         try:
@@ -180,7 +185,13 @@ class Vega:
             raise errors.NotProven(f"vega: nobody reaches it: {exc.message}", exc.hint) from exc
 
     def checked(self, chosen: settings.Settings) -> settings.Settings:
-        """Return CHOSEN with the address as it is published; raise what keeps it from being started here."""
+        """Check CHOSEN's folders, address and CPUs, and return it with a normalized address.
+
+        Raises:
+            errors.MountRefused: a folder is missing, was replaced by a link, or would hide another mount.
+            errors.BindRefused: the address is not this host's, or is public without access control.
+            errors.ConfigInvalid: the engine has fewer CPUs.
+        """
         settings.verify(chosen)
         mounts.mounts(chosen)
         address = bind.parse(chosen.bind.value)
@@ -236,7 +247,7 @@ class Vega:
             )
 
     def _as_it_was(self, before: Server) -> replacement.Wanted | replacement.Kept:
-        """Return what starts BEFORE again: its settings and manifest, or, where they cannot be read, its container."""
+        """Return the means to restore BEFORE: settings and manifest, or its container if they are unreadable."""
         try:
             known = self.engine.manifest(before)
         except (errors.CommandFailed, errors.ManifestInvalid):
@@ -248,14 +259,14 @@ class Vega:
 
 
 def keep_state(chosen: settings.Settings) -> None:
-    """Make the folder that is kept as the server's ~/.sf, for its person alone, where there is none."""
+    """Create the host folder of the server's ~/.sf if it is missing, private to its user."""
     if not chosen.state.path.exists():
         chosen.state.path.mkdir(parents=True, mode=0o700)
         os.chown(chosen.state.path, chosen.uid, chosen.gid)
 
 
 def refuse_taken_port(chosen: settings.Settings, before: Server | None) -> None:
-    """Raise `errors.PortTaken` when something other than BEFORE listens where the server would."""
+    """Raise `errors.PortTaken` if a process other than BEFORE has the server's port."""
     port = int(chosen.port.value)
     if before and before.state in HOLDING and before.port == chosen.port.value:
         everywhere = {"0.0.0.0", "::"}  # noqa: S104 -- compared, not bound
@@ -268,5 +279,5 @@ def refuse_taken_port(chosen: settings.Settings, before: Server | None) -> None:
 
 
 def load(console: Console, source: str = "") -> Vega:
-    """Return the vega server of the project that this folder belongs to."""
+    """Return the vega server of the current folder's project; SOURCE overrides its checkout."""
     return Vega(deploy_toml.load(source=source or None), console)

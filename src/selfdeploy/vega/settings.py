@@ -1,4 +1,4 @@
-"""What one vega server is started with, and where each value came from."""
+"""The settings of one vega server, and the origin of each value."""
 
 import contextlib
 import os
@@ -17,7 +17,7 @@ from selfdeploy.config import quantity
 DEFAULT = "default"
 
 HIGHEST = 2**32 - 2
-"""The highest number of a user or a group; the one above it stands for none (chown(2))."""
+"""The highest user or group id; the next number means none (chown(2))."""
 
 HIGHEST_PORT = 65_535
 
@@ -39,12 +39,12 @@ class Chosen(pydantic.BaseModel):
 
     @property
     def asked(self) -> bool:
-        """Whether the command itself asked for it, by a flag or a variable."""
+        """True if it came from a flag or a variable of the command."""
         return self.origin.startswith(("--", "SF_"))
 
     @property
     def explicit(self) -> bool:
-        """Whether somebody asked for it."""
+        """True if it came from deploy.toml, a flag or a variable."""
         return self.origin == "deploy.toml" or self.asked
 
 
@@ -74,17 +74,17 @@ class Settings(pydantic.BaseModel):
 
     @property
     def limits(self) -> dict[str, object]:
-        """What the container is held to, as Compose takes it."""
+        """The container's memory and CPU limits, as Compose's keys."""
         return quantity.limits(self.memory, self.cpus)
 
     @property
     def url(self) -> str:
-        """Where the server answers."""
+        """The server's URL."""
         return url(self.bind.value, self.port.value)
 
 
 def url(address: str, port: str) -> str:
-    """Return where a server answers that is published at PORT of ADDRESS."""
+    """Return the URL, for this host, of a server published at PORT of ADDRESS."""
     host = f"[{address}]" if ":" in address else address
     reached = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104 -- compared, not bound
     return f"http://{reached}:{port}"
@@ -92,7 +92,7 @@ def url(address: str, port: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Flags:
-    """What was asked for on the command line; None where nothing was."""
+    """Values of the command's flags; None for a flag not given."""
 
     source: str | None = None
     workspace: str | None = None
@@ -103,7 +103,7 @@ class Flags:
 
 @dataclass(frozen=True, kw_only=True)
 class Person:
-    """Who runs this: the files that the server writes belong to them."""
+    """The user running this command, and owner of the files the server writes."""
 
     uid: int
     gid: int
@@ -111,16 +111,16 @@ class Person:
 
 
 def person(environment: Mapping[str, str]) -> Person:
-    """Return who runs this process; the one who said `sudo` when it runs as root for them.
+    """Return the user running this process; under `sudo`, the user behind it.
 
     Raises:
-        errors.ConfigInvalid: they have no home.
+        errors.ConfigInvalid: the user has no home.
     """
     uid, gid, home = os.getuid(), os.getgid(), surroundings.home()
     told = [environment.get(name, "") for name in ("SUDO_UID", "SUDO_GID")]
     if uid == 0 and all(re.fullmatch("[0-9]{1,10}", one) and int(one) <= HIGHEST for one in told):
         uid, gid = map(int, told)
-        with contextlib.suppress(KeyError):  # a number that nobody has a name for
+        with contextlib.suppress(KeyError):  # an id without a passwd entry
             home = Path(pwd.getpwuid(uid).pw_dir)
     if home is None:
         raise errors.ConfigInvalid(f"HOME is not set, and user {uid} has no home", "set HOME to a folder of theirs")
@@ -128,14 +128,15 @@ def person(environment: Mapping[str, str]) -> Person:
 
 
 def choose(project: config.Project, flags: Flags, environment: Mapping[str, str], who: Person) -> Settings:
-    """Return the settings: flags win over ENVIRONMENT, that over deploy.toml, that over the contract's defaults.
+    """Return the settings: FLAGS override ENVIRONMENT, then deploy.toml, then the contract's defaults.
 
-    Paths are whole and without links. Relative ones start at the folder one stands in, or at deploy.toml's.
+    Paths become absolute, with links resolved. Relative ones start at the current folder, or at deploy.toml's folder
+    if they come from it or are defaults.
 
     Raises:
-        errors.MountRefused: a folder is not there or is a file, or an explicit workspace is not below an explicit
+        errors.MountRefused: a folder is missing or is a file, or an explicit workspace is not below an explicit
             `workspaces`.
-        errors.ConfigInvalid: the port is none, or a flag or a variable is given and empty.
+        errors.ConfigInvalid: the port is not valid, or a flag or variable is given but empty.
     """
     told = project.vega.model_fields_set
 
@@ -178,9 +179,9 @@ def choose(project: config.Project, flags: Flags, environment: Mapping[str, str]
 
 
 def moves(before: Settings, now: Settings) -> list[str]:
-    """Return a line for the address, port and workspace that NOW changes although nobody asks for another.
+    """Return a line for each unrequested change of address, port or workspace from BEFORE to NOW.
 
-    That is what a command asked for, BEFORE, and what the next one leaves out.
+    A change is unrequested if the earlier command set the value explicitly and the later one does not.
     """
     pairs = [(name, getattr(before, name), getattr(now, name)) for name in ("bind", "port", "workspace")]
     return [
@@ -191,10 +192,10 @@ def moves(before: Settings, now: Settings) -> list[str]:
 
 
 def verify(chosen: Settings) -> None:
-    """Raise `errors.MountRefused` unless the folders of CHOSEN are there, and are what they were when it was chosen.
+    """Raise `errors.MountRefused` unless the folders of CHOSEN still have the same real paths.
 
-    Links are followed in `choose` only: a server that may write in a folder could put a link in its place, and so get
-    out of what it was given.
+    The state folder alone may be missing. Only `choose` follows links: a server with write access to a folder could
+    replace it by a link, and so escape its mounts.
     """
     for folder in (chosen.source, chosen.workspace, chosen.workspaces, chosen.state):
         found = _folder(folder, Path("/"), Path("/"), needed=folder is not chosen.state)
@@ -205,10 +206,10 @@ def verify(chosen: Settings) -> None:
 
 
 def _given(origin: str, value: str | None) -> Chosen | None:
-    """Return VALUE, which ORIGIN gives; None if it gives none.
+    """Return VALUE as chosen from ORIGIN; None if it is None.
 
     Raises:
-        errors.ConfigInvalid: it is empty: a command that failed wrote it, as a rule, and the default is not meant.
+        errors.ConfigInvalid: VALUE is empty, usually the output of a failed command, so the default is not meant.
     """
     if value is None:
         return None
@@ -234,7 +235,7 @@ def _folder(chosen: Chosen, start: Path, home: Path, *, needed: bool) -> Path:
     try:
         given = home.joinpath(*rest) if first == "~" else Path(chosen.value).expanduser()
         path = (start / given).resolve()
-    except (OSError, RuntimeError, ValueError) as exc:  # a circle of links, a home of nobody, no path at all
+    except (OSError, RuntimeError, ValueError) as exc:  # a loop of links, a missing home, or not a path
         raise errors.MountRefused(f"{chosen.origin}: {chosen.value!a}: {exc}", "name a folder") from exc
     if path.exists() and not path.is_dir():
         raise errors.MountRefused(f"{chosen.origin}: {path}: not a folder", "name a folder")

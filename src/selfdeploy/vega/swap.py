@@ -1,4 +1,4 @@
-"""The swap of a build: its paths go into the checkout by rename, the previous ones aside, and back again."""
+"""The swap of a build into the checkout by rename, with the previous build set aside for an undo."""
 
 import contextlib
 import errno
@@ -13,28 +13,28 @@ from pathlib import Path, PurePosixPath
 from selfdeploy import errors, tree
 
 FOLDERS = ("dist", "node_modules")
-"""What earlier versions swapped, and what an unreadable `HALF` is read as."""
+"""The paths swapped by earlier versions, and the default for an unreadable `HALF`."""
 
 HALF = "swapping.json"
-"""The paths of a swap; this file exists only while one is under way."""
+"""The file with the paths of a swap under way."""
 
 DONE = "swapped.json"
-"""`HALF` after the swap: an undo renames it back first, so that the next command finishes an undo that was killed."""
+"""`HALF` after the swap. An undo renames it back first, so that the next command finishes a killed undo."""
 
 RECORD = ".selfdeploy/vega/built.json"
-"""The paths of the build that is in the checkout. It is swapped like any other path, so an undo restores it too."""
+"""The file with the paths of the checkout's build. It is swapped too, so an undo restores it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Swap:
-    """Paths of a checkout: NAMES have a new version in `next`, on the same file system; STALE only go aside."""
+    """Paths of a checkout: NAMES have a new version in `next`, on the same file system. STALE are only set aside."""
 
     checkout: Path
     names: tuple[str, ...]
     stale: tuple[str, ...] = ()
 
     def apply(self) -> None:
-        """Move the new paths in by rename, and keep the previous ones aside."""
+        """Move the new paths in by rename, and set the previous ones aside."""
         aside = room(self.checkout)
         with explained():
             discard_previous(self.checkout)
@@ -50,9 +50,9 @@ class Swap:
             (aside / HALF).rename(aside / DONE)
 
     def undo(self) -> None:
-        """Put the previous paths back, however far `apply` came; the new ones go to `failed`, to be looked at.
+        """Restore the previous paths, however far `apply` came; keep the new ones in `failed` for inspection.
 
-        It only renames: it works on a full disk.
+        It only renames and deletes, so it works on a full disk.
         """
         aside = room(self.checkout)
         if os.path.lexists(aside / DONE) and not os.path.lexists(aside / HALF):
@@ -71,7 +71,7 @@ class Swap:
 
 @contextlib.contextmanager
 def explained() -> Iterator[None]:
-    """Turn an OSError of the block into an error of ours."""
+    """Turn an OSError of the block into `errors.DiskFull` or `errors.CommandFailed`."""
     try:
         yield
     except OSError as exc:
@@ -81,22 +81,22 @@ def explained() -> Iterator[None]:
 
 
 def room(checkout: Path) -> Path:
-    """Return the folder of CHECKOUT where builds wait and stand aside; git does not see it."""
+    """Return the folder of CHECKOUT for staged and previous builds, hidden from git."""
     return checkout / ".selfdeploy" / "vega"
 
 
 def discard_previous(checkout: Path) -> None:
-    """Delete the build that the last swap kept aside, and with it the way back to it."""
+    """Delete the build set aside by the last swap, so that the swap can no longer be undone."""
     aside = room(checkout)
     (aside / DONE).unlink(missing_ok=True)
     shutil.rmtree(aside / "previous", ignore_errors=True)
 
 
 def recover(checkout: Path) -> None:
-    """Undo a swap that was killed half way; does nothing without one.
+    """Undo a swap killed half way, if there is one.
 
     Raises:
-        errors.MountRefused: a link leads out of CHECKOUT where its builds wait.
+        errors.MountRefused: the folder for builds in CHECKOUT is reached through a link.
     """
     aside = room(checkout)
     if aside.resolve() != aside:
@@ -107,13 +107,13 @@ def recover(checkout: Path) -> None:
 
 
 def _begun(checkout: Path) -> Swap:
-    """Return the swap that `HALF` describes. The server can write that file: a path out of the checkout is dropped."""
+    """Read the swap from `HALF`. The server can write that file, so paths out of the checkout are dropped."""
     half = room(checkout) / HALF
     try:
         listed = json.loads(half.read_bytes()) if stat.S_ISREG(half.lstat().st_mode) else None
     except (OSError, ValueError, RecursionError):
         listed = None
-    if isinstance(listed, list):  # as earlier versions wrote it
+    if isinstance(listed, list):  # the format of earlier versions
         return Swap(checkout=checkout, names=tuple(name for name in FOLDERS if name in listed))
     if not isinstance(listed, dict) or "names" not in listed:
         return Swap(checkout=checkout, names=FOLDERS)
@@ -122,7 +122,7 @@ def _begun(checkout: Path) -> Swap:
 
 
 def inside(checkout: Path, listed: object) -> tuple[str, ...]:
-    """Return the paths of LISTED, JSON of anybody, that stay below CHECKOUT and follow no link on their way."""
+    """Return the paths in LISTED, untrusted JSON, below CHECKOUT and without links on the way."""
     names = [name for name in listed if isinstance(name, str)] if isinstance(listed, list) else []
     real: dict[Path, bool] = {}
     return tuple(name for name in names if _is_plain(name) and _is_real((checkout / name).parent, real))

@@ -1,4 +1,4 @@
-"""What Tailscale says of this host: who reaches it over the tailnet, by which name, and what it passes on.
+"""Tailscale's view of this host: its state, its name in the tailnet, and the ports it forwards.
 
 Sources: Tailscale's `ipn/ipnstate` (Status) and `ipn` (ServeConfig), which `--json` prints.
 """
@@ -13,14 +13,14 @@ from urllib.parse import urlsplit
 from selfdeploy import errors, process
 
 TIMEOUT = 5.0
-"""Seconds for each answer; without one Tailscale counts as absent."""
+"""Seconds to wait for each answer; without a status Tailscale counts as absent."""
 
 RUNNING = "Running"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Way:
-    """A way that `tailscale serve` opens to a port of this host; over Funnel the internet has it too."""
+    """A route by `tailscale serve` to a port of this host, PUBLIC if Funnel opens it to the internet."""
 
     url: str
     host: str
@@ -28,7 +28,7 @@ class Way:
     public: bool
 
     def leads_to(self, address: str, port: str) -> bool:
-        """Return whether what is published at PORT of ADDRESS answers at the end of this way."""
+        """Return whether this route ends at a server published at PORT of ADDRESS."""
         everywhere = {"0.0.0.0", "::"}  # noqa: S104 -- compared, not bound
         own = {"localhost": "127.0.0.1"}.get(self.host, self.host)
         return self.port == port and (own == address or address in everywhere)
@@ -36,7 +36,7 @@ class Way:
 
 @dataclass(frozen=True, kw_only=True)
 class Tailnet:
-    """This host in its tailnet; `state` is `Running` if it is up, and `userspace` has no network interface."""
+    """This host in its tailnet; `state` is `Running` if it is up, `userspace` is true without a network interface."""
 
     state: str
     online: bool = False
@@ -47,7 +47,7 @@ class Tailnet:
 
     @property
     def trouble(self) -> str:
-        """Why nobody on the tailnet reaches this host now; empty if they do."""
+        """The reason this host is unreachable over the tailnet now; empty if it is reachable."""
         why = f": {self.health[0]}" if self.health else ""
         if self.state != RUNNING:
             return f"Tailscale is {self.state}{why}"
@@ -55,7 +55,7 @@ class Tailnet:
 
 
 def find() -> Tailnet | None:
-    """Return what Tailscale says of this host; None if it is not installed, or its daemon does not answer."""
+    """Return Tailscale's view of this host; None if it is not installed, or its daemon does not answer."""
     status = _ask("status", "--json")
     if status is None:
         return None
@@ -71,7 +71,7 @@ def _ask(*argv: str) -> object | None:
 
 
 def read(status: object, serve: object) -> Tailnet | None:
-    """Return what STATUS and SERVE, as Tailscale's JSON has them, say; None if STATUS is nothing of the kind."""
+    """Parse STATUS and SERVE, Tailscale's JSON; return None if STATUS has another format."""
     if not isinstance(status, dict) or not isinstance(status.get("BackendState"), str):
         return None
     own, health = _table(status.get("Self")), status.get("Health")
@@ -90,7 +90,7 @@ def _table(value: object) -> Mapping[str, Any]:
 
 
 def _ways(serve: Mapping[str, Any], name: str) -> Iterator[Way]:
-    """Yield the ways that SERVE opens; those of a session in the foreground and of services are among them."""
+    """Yield the routes in SERVE, including those of foreground sessions and services."""
     public = {host for host, allowed in _table(serve.get("AllowFunnel")).items() if allowed is True}
     ports = _table(serve.get("TCP"))
     for host, web in _table(serve.get("Web")).items():
@@ -105,7 +105,7 @@ def _ways(serve: Mapping[str, Any], name: str) -> Iterator[Way]:
 
 
 def _way(url: str, target: object, *, public: bool) -> Iterator[Way]:
-    """Yield the way from URL to TARGET, if that is a port of a host."""
+    """Yield the route from URL to TARGET, if TARGET is a port of a host."""
     if not isinstance(target, str) or not target:
         return
     text = target if "://" in target else f"http://{target}"
@@ -118,7 +118,7 @@ def _way(url: str, target: object, *, public: bool) -> Iterator[Way]:
 
 
 def describe(found: Tailnet | None, address: ipaddress.IPv4Address | ipaddress.IPv6Address, port: str) -> list[str]:
-    """Return who else than the host itself reaches PORT of ADDRESS by way of FOUND, in a clause for each way."""
+    """Return a clause for each of FOUND's routes from outside this host to PORT of ADDRESS."""
     if found is None or found.state != RUNNING:
         return []
     clauses = [

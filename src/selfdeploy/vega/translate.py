@@ -1,4 +1,4 @@
-"""From the rendered Compose file to the `docker build` and `docker run` that make the same; pure."""
+"""Translation of the rendered Compose file into equivalent `docker build` and `docker run` options; pure."""
 
 import contextlib
 import csv
@@ -33,7 +33,7 @@ FLAVOUR = "compose.vega.yml.j2"
 
 @dataclass(frozen=True, kw_only=True)
 class Build:
-    """The image's build: python-on-whales takes the same options for buildx and for the engine's own builder."""
+    """The build options of the image, for buildx and the engine's own builder alike (python-on-whales)."""
 
     context: str
     file: str
@@ -44,7 +44,7 @@ class Build:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """The container: the image, the command, and python-on-whales' options of `docker run`."""
+    """The container: its image, its command, and python-on-whales' options for `docker run`."""
 
     image: str
     command: tuple[str, ...]
@@ -52,10 +52,10 @@ class Run:
 
 
 def service(rendered: str) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the one service that RENDERED describes, and its named volumes by the name it has for them.
+    """Return the only service of RENDERED, and the real names of its named volumes by their key.
 
     Raises:
-        errors.ConfigInvalid: it says something that `docker run` would not be told.
+        errors.ConfigInvalid: RENDERED has a second service, or an option without a translation.
     """
     data = _read(rendered)
     server: dict[str, Any] = data["services"]["server"]
@@ -88,15 +88,15 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 -- as YAML has it
         return {key: _plain(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [_plain(inner) for inner in value]
-    return value.replace("$$", "$") if isinstance(value, str) else value  # what Compose does when it interpolates
+    return value.replace("$$", "$") if isinstance(value, str) else value  # as Compose interpolates
 
 
 @_explained()
 def build(rendered: str) -> Build:
-    """Return the build that RENDERED describes; nothing else in it is read.
+    """Return the image build of RENDERED; ignore everything else.
 
     Raises:
-        errors.ConfigInvalid: it describes none.
+        errors.ConfigInvalid: RENDERED has no complete build.
     """
     server = _read(rendered)["services"]["server"]
     told = server["build"]
@@ -111,10 +111,10 @@ def build(rendered: str) -> Build:
 
 @_explained()
 def run(rendered: str) -> Run:
-    """Return the `docker run` that makes what Compose makes of RENDERED.
+    """Return the `docker run` options equivalent to RENDERED.
 
     Raises:
-        errors.ConfigInvalid: it lacks something, or says something that `docker run` would not be told.
+        errors.ConfigInvalid: RENDERED lacks an option, or has one without a translation.
     """
     server, volumes = service(rendered)
     health = server["healthcheck"]
@@ -160,7 +160,7 @@ def _mount(told: Mapping[str, Any], volumes: Mapping[str, str]) -> list[str]:
 
 
 def mount(kind: str, source: str, target: str, *, read_only: bool) -> str:
-    """Return what `docker run --mount` takes: one line of comma-separated values."""
+    """Return the value for `docker run --mount`, one line of comma-separated values."""
     fields = [f"type={kind}", f"source={source}", f"target={target}", *(["readonly"] if read_only else [])]
     line = io.StringIO()
     csv.writer(line, lineterminator="").writerow(fields)
