@@ -1,4 +1,4 @@
-"""Times as people tell them."""
+"""Times and durations for people to read."""
 
 import datetime
 
@@ -13,7 +13,7 @@ def now() -> str:
 
 
 def describe(seconds: float) -> str:
-    """Return SECONDS in the largest unit that leaves one or more, as in `12 min`."""
+    """Return SECONDS in the largest unit that fits, such as `12 min`."""
     for size, unit in UNITS:
         if seconds >= size:
             return f"{seconds // size:.0f} {unit}"
@@ -21,13 +21,13 @@ def describe(seconds: float) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Return SECONDS as a stopwatch shows them, as in `2m10s`."""
+    """Return SECONDS as on a stopwatch, such as `2m10s`."""
     minutes, rest = divmod(int(seconds), 60)
     return f"{minutes}m{rest:02}s" if minutes else f"{rest}s"
 
 
 def parse(at: str) -> datetime.datetime | None:
-    """Return the time AT, in UTC to the second as a record has it; none where it is no such time."""
+    """Return AT, in a record's format, as a time in UTC; None if it is malformed."""
     try:
         return datetime.datetime.strptime(at, FORMAT).replace(tzinfo=datetime.UTC)
     except ValueError:
@@ -35,6 +35,6 @@ def parse(at: str) -> datetime.datetime | None:
 
 
 def since(at: str) -> str:
-    """Return how long ago AT was; empty where it is no time."""
+    """Return how long ago AT was, such as `12 min`; empty if it is malformed."""
     then = parse(at)
     return describe((datetime.datetime.now(datetime.UTC) - then).total_seconds()) if then else ""

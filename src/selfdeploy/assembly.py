@@ -1,4 +1,4 @@
-"""From a revision to a release that the registry has on record: gated tree, image, manifest."""
+"""The way from a revision to a recorded release: gated tree, image, manifest."""
 
 import contextlib
 import re
@@ -31,65 +31,65 @@ from selfdeploy.outline import Outline
 
 @dataclass(frozen=True, kw_only=True)
 class Release:
-    """What is rolled out: the manifest, and the evidence that came with it."""
+    """A release's manifest, and the evidence recorded with it."""
 
     manifest: manifest.Manifest
     evidence: dict[str, Any]
 
 
 def silent(_: str) -> None:
-    """Tell nobody."""
+    """Ignore the line."""
 
 
 @dataclass(frozen=True)
 class Assembly:
-    """One revision on its way into the registry; TELL is told a line now and then.
+    """One revision on its way into the registry.
 
-    DOING is given what says, whenever it is asked, which gates run.
+    TELL receives lines of progress. DOING receives a function that describes the running gates.
     """
 
     project: config.Project
     tell: Callable[[str], None] = silent
     doing: Callable[[Callable[[], str]], None] = lambda _: None
     lost: dict[str, str] = field(default_factory=dict, repr=False)
-    """Why the release of a revision or digest that is on record is not whole any more."""
+    """Why a recorded release is incomplete, by revision or digest."""
     _known: dict[str, Release] = field(default_factory=dict, repr=False)
     _gated: dict[str, receipt.GatedTree] = field(default_factory=dict, repr=False)
     _checked: dict[tuple[str, str], dict[str, list[str]]] = field(default_factory=dict, repr=False)
 
     @cached_property
     def revision(self) -> source.Revision:
-        """The revision: HEAD of the source checkout."""
+        """HEAD of the source checkout."""
         wanted = self.project.source
         return source.read(self.project.source_path(), wanted.repository, wanted.submodules)
 
     @cached_property
     def outline(self) -> Outline:
-        """What the revision holds besides plain files; an export that cannot hold it is refused."""
+        """The revision's submodules, LFS pointers and size; refused if an export cannot hold them."""
         found = source.outline(self.revision)
         found.refuse(self.revision.submodules)
         return found
 
     @property
     def uncommitted(self) -> list[str]:
-        """The project's own files that count in a release and have changes that are not committed."""
+        """Uncommitted files of the project that affect a release, in deploy.toml, templates/ and docker/."""
         return source.uncommitted(self.project.root, ("deploy.toml", "templates", "docker"))
 
     @cached_property
     def store(self) -> registry.Registry:
-        """The repository that the image and its record are in."""
+        """The repository of the image and its record."""
         image = self.project.image
         return registry.connect(registry.Reference.parse(image.repository), insecure=image.insecure)
 
     # The release: a record in the registry is the commit point of gates, image and manifest.
 
     def recorded(self, name: str) -> Release | None:
-        """Return the release that the registry has a record of under NAME: a revision, or a digest.
+        """Return the release recorded under NAME, a revision or a digest; None without a record.
 
-        None if the record or the image is not there whole: `lost` has the reason.
+        None also if the record or the image is incomplete: `lost` then has the reason.
 
         Raises:
-            errors.RecordInvalid, errors.ManifestInvalid, errors.ImageMismatch: what is there does not hold together.
+            errors.RecordInvalid, errors.ManifestInvalid, errors.ImageMismatch: record, manifest and image do not agree.
         """
         try:
             found = recorded.read(self.store, self.project.image.repository, name)
@@ -99,14 +99,14 @@ class Assembly:
             return None
 
     def describe_loss(self, name: str) -> str:
-        """Return why the release of NAME that is on record is not whole, to end a sentence; empty if none is known."""
+        """Return the reason in `lost` for NAME, to append to a sentence; empty if there is none."""
         return f": {self.lost[name]}" if name in self.lost else ""
 
     def recorded_here(self) -> Release | None:
-        """Return the release of the revision that is on record, when it was made as deploy.toml says now.
+        """Return the revision's recorded release if it was made as deploy.toml says now, else None.
 
-        That is of the very same folder, by the same gates in the same surroundings, and on the configured base; an
-        image that somebody else built names no base of ours.
+        Folder, tree, gates, surroundings and base image have to be the same. The base does not count if the image was
+        built elsewhere, or if none is configured.
         """
         commit = self.revision.commit
         found = self._known.get(commit) or self.recorded(commit)
@@ -120,14 +120,14 @@ class Assembly:
         return found if same and found.manifest.gates == self._gates() and self._is_on_base(found) else None
 
     def lost_record_of(self, release: manifest.Manifest) -> bool:
-        """Say whether RELEASE is one of the revision, made as deploy.toml says now, that is on record no more."""
+        """Return whether RELEASE is of this revision and of deploy.toml's gates, and the registry lost its record."""
         told = release.source
         here = (self.revision.commit, self.revision.tree, self.revision.path)
         same = (told.revision, told.tree, told.path) == here and release.gates == self._gates()
         return same and not self.store.digest(told.revision)
 
     def on_record(self, *, fresh: bool, foreign: str) -> Release | None:
-        """Return what `recorded_here` does, if it is of the image FOREIGN where one is given; none when FRESH."""
+        """Return the release of `recorded_here`; None if FRESH, or if FOREIGN names another image."""
         found = None if fresh else self.recorded_here()
         return found if found and foreign in {"", found.manifest.image.reference} else None
 
@@ -139,10 +139,12 @@ class Assembly:
     # The gates.
 
     def run_gates(self, *, fresh: bool = False) -> receipt.GatedTree:
-        """Return the gated tree, and have nox make it first where there is none, or anew when FRESH.
+        """Return the gated tree; run nox first if there is none, or if FRESH.
 
         Raises:
-            errors.CheckoutDirty, errors.GateFailed, errors.GatesIncomplete: as they say.
+            errors.CheckoutDirty: the checkout has uncommitted changes.
+            errors.GateFailed: a gate failed.
+            errors.GatesIncomplete: nox ended before every gate had passed.
         """
         source.refuse_dirty(self.revision)
         found = None if fresh else self.find_gated()
@@ -175,14 +177,17 @@ class Assembly:
         return self.require_gated()
 
     def find_gated(self) -> receipt.GatedTree | errors.SelfdeployError:
-        """Return the gated tree, or the error that says why there is none; hashed once, and before it is packed."""
+        """Return the gated tree, or the error that explains its absence.
+
+        The tree is hashed once here; packing hashes it again.
+        """
         found = self._gated.get(self.revision.commit) or receipt.find(self.project, self.revision)
         if isinstance(found, receipt.GatedTree):
             self._gated[self.revision.commit] = found
         return found
 
     def require_gated(self) -> receipt.GatedTree:
-        """Return the gated tree, or raise what `receipt.require` does."""
+        """Return the gated tree, or raise as `receipt.require` does."""
         commit = self.revision.commit
         self._gated[commit] = self._gated.get(commit) or receipt.require(self.project, self.revision)
         return self._gated[commit]
@@ -191,32 +196,33 @@ class Assembly:
 
     @cached_property
     def images(self) -> images.Images:
-        """What finds and makes the images of gated trees."""
+        """The images of the revision's gated trees."""
         return images.Images(project=self.project, revision=self.revision, store=self.store, tell=self.tell)
 
     def image(self, gated: receipt.GatedTree) -> registry.Image | None:
-        """Return the image of GATED that the registry has whole; None if there is none."""
+        """Return the image of GATED if the registry has all of it, else None."""
         with contextlib.suppress(errors.ImageGone):
             found = self.store.image(self.images.tag(gated))
             return None if found is None or self.store.absent(found.digest) else found
         return None
 
     def build(self, gated: receipt.GatedTree) -> registry.Image:
-        """Return the image of GATED, built and pushed.
+        """Build and push the image of GATED, and return it.
 
         Raises:
-            errors.TreeChanged: the tree is no longer what the gates left.
-            errors.ImageMismatch: the registry's image is not what was asked for.
+            errors.TreeChanged: the tree has changed since the gates passed.
+            errors.ImageMismatch: the registry's image differs from the requested one.
         """
         found = self.images.push(gated)
         self.check(gated, found)
         return found
 
     def adopt(self, gated: receipt.GatedTree, reference: str) -> registry.Image:
-        """Return the image REFERENCE (REPOSITORY@sha256:...) that somebody else built, checked and taken for GATED's.
+        """Check the image REFERENCE (REPOSITORY@sha256:...), tag it as GATED's image, and return it.
 
         Raises:
-            errors.ImageMismatch: it is not what the gated tree would have made, and foreign builds are not accepted.
+            errors.ImageMismatch: it differs from the gated tree, and foreign builds are not accepted.
+            errors.ImageGone: the registry does not have all of it.
         """
         found = self.foreign(reference)
         self.check(gated, found)
@@ -229,11 +235,11 @@ class Assembly:
         return found
 
     def foreign(self, reference: str) -> registry.Image:
-        """Return the image REFERENCE (REPOSITORY@sha256:...) that somebody else built, checked but for its files.
+        """Return the image REFERENCE (REPOSITORY@sha256:...), with everything checked except its files.
 
         Raises:
-            errors.ConfigInvalid: it is not named so, or not of the configured repository.
-            errors.ImageMismatch: the registry has none, or one of another revision or command line, or as root.
+            errors.ConfigInvalid: REFERENCE is malformed, or names another repository than the configured one.
+            errors.ImageMismatch: it is missing, has another revision or command line, or runs as root.
         """
         found = self.store.image(self.digest(reference))
         if found is None:
@@ -242,7 +248,11 @@ class Assembly:
         return found
 
     def digest(self, reference: str) -> str:
-        """Return the digest in REFERENCE (REPOSITORY@sha256:...), which has to be in the configured repository."""
+        """Return the digest in REFERENCE (REPOSITORY@sha256:...).
+
+        Raises:
+            errors.ConfigInvalid: REFERENCE is malformed, or names another repository than the configured one.
+        """
         repository, _, digest = reference.partition("@")
         if repository != self.project.image.repository or not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
             raise errors.ConfigInvalid(
@@ -252,7 +262,7 @@ class Assembly:
         return digest
 
     def check(self, gated: receipt.GatedTree, image: registry.Image) -> dict[str, list[str]]:
-        """Return how the files of IMAGE differ from GATED's, by platform, as `inspection.check` finds them, once."""
+        """Return the differences between IMAGE and GATED by platform, from one run of `inspection.check`."""
         which = image.digest, gated.digest
         if which in self._checked:
             return self._checked[which]
@@ -268,7 +278,7 @@ class Assembly:
     # The manifest.
 
     def write_record(self, gated: receipt.GatedTree, image: registry.Image, at: str) -> None:
-        """Put the manifest and the evidence into the registry beside IMAGE: the commit point of a release."""
+        """Record the manifest and the evidence beside IMAGE in the registry: the commit point of a release."""
         differing = self.check(gated, image)
         described = self.store.manifest(image.digest)
         if described is None:
@@ -290,14 +300,14 @@ class Assembly:
         record = registry.Record(subject=described[0], manifest=made.bytes, evidence=evidence)
         self._known.pop(self.revision.commit, None)
         protection.keep(self.store, made.image)
-        # The revision's tag finds the record and keeps it. That of another image of this revision gets one of its own.
+        # The revision's tag keeps this record. An earlier record, of another image, first gets a tag of its own.
         protection.set_aside(self.store, self.revision.commit, image.digest)
         self.store.put_record(record, self.revision.commit)
         tree.hide(self.project.work)
         tree.write_whole(self.project.work / "evidence" / f"{self.revision.commit}.json", evidence)
 
     def _gates(self) -> tuple[manifest.Gate, ...]:
-        """Return the gates that a release has to have passed: a record of others is not one of this project."""
+        """Return the gates that a release must have passed; a record with other gates does not count."""
         commands = {name: " ".join(gate.command) for name, gate in self.project.gates.all.items()}
         commands |= {"image": "build docker/Dockerfile.sf-server", "manifest": "dist/sf-release-manifest.json"}
         redefined = self.project.gates.redefined

@@ -1,4 +1,4 @@
-"""What an environment runs of a release, as files in a folder, for who applies them by other means."""
+"""An environment's files for a release, in a folder, to apply with other tools (kubectl, Argo CD)."""
 
 import hashlib
 import os
@@ -11,13 +11,13 @@ from selfdeploy import config, errors, manifest, render
 
 MANIFEST = "sf-release-manifest.json"
 FIRST_LINE = re.compile(rb"# selfdeploy rendered this; the sha256 of what follows is ([0-9a-f]{64})\n")
-"""Of every YAML file: by it a file that somebody changed since, or wrote, is told from ours."""
+"""Header of every rendered YAML file; its checksum reveals edits."""
 
 
 def files(project: config.Project, name: str, made: manifest.Manifest) -> dict[str, bytes]:
-    """Return the files, by name, that run the release MADE in the environment NAME; equal releases are equal bytes.
+    """Return the files, by name, for the release MADE in the environment NAME; equal releases give equal bytes.
 
-    Of a Compose environment they are its Compose file, and the manifest that belongs into the volume it names.
+    For Compose they are the Compose file, and the manifest to store in its manifest volume.
     """
     if isinstance(project.environment(name), config.Kubernetes):
         return {file: _mark(text) for file, text in render.objects(project, name, made).items()}
@@ -25,11 +25,11 @@ def files(project: config.Project, name: str, made: manifest.Manifest) -> dict[s
 
 
 def write(folder: Path, content: Mapping[str, bytes]) -> None:
-    """Make CONTENT, files by name, all that is in FOLDER; whole, or not at all.
+    """Replace the content of FOLDER with CONTENT, files by name; completely or not at all.
 
     Raises:
-        errors.FolderForeign: it holds what this did not write.
-        errors.FileUnusable: it is the one that we stand in, or above it, and so cannot be replaced.
+        errors.FolderForeign: FOLDER has files not written by `inv render`, or edited since.
+        errors.FileUnusable: FOLDER is the current folder or a parent of it, and so cannot be replaced.
     """
     place = folder.resolve()
     if Path.cwd().is_relative_to(place):
@@ -41,7 +41,7 @@ def write(folder: Path, content: Mapping[str, bytes]) -> None:
         )
     new, old = (place.with_name(f".{place.name}.selfdeploy-{word}") for word in ("new", "old"))
     for left in (new, old):
-        shutil.rmtree(left, ignore_errors=True)  # by a run that was killed
+        shutil.rmtree(left, ignore_errors=True)  # left by a killed run
     new.mkdir(parents=True)
     try:
         for name, data in content.items():

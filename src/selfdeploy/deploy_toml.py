@@ -1,4 +1,4 @@
-"""deploy.toml: found, read, and refused with the path of what is wrong in it."""
+"""Finding, reading and checking deploy.toml; errors name the path of the wrong key."""
 
 import os
 import tomllib
@@ -18,7 +18,11 @@ KINDS = "the kinds are compose and kubernetes"
 
 
 def find(start: Path) -> Path:
-    """Return the deploy.toml of START or of the nearest folder above it."""
+    """Return the deploy.toml of START or of the nearest folder above it.
+
+    Raises:
+        errors.ConfigInvalid: there is none.
+    """
     for folder in (start, *start.parents):
         if (folder / FILE).is_file():
             return folder / FILE
@@ -26,13 +30,14 @@ def find(start: Path) -> Path:
 
 
 def load(start: Path | None = None, *, source: str | None = None) -> Project:
-    """Return the project that START (this folder when left out) belongs to.
+    """Return the project of START, or of the current folder.
 
-    SOURCE, or else SF_SOURCE_DIR, takes the place of `source.path`; SF_DEPLOY_VALUES names a file that is laid over the
-    environments. All are relative to the folder one stands in.
+    SOURCE, or else SF_SOURCE_DIR, replaces `source.path`. SF_DEPLOY_VALUES names a file to lay over the environments.
+    These paths are relative to the current folder.
 
     Raises:
-        errors.ConfigInvalid: no file, no TOML or YAML, or an unknown, missing or wrongly typed key, each with its path.
+        errors.ConfigInvalid: a file is missing or malformed, or a key is unknown, missing or of a wrong type; each with
+            its path.
     """
     path = find(start or Path.cwd())
     try:
@@ -52,7 +57,7 @@ def load(start: Path | None = None, *, source: str | None = None) -> Project:
 
 
 def parse(data: Mapping[str, Any], *, root: Path, over: Overlay | None = None) -> Project:
-    """Return the project that DATA, a parsed deploy.toml in ROOT, describes, with OVER laid over its environments."""
+    """Return the project of DATA, a parsed deploy.toml in ROOT, with OVER laid over its environments."""
     for name, field in Project.model_fields.items():
         if field.exclude and name in data:
             raise errors.ConfigInvalid(f"{FILE}: {name}: unknown key", _keys(()))
@@ -86,14 +91,14 @@ def _refusal(exc: pydantic.ValidationError, over: Overlay | None) -> errors.Conf
             tag = problem["ctx"].get("tag")
             where, text, hint = [*where, "kind"], f"{tag!r} is none" if tag else "missing", KINDS
         if where[0] == "environments" and where[2:3] != ["kind"]:
-            del where[2:3]  # which kind of environment it was read as
+            del where[2:3]  # the kind of environment it was read as
         path = ".".join(str(part) for part in where)
         lines.append(f"{over.origins.get(path, FILE) if over else FILE}: {path}: {text}")
     return errors.ConfigInvalid("\n".join(lines), hint or "docs/configuration.md lists every key and its type")
 
 
 def _say(message: str) -> str:
-    """Return pydantic's MESSAGE as ours are: a validator's own as it is, any other with a small letter at its start."""
+    """Return pydantic's MESSAGE in our style: unchanged from our validators, otherwise with a lower-case start."""
     own = message.removeprefix("Value error, ")
     return own if own != message else own[:1].lower() + own[1:]
 
@@ -107,7 +112,7 @@ def _keys(path: Sequence[int | str]) -> str:
 
 
 def _within(kind: Any, part: int | str) -> Any:  # noqa: ANN401 -- annotations are of any type
-    """Return the type of what PART leads to in a value of the type KIND."""
+    """Return the type of the value at the key PART in the type KIND."""
     if get_origin(kind) is dict:
         return get_args(kind)[1]
     models = _models(kind)
@@ -155,7 +160,7 @@ def _check_apart(project: Project, name: str, others: Sequence[str]) -> None:
 
 
 def _places(project: Project, name: str) -> dict[str, tuple[object, ...]]:
-    """Return what only one environment can have, by the key that says it."""
+    """Return the values, by key, that two environments must not share."""
     environment = project.environment(name)
     if isinstance(environment, Compose):
         places: dict[str, tuple[object, ...]] = {"project": (environment.engine, project.compose_project(name))}

@@ -1,4 +1,4 @@
-"""What a release needs of this machine and of each environment, looked at and listed; changes nothing."""
+"""Checks of the requirements of a release, on this machine and in each environment; changes nothing."""
 
 import platform
 import shutil
@@ -18,12 +18,12 @@ TOOLS = {
     "setpriv": "it ends what a command that is killed has started; util-linux has it",
     "timeout": "it ends what takes too long; coreutils has it",
 }
-"""The programs that every release needs, and what for."""
+"""The programs required by every release, and their purpose."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One thing that was looked at: whether it is as a release needs it, and else what to do; CODE is its exit code."""
+    """The result of one check; HINT is the fix, CODE the exit code of a failure."""
 
     what: str
     state: Literal["ok", "warning", "missing"]
@@ -49,12 +49,12 @@ class Finding:
 
 
 def exit_code(findings: list[Finding]) -> int:
-    """Return the code of the first of FINDINGS that is missing; 0 when none is."""
+    """Return the code of the first of FINDINGS in state `missing`, or 0."""
     return next((finding.code for finding in findings if finding.state == "missing"), 0)
 
 
 def look(project: config.Project) -> Iterator[Finding]:
-    """Yield what is found of the machine, then of the release's parts, then of each environment of PROJECT."""
+    """Yield findings on the machine, then on the release's parts, then on each environment of PROJECT."""
     yield Finding(what="python", state="ok", detail=platform.python_version())
     for name, why in TOOLS.items():
         yield _look(name, lambda name=name, why=why: _program(name, why))  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""The values that deploy.toml comes to, and where each came from."""
+"""The effective values of deploy.toml, each with its origin."""
 
 import json
 import tomllib
@@ -29,7 +29,7 @@ class Setting:
 
 
 def settings(project: config.Project) -> list[Setting]:
-    """Return every value of PROJECT by its path, a default, of deploy.toml, or of what is laid over it."""
+    """Return every value of PROJECT with its origin: the default, deploy.toml, or the file laid over it."""
     told = tomllib.loads((project.root / config.FILE).read_text(encoding="utf-8"))
     found = []
     for path, value in _leaves(project.model_dump(mode="json")):
@@ -55,7 +55,7 @@ def _has(told: object, path: tuple[str, ...]) -> bool:
 
 
 def schema() -> dict[str, Any]:
-    """Return the JSON Schema of deploy.toml, for editors that complete it."""
+    """Return the JSON Schema of deploy.toml, for completion in editors."""
     made = config.Project.model_json_schema(by_alias=True)
     excluded = [name for name, field in config.Project.model_fields.items() if field.exclude]
     for name in excluded:

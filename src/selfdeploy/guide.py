@@ -1,4 +1,4 @@
-"""The docs that come with us, and hints that name only what there is."""
+"""Our own docs, and hints adapted to the files of the current folder."""
 
 import contextlib
 import re
@@ -7,14 +7,14 @@ from pathlib import Path
 from selfdeploy import errors, shipped
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-"""A checkout of ours, where this is one."""
+"""The top of our own checkout, if this module is in one."""
 
 PAGE = re.compile(r"docs/([a-z-]+)\.md(?:#[a-z0-9-]+)?")
 BOOTSTRAP = re.compile(r" ?\(\./bootstrap does\)|run \./bootstrap --check|\./bootstrap --check says what to install")
 
 
 def topics() -> dict[str, str]:
-    """Return the names of the pages, and the title of each."""
+    """Return the pages' titles by name."""
     pages = sorted(_page("operations").parent.glob("*.md"))
     return {page.stem: page.read_text(encoding="utf-8").splitlines()[0].lstrip("# ") for page in pages}
 
@@ -23,7 +23,7 @@ def read(topic: str) -> str:
     """Return the page TOPIC, as Markdown.
 
     Raises:
-        errors.ConfigInvalid: there is none of that name.
+        errors.ConfigInvalid: there is no page of that name.
     """
     if topic not in topics():
         raise errors.ConfigInvalid(f"{topic}: no page of that name", f"the pages are {', '.join(topics())}")
@@ -35,9 +35,9 @@ def _page(topic: str) -> Path:
 
 
 def fit(text: str, here: Path | None = None) -> str:
-    """Return TEXT with commands for our files, unless HERE, or else the present folder, is a checkout of ours.
+    """Replace our files in TEXT with commands, unless HERE, or else the current folder, is our own checkout.
 
-    Somebody's own repository may have files of the same names. The present folder may be gone, as a cancelled run's is.
+    Another repository may have files of the same names. The current folder may be gone, as after a cancelled run.
     """
     with contextlib.suppress(OSError):
         if (here or Path.cwd()).resolve() == CHECKOUT:

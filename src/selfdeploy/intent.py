@@ -1,4 +1,4 @@
-"""What a command would do to an environment, looked up in reality; nothing is changed and no lock is taken."""
+"""Dry runs: the effect of a command on an environment; changes nothing and acquires no lock."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from selfdeploy.environments.queue import Queue
 
 @dataclass(frozen=True, kw_only=True)
 class Intent:
-    """What a command would do to one environment: a line that says it, and lines below it."""
+    """The effect of a command on one environment: a line for the ACTION, with DETAILS below."""
 
     environment: str
     action: str
@@ -25,7 +25,7 @@ class Intent:
 
 
 def roll_back(project: config.Project, name: str, to: str, queue: Queue, *, hold: bool = False) -> Intent:
-    """Return what `inv rollback` of the environment NAME would bring back.
+    """Describe the release that `inv rollback` would bring back in the environment NAME.
 
     Raises:
         errors.NothingToRollBack, errors.OnHold, errors.LockHeld: as `inv rollback` would.
@@ -46,10 +46,10 @@ def roll_back(project: config.Project, name: str, to: str, queue: Queue, *, hold
 
 
 def bring_up(project: config.Project, name: str, queue: Queue, *, again: bool) -> Intent:
-    """Return what `inv up` of the environment NAME would start, or `inv restart`, when AGAIN.
+    """Describe the release that `inv up`, or `inv restart` if AGAIN, would start in the environment NAME.
 
     Raises:
-        errors.NothingToRollBack, errors.OnHold, errors.LockHeld: as they would.
+        errors.NothingToRollBack, errors.OnHold, errors.LockHeld: as these commands would.
     """
     environment = environments.connect(project, name)
     queue.refuse_held(environment)
@@ -63,7 +63,7 @@ def bring_up(project: config.Project, name: str, queue: Queue, *, again: bool) -
 
 
 def unhold(project: config.Project, name: str, digest: str) -> Intent:
-    """Return that `inv unhold` would free DIGEST in the environment NAME.
+    """Describe how `inv unhold` would free DIGEST in the environment NAME.
 
     Raises:
         errors.ConfigInvalid: it is not on hold there.
@@ -74,7 +74,7 @@ def unhold(project: config.Project, name: str, digest: str) -> Intent:
 
 
 def take_down(project: config.Project, name: str, queue: Queue) -> Intent:
-    """Return what `inv down` would remove of the environment NAME."""
+    """Describe the parts of the environment NAME that `inv down` would remove."""
     environment = environments.connect(project, name)
     queue.refuse_held(environment)
     replicas = environment.replicas()

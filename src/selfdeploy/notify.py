@@ -1,4 +1,4 @@
-"""Who is told how a rollout ended: a command of the site's and an address, beside the release and never in its way."""
+"""Notification of a rollout's outcome by command and webhook, in the background; a failure never fails the release."""
 
 import json
 import threading
@@ -12,17 +12,17 @@ from selfdeploy.environments import record
 SCHEMA = 1
 
 DEADLINE = 10.0
-"""Seconds that a command or an address has to take the news; a release waits for them at its very end only."""
+"""Seconds for a command or an address to accept a notification; a release waits for it only at its very end."""
 
 _under_way: list[tuple[threading.Thread, float]] = []
 _failures: list[str] = []
 
 
 def describe(environment: str, url: str, known: record.Record) -> dict[str, object]:
-    """Return the news of the attempt that KNOWN, the record of ENVIRONMENT at URL, had last, as JSON data.
+    """Return the notification of the last attempt in KNOWN, the record of ENVIRONMENT at URL, as JSON data.
 
-    `event` is `proven` where it ended with the release that it was to bring, else `failed`; `held` is its digest where
-    that is on hold since; `runs` is the revision that was proven last.
+    `event` is `proven` if the attempt proved its own release, else `failed`. `held` is its digest if it is on hold now.
+    `runs` is the last proven revision.
     """
     last = known.attempts[0]
     return {
@@ -45,7 +45,7 @@ def describe(environment: str, url: str, known: record.Record) -> dict[str, obje
 
 
 def tell(project: config.Project, environment: str, url: str, known: record.Record) -> None:
-    """Tell all that PROJECT names how the last attempt in KNOWN ended; return at once."""
+    """Send the outcome of the last attempt in KNOWN to PROJECT's command and webhook; return at once."""
     settings = project.notify
     if not (settings.command or settings.webhook):
         return
@@ -85,7 +85,7 @@ def _post(address: str, text: str) -> None:
 
 
 def finish(note: Callable[[str], None]) -> None:
-    """Wait until the news is out, or its time is up; NOTE a line for each that was not taken."""
+    """Wait until all notifications are sent or time out; NOTE one line per failure."""
     while _under_way:
         thread, ends = _under_way.pop()
         thread.join(max(0.0, ends - time.monotonic()))

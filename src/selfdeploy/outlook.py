@@ -1,4 +1,4 @@
-"""The plan of a release: what is done, what is to do, what blocks it, and which commits it brings; changes nothing."""
+"""The plan of a release: stages done, to do or blocked, and new commits; changes nothing."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -24,12 +24,12 @@ from selfdeploy.environments.queue import Queue
 from selfdeploy.gates import keeping
 
 AWAY = (errors.RegistryUnreachable, errors.RegistryDenied)
-"""Why the registry cannot be asked; whatever else it answers ends the plan."""
+"""Errors of a registry that cannot be asked; its other errors end the plan."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outlook:
-    """What a release of ASSEMBLY's revision would do now: made anew when FRESH, or of the image FOREIGN."""
+    """The plan of a release of ASSEMBLY's revision: made again if FRESH, or of the image FOREIGN."""
 
     assembly: Assembly
     queue: Queue = field(default_factory=Queue)
@@ -37,10 +37,10 @@ class Outlook:
     foreign: str = ""
     older: bool = False
     given: Release | None = None
-    """The release that is looked at in the place of the one on record of ASSEMBLY's revision."""
+    """The release to plan for, in place of the recorded one of ASSEMBLY's revision."""
 
     def lines(self, names: Sequence[str]) -> list[plan.Line]:
-        """Return a line for each stage up to the manifest, and for each of the environments NAMES."""
+        """Return one line per stage up to the manifest, then one per environment of NAMES."""
         clean = self._source()
         try:
             self._release  # noqa: B018 -- asks the registry
@@ -82,7 +82,7 @@ class Outlook:
         ]
 
     def _made(self) -> list[plan.Line]:
-        """Return the lines of what makes a release: gates, image, manifest."""
+        """Return the lines of the gates, the image and the manifest."""
         assembly, common = self.assembly, {"fresh": self.fresh, "foreign": self.foreign}
         gates, image, record = plan.look(
             (
@@ -107,7 +107,7 @@ class Outlook:
             self.assembly.images.builder().refuse_unready()
 
     def environment(self, environment: Environment) -> plan.Line:
-        """Return the line of ENVIRONMENT: with what blocks it, the commits that would come, and warnings."""
+        """Return the line of ENVIRONMENT, with the blocking error, new commits and warnings."""
         (line,) = plan.look([stages.Glance(environment=environment, release=self._release)])
         line = dataclasses.replace(line, warnings=shortfall.warn(self.assembly, environment))
         if line.found:
@@ -133,7 +133,7 @@ class Outlook:
 
 
 def _blocked_by(refuse: Callable[[], None], line: plan.Line) -> plan.Line:
-    """Return LINE, blocked by the error that REFUSE raises; one of what is done already is not blocked."""
+    """Return LINE, blocked by the error that REFUSE raises, unless it is done already."""
     if line.found:
         return line
     try:

@@ -1,4 +1,4 @@
-"""SF_DEPLOY_VALUES: where environments are, from a YAML file that the infrastructure keeps, laid over deploy.toml."""
+"""SF_DEPLOY_VALUES: the targets of environments, from the infrastructure's YAML file, laid over deploy.toml."""
 
 import json
 from collections.abc import Mapping
@@ -26,17 +26,17 @@ TARGETS: Mapping[str, tuple[str, ...]] = {
         "ingress.tls",
     ),
 }
-"""The keys of an environment that say where it is, by kind; what it is and what it needs is deploy.toml's alone."""
+"""The keys of an environment's target, by kind; all other keys belong to deploy.toml alone."""
 
 TAGS = tuple(f"tag:yaml.org,2002:{name}" for name in ("str", "int", "bool", "float", "null"))
-"""The kinds of values there are (YAML 1.1's tags)."""
+"""The accepted types of values (YAML 1.1 tags)."""
 
 Key = tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """One key that says where an environment is, its value, and what said so."""
+    """One key of an environment's target, with its value and origin."""
 
     key: str
     value: object
@@ -48,7 +48,7 @@ class Target:
 
 
 def targets(project: config.Project, name: str) -> list[Target]:
-    """Return where the environment NAME is and what said so; nothing where no file was laid over deploy.toml."""
+    """Return the target of the environment NAME, with origins; empty if no file is laid over deploy.toml."""
     if not project.origins:
         return []
     environment = project.environment(name)
@@ -65,13 +65,14 @@ def targets(project: config.Project, name: str) -> list[Target]:
 
 
 class Overlay:
-    """What one file says: values by their path in deploy.toml, and the line that each is on."""
+    """The values of one file by their path in deploy.toml, with the line of each."""
 
     def __init__(self, file: Path) -> None:
         """Read FILE.
 
         Raises:
-            errors.ConfigInvalid: it is no YAML, or has other keys than `environments` and theirs, or one twice.
+            errors.ConfigInvalid: FILE cannot be read or is not YAML, has another top-level key than `environments`, a
+                duplicate key, or a value of another type than `TAGS`.
         """
         self._file = file
         self.values: dict[Key, Any] = {}
@@ -97,13 +98,13 @@ class Overlay:
         return {".".join(path): f"{self._file}:{self._lines[path]}" for path in self.values}
 
     def lay_over(self, environments: Mapping[str, Any]) -> dict[str, Any]:
-        """Return ENVIRONMENTS, as deploy.toml has them, with the values of this file in them.
+        """Return ENVIRONMENTS of deploy.toml with this file's values laid over them.
 
         Raises:
-            errors.ConfigInvalid: the file names an environment that is not there, or a key that is none of its kind's.
+            errors.ConfigInvalid: the file names an unknown environment, or a key outside `TARGETS` of its kind.
         """
         if not isinstance(environments, Mapping):
-            return environments  # what deploy.toml has wrong is told as its own
+            return environments  # a mistake in deploy.toml is reported later, as its own
         made = {name: dict(told) if isinstance(told, Mapping) else told for name, told in environments.items()}
         for path in self._lines:
             name, key = ".".join(path[1:2]), ".".join(path[2:])
@@ -128,7 +129,7 @@ class Overlay:
                 )
             try:
                 self.values[path] = loader.construct_object(node)
-            except (ValueError, LookupError):  # a tag that the value does not bear
+            except (ValueError, LookupError):  # the value does not fit its tag
                 raise self._refusal(path, "expected a text or a number", line=line) from None
             return
         for key, told in node.value:

@@ -1,4 +1,4 @@
-"""The report as one page to look at, and as Markdown for the summary of a CI run."""
+"""The report as an HTML page, and as Markdown for the summary of a CI run."""
 
 import contextlib
 import re
@@ -16,18 +16,18 @@ from selfdeploy.status import VERDICTS, Status
 TEMPLATE = "templates/report.html.j2"
 
 ATTEMPTS = 20
-"""How many of the last attempts the timeline has."""
+"""The number of attempts on the timeline."""
 
 LINES = 60
-"""How many of the last lines of a gate's log are folded into the page."""
+"""The number of lines on the page from the end of each gate's log."""
 
 PUBLIC = re.compile(r"https://[A-Za-z0-9.:-]+/[A-Za-z0-9._~/-]+")
-"""The address of a repository whose commits have pages, as `source.name_repository` returns it."""
+"""The address of a repository with a page per commit, as `source.name_repository` returns it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """What a page says: the REPORT, the ATTEMPTS, newest first, what is COMING to each environment, the gates' LOGS."""
+    """The content of a page: REPORT, ATTEMPTS (newest first), COMING commits by environment, LOGS by gate."""
 
     project: config.Project
     report: Report
@@ -36,16 +36,16 @@ class Page:
     logs: Mapping[str, str]
     at: str
     gated: Release | None = None
-    """The release whose gates the page shows: the one at hand, or else what an environment runs."""
+    """The release whose gates the page shows: the report's, or else a proven one of an environment."""
 
     @property
     def repository(self) -> str:
-        """The address of the repository; empty where its commits have no pages."""
+        """The address of the repository; empty if its commits do not have pages."""
         made = self.gated.manifest.source.repository if self.gated else ""
         return made if PUBLIC.fullmatch(made) else ""
 
     def html(self) -> str:
-        """Return the page: one file, without scripts, that takes nothing from elsewhere."""
+        """Return the page as one HTML file, without scripts or external resources."""
         release = self.report.release
         return render.page(
             TEMPLATE,
@@ -66,7 +66,7 @@ class Page:
         )
 
     def markdown(self) -> str:
-        """Return the report as Markdown: a table of the environments, and one of the last attempts."""
+        """Return the report as Markdown: a table of the environments, then one of the last attempts."""
         where = ("environment", "", "runs", "subject", "proven", "address")
         what = ("when", "environment", "how it ended", "revision", "who", "seconds")
         lines = [f"**{self.report.revision[:12]}**", "", *_table(where, map(self._place, self.report.environments)), ""]
@@ -139,7 +139,7 @@ def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def _cell(text: str) -> str:
-    """Return TEXT as a cell of a Markdown table: nothing in it is markup."""
+    """Return TEXT as a cell of a Markdown table, with its markup escaped."""
     return re.sub(r"([\\`*_{}\[\]<>()#+!|~-])", r"\\\1", " ".join(text.split()))
 
 
@@ -149,7 +149,7 @@ def _since(status: Status) -> str:
 
 
 def make(assembly: Assembly, report: Report) -> Page:
-    """Return the page of REPORT, which is on the revision of ASSEMBLY."""
+    """Return the page of REPORT, a report on the revision of ASSEMBLY."""
     project, gated = assembly.project, report.release
     for status in reversed(report.environments):
         if gated is None and status.proven:
@@ -173,7 +173,7 @@ def make(assembly: Assembly, report: Report) -> Page:
 
 
 def _logs(project: config.Project, release: Release) -> dict[str, str]:
-    """Return the end of the log of each gate of RELEASE; nothing of those that ran on another machine."""
+    """Return the end of each gate's log of RELEASE; empty if the gate ran on another machine."""
     place = Room(folder=project.work / "trees" / release.manifest.source.revision)
     gates = release.evidence.get("gates")
     return {name: _tail(place, name) for name in gates} if isinstance(gates, dict) else {}

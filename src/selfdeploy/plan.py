@@ -1,4 +1,4 @@
-"""The list of stages, each of which finds its result in reality or makes it: look, or converge; pure."""
+"""Stages, which find or make their results, and two ways to run them: look and converge; pure."""
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
@@ -10,16 +10,16 @@ from selfdeploy import errors
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """Reality has the stage's result."""
+    """The stage's result exists."""
 
     why: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Missing:
-    """Reality lacks the stage's result; DIFF is what making it would change, where that can be told.
+    """The stage's result is missing; DIFF is the change it would bring, if known.
 
-    BLOCKED is why making it would be refused now.
+    BLOCKED is the error that would refuse it now.
     """
 
     why: str
@@ -28,41 +28,41 @@ class Missing:
 
 
 class Lookup(Protocol):
-    """One step of a release that can be looked for."""
+    """A step of a release with a result to look for."""
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """The stage's name, as people see it."""
 
     def find(self) -> Found | Missing:
-        """Look for the result; in reality only."""
+        """Look for the result itself, in reality."""
 
 
 class Stage(Lookup, Protocol):
-    """One step of a release that can be made, too."""
+    """A step of a release with a result to look for and to make."""
 
     def make(self) -> None:
         """Make the result."""
 
 
 class Reporter(Protocol):
-    """Whom to tell how it goes."""
+    """A receiver of progress."""
 
     def stage(self, name: str) -> AbstractContextManager[None]:
-        """Tell that the stage NAME is under way, until the block ends."""
+        """Show the stage NAME as under way until the block ends."""
 
     def note(self, text: str) -> None:
-        """Tell a line."""
+        """Show the line TEXT."""
 
     def did(self, what: str) -> None:
-        """Remember that the stage WHAT was made."""
+        """Remember the stage WHAT as made."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One line of the plan: a stage, whether reality already has its result, and why.
+    """One line of the plan: a stage, whether its result exists, and why.
 
-    Below it stand the commits that it would bring, warnings, and the difference that it would make.
+    Below it come the new COMMITS, WARNINGS, and the change as a DIFF.
     """
 
     stage: str
@@ -75,7 +75,7 @@ class Line:
 
     @property
     def state(self) -> str:
-        """`done`, `to do`, or `blocked` where a release would be refused now."""
+        """`done`, `to do`, or `blocked` if a release would be refused now."""
         return "blocked" if self.blocked else "done" if self.found else "to do"
 
     def __str__(self) -> str:
@@ -89,7 +89,7 @@ class Line:
         return "\n".join([f"{self.stage:<10} {self.state:<8} {why[0]}", *(f"    {line}" for line in below)])
 
     def as_data(self) -> dict[str, object]:
-        """Return it as JSON data; `exit` is the code that a release would end with now, 0 where nothing blocks it."""
+        """Return it as JSON data; `exit` is the blocking error's exit code, 0 without one."""
         return {
             "stage": self.stage,
             "state": self.state,
@@ -103,18 +103,18 @@ class Line:
 
 
 TO_DO = 2
-"""The exit code of `inv plan --exit-code` when there is something to do and nothing blocks it."""
+"""The exit code of `inv plan --exit-code` if a stage is to do and none is blocked."""
 
 
 def exit_code(lines: Iterable[Line]) -> int:
-    """Return 0 when all of LINES is done, the code of the first error that blocks one, else `TO_DO`."""
+    """Return the first blocking error's exit code, 0 if all LINES are done, else `TO_DO`."""
     lines = list(lines)
     blocked = [line.blocked.exit_code for line in lines if line.blocked]
     return blocked[0] if blocked else 0 if all(line.found for line in lines) else TO_DO
 
 
 def look(stages: Iterable[Lookup]) -> list[Line]:
-    """Return a line a stage: what reality has of it. What comes after a missing stage is still looked for."""
+    """Return one line per stage; stages after a missing one are looked for too."""
     return [_line(stage.name, stage.find()) for stage in stages]
 
 
@@ -125,10 +125,10 @@ def _line(name: str, result: Found | Missing) -> Line:
 
 
 def converge(stages: Iterable[Stage], reporter: Reporter) -> None:
-    """Make what is missing, one stage after the other, and look again.
+    """Make the missing stages in order, and look for each result again.
 
     Raises:
-        errors.NotConverged: a stage was made, and its result is still not there.
+        errors.NotConverged: a stage was made, but its result is still missing.
     """
     for stage in stages:
         with reporter.stage(stage.name):

@@ -1,4 +1,4 @@
-"""What would keep a release from ending, raised before minutes are spent on it."""
+"""Checks that fail a doomed release before minutes are spent on it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from selfdeploy.gates import keeping
 
 @dataclass(frozen=True, kw_only=True)
 class Preflight:
-    """What is looked at before a release: one made anew when FRESH, and of the image FOREIGN where one is given."""
+    """The checks before a release: made again if FRESH, or of FOREIGN, an image built elsewhere."""
 
     assembly: Assembly
     environments: Sequence[Environment]
@@ -25,7 +25,7 @@ class Preflight:
         return self.assembly.on_record(fresh=self.fresh, foreign=self.foreign) is not None
 
     def refuse_unfit(self, queue: Queue) -> None:
-        """Raise what is wrong with the checkout, the disk or an environment, or who holds one and is not waited for."""
+        """Raise if the checkout, the disk or an environment is unfit, or if one is held and QUEUE does not wait."""
         source.refuse_dirty(self.assembly.revision)
         fitness.refuse_full(self.assembly.project.root)
         for environment in self.environments:
@@ -33,16 +33,16 @@ class Preflight:
             queue.refuse_held(environment)
 
     def refuse_unready(self) -> None:
-        """Raise why the registry takes nothing from us, or why the builder, if one is needed, cannot build."""
+        """Raise if the registry refuses our pushes, or if a builder is needed and cannot build."""
         self.assembly.store.may_push()
         if not self.foreign and not self._is_made:
             self.assembly.images.builder().refuse_unready()
 
     def foresee(self, *, older: bool) -> None:
-        """Raise what a release that is yet to be made would be refused for, though its gates pass.
+        """Raise if an unmade release would be refused even after its gates pass; OLDER allows an older revision.
 
-        All of it is looked at again where it counts: an image beside the gated tree, an environment under its lock.
-        A release on record comes there in a moment, and is not looked at here.
+        Each check is repeated later: the image's with the gated tree, an environment's under its lock. A recorded
+        release gets there in a moment, so that only its FOREIGN image is checked here.
         """
         if self.foreign:
             self.assembly.foreign(self.foreign)

@@ -1,4 +1,4 @@
-"""Who does this, as part of which CI run; and the evidence of a release, which its manifest leaves out."""
+"""The user and CI run behind a command, and the evidence of a release beside its manifest."""
 
 import getpass
 import json
@@ -12,12 +12,12 @@ from typing import Any
 from selfdeploy import errors
 
 PAGE = re.compile(r"https?://[^/?#\s]+(?:/[^?#\s]*)?/[^/?#\s]+/[^/?#\s]+/actions/runs/[0-9]+")
-"""The address of a run's page: the service, the owner, the repository, the run."""
+"""The address of a run's page: service, owner, repository, run."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One run of a CI service; its `url` is empty where the service's variables name no page."""
+    """One run of a CI service; `url` is empty if the service's variables do not name a page."""
 
     authority: str
     id: str
@@ -26,10 +26,10 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class Holder:
-    """Who holds an environment or tries a release, and the address of the CI run it is part of, if any.
+    """The user holding an environment or attempting a release, with the address of the CI run, if any.
 
-    `took` tells at any time how many seconds each stage has taken so far; `since` is when the holder of an environment
-    has had it from, in UTC and by its own clock. `uncommitted` names the project's own files that no commit has so.
+    `took` returns the seconds of each stage so far. `since` is when the holder acquired the environment, in UTC by its
+    own clock. `uncommitted` lists the project's own files with uncommitted changes.
     """
 
     who: str
@@ -39,18 +39,18 @@ class Holder:
     uncommitted: tuple[str, ...] = field(default=(), compare=False)
 
     def __str__(self) -> str:
-        """Return it as whoever is refused is told of it."""
+        """Return it as the message to a refused user names it."""
         return f"{self.who} since {self.since}{f' ({self.run})' if self.run else ''}"
 
 
 def read_run(environment: Mapping[str, str] = os.environ) -> Run | None:
-    """Return the CI run this is part of; Forgejo's variables count before GitHub's, which Forgejo sets too."""
+    """Return the current CI run; Forgejo's variables come before GitHub's, as Forgejo sets both."""
     for authority in ("forgejo", "github"):
         prefix = authority.upper()
         number = environment.get(f"{prefix}_RUN_ID")
         if number:
             server, repository = (environment.get(f"{prefix}_{part}", "") for part in ("SERVER_URL", "REPOSITORY"))
-            # A run's page is found by its number in the repository, where the service tells it.
+            # Forgejo addresses a run's page by its number in the repository, GitHub by its id.
             page = environment.get(f"{prefix}_RUN_NUMBER") if authority == "forgejo" else None
             url = f"{server.rstrip('/')}/{repository}/actions/runs/{page or number}"
             return Run(authority=authority, id=number, url=url if PAGE.fullmatch(url) else "")
@@ -58,7 +58,7 @@ def read_run(environment: Mapping[str, str] = os.environ) -> Run | None:
 
 
 def read_holder(environment: Mapping[str, str] = os.environ, took: Callable[[], Mapping[str, float]] = dict) -> Holder:
-    """Return who runs this process; TOOK tells how long its stages take."""
+    """Return this process's user and CI run; TOOK returns the seconds of its stages."""
     run = read_run(environment)
     try:
         user = getpass.getuser()
@@ -68,16 +68,16 @@ def read_holder(environment: Mapping[str, str] = os.environ, took: Callable[[], 
 
 
 def encode(at: str, holder: Holder, run: Run | None, **facts: object) -> bytes:
-    """Return the evidence of a release as bytes: when (AT), by whom, in which RUN, and FACTS of how it went."""
+    """Return the evidence of a release as JSON bytes: its time AT, HOLDER's user, RUN and other FACTS."""
     value = {"schema": 1, "builtAt": at, "who": holder.who, "run": asdict(run) if run else {}, **facts}
     return json.dumps(value, sort_keys=True, indent=2).encode()
 
 
 def decode(data: bytes) -> dict[str, Any]:
-    """Return the evidence that DATA, of a registry's record, holds.
+    """Return the evidence in DATA, from a release's record.
 
     Raises:
-        errors.RecordInvalid: it is no JSON object.
+        errors.RecordInvalid: DATA is not a JSON object.
     """
     try:
         told = json.loads(data)
@@ -89,6 +89,6 @@ def decode(data: bytes) -> dict[str, Any]:
 
 
 def authority(evidence: Mapping[str, Any]) -> str:
-    """Return which CI service EVIDENCE says built the release; empty when none did."""
+    """Return the CI service that built the release, by EVIDENCE; empty if none did."""
     run = evidence.get("run")
     return str(run.get("authority", "")) if isinstance(run, Mapping) else ""

@@ -1,4 +1,4 @@
-"""A release: plan its stages, or converge on them; whole, or up to one of them."""
+"""Releases: planning and making their stages, all of them or up to one."""
 
 import contextlib
 import dataclasses
@@ -45,26 +45,28 @@ from selfdeploy.preflight import Preflight
 
 @dataclass(frozen=True)
 class Releasing:
-    """One project, and whom to tell how it goes."""
+    """The release commands of one project, with progress on CONSOLE."""
 
     project: config.Project
     console: Console
     queue: Queue = field(default_factory=Queue)
     commits: dict[str, list[str]] = field(default_factory=dict)
-    """Which commits came to each environment that was rolled out to, as lines."""
+    """The commits rolled out to each environment, as lines."""
     running: list[Manifest] = field(default_factory=list)
-    """The releases that environments run or would be rolled back to, and whose images the registry has whole."""
+    """The current and previous releases of the environments, if the registry has all of their images."""
 
     @cached_property
     def assembly(self) -> Assembly:
-        """The revision on its way into the registry."""
+        """The assembly of the project's release."""
         return Assembly(self.project, self.console.note, self.console.doing)
 
     def choose(self, name: str = "", revision: str = "") -> Release | None:
-        """Return the release that the registry has on record: of NAME (REPOSITORY@sha256:...), of REVISION, or of HEAD.
+        """Return the recorded release of NAME (REPOSITORY@sha256:...), of REVISION, or else of HEAD.
+
+        None if HEAD does not have a recorded release made as deploy.toml says now.
 
         Raises:
-            errors.NotProven: NAME or REVISION is given, and there is no release of it.
+            errors.NotReleased: NAME or REVISION does not have a recorded release.
         """
         if not name and not revision:
             return self.assembly.recorded_here()
@@ -81,7 +83,11 @@ class Releasing:
         return source.resolve(self.project.source_path(), revision)
 
     def require(self, name: str = "", revision: str = "") -> Release:
-        """Return what `choose` does; a revision without a release is an error."""
+        """Return the release of `choose`.
+
+        Raises:
+            errors.NotReleased: there is no recorded release.
+        """
         found = self.choose(name, revision)
         if found is None:
             commit = self.assembly.revision.commit
@@ -93,7 +99,7 @@ class Releasing:
     def plan(
         self, names: Sequence[str] | None = None, *, fresh: bool = False, foreign: str = "", older: bool = False
     ) -> list[Line]:
-        """Return a line a stage: what is done, to do or blocked, up to the environments NAMES, or to all of them.
+        """Return one line per stage (done, to do or blocked), then one per environment of NAMES, or of all.
 
         Changes nothing. The flags are those of `converge`.
         """
@@ -106,13 +112,19 @@ class Releasing:
         return lines[: [line.stage for line in lines].index(stage) + 1]
 
     def foretell(self, name: str, release: Release, *, older: bool, promoting: bool) -> list[Line]:
-        """Return the lines of what `rollout` of RELEASE to the environment NAME would do; changes nothing."""
+        """Return the plan of `rollout` of RELEASE to the environment NAME; changes nothing.
+
+        When PROMOTING, the environments before it come first.
+        """
         outlook = Outlook(assembly=self.assembly, queue=self.queue, older=older, given=release)
         before = self.project.before(name) if promoting else ()
         return [outlook.environment(environments.connect(self.project, each)) for each in (*before, name)]
 
     def preflight(self, names: Sequence[str], *, fresh: bool, foreign: str, older: bool) -> None:
-        """Raise what would keep a release to the environments NAMES from ending, before minutes are spent on it."""
+        """Raise the error that a release to the environments NAMES would meet, before minutes are spent on it.
+
+        This starts the local registry if it is wanted.
+        """
         reachable = [environments.connect(self.project, name) for name in names]
         ahead = Preflight(assembly=self.assembly, environments=reachable, fresh=fresh, foreign=foreign)
         ahead.refuse_unfit(self.queue)
@@ -122,14 +134,14 @@ class Releasing:
             ahead.foresee(older=older)
 
     def ready_registry(self) -> None:
-        """Have the registry answer: the local one is started where it is configured and is not there."""
+        """Check that the registry answers; start the local one first if it is configured and does not run."""
         if embedded.is_wanted(self.project):
             embedded.ensure(self.project, self.console.note)
             self.console.did("registry")
         self.assembly.store.ping()
 
     def foretell_registry(self) -> tuple[str, dict[str, object]]:
-        """Return whether the registry answers or would be started here, and the same as data."""
+        """Return whether the registry answers or would be started here, as text and as data."""
         repository, starts = self.project.image.repository, embedded.is_wanted(self.project)
         if not starts:
             self.assembly.store.ping()
@@ -137,14 +149,14 @@ class Releasing:
         return text, {"repository": repository, "starts": starts, "dry": True}
 
     def foretell_base(self) -> tuple[str, dict[str, object]]:
-        """Return the base image, or that it would be built, and the same as data."""
+        """Return the base image, or the name of the one to build, as text and as data."""
         registry, told = self.foretell_registry()
         found = "" if told["starts"] else self.assembly.images.find_base()
         lines = [*([registry] if told["starts"] else []), found or f"would build {self.assembly.images.own_base}"]
         return "\n".join(lines), {"base": found or None, "dry": True}
 
     def base(self) -> str:
-        """Return the base image by digest; it is built where the registry has none."""
+        """Return the base image by digest; build it if the registry does not have it."""
         self.ready_registry()
         images = self.assembly.images
         if not images.find_base():
@@ -152,7 +164,7 @@ class Releasing:
         return images.base()
 
     def assemble(self, *, fresh: bool = False, foreign: str = "") -> Release:
-        """Return the release of HEAD: found in the registry, or made by gates, image and manifest."""
+        """Return the release of HEAD, found in the registry or made by its stages: gates, image, manifest."""
         source.refuse_dirty(self.assembly.revision)
         wanted: list[plan.Stage] = [
             stages.Gates(assembly=self.assembly, fresh=fresh),
@@ -163,9 +175,10 @@ class Releasing:
         return self.record_here(self.require())
 
     def gate(self, *, fresh: bool, recorded: bool) -> tuple[str, dict[str, object]]:
-        """Run the gates on HEAD unless they have passed; return their tree's digest, and the same as data.
+        """Run the gates on HEAD unless they have passed; return their tree's digest, as text and as data.
 
-        When RECORDED, run nothing: return the digest of the release that is on record, or an empty text.
+        With FRESH, run them in any case. With RECORDED, run nothing, and return the recorded release's id or an empty
+        text.
         """
         if recorded:
             return self._look()
@@ -176,7 +189,7 @@ class Releasing:
         return gated.digest, {"tree": gated.digest, "revision": gated.revision.commit}
 
     def _look(self) -> tuple[str, dict[str, object]]:
-        """Return the digest of HEAD's release that is on record, or an empty text; a note says why there is none."""
+        """Return the id of HEAD's recorded release, as text and as data; if there is none, note why."""
         commit, found = self.assembly.revision.commit, None
         try:
             found = self.assembly.recorded_here()
@@ -188,14 +201,14 @@ class Releasing:
         return release, {"release": release or None, "revision": commit}
 
     def build(self, foreign: str = "", *, fresh: bool = False, twice: bool = False) -> str:
-        """Return the image of the gated tree: found, built and pushed, or FOREIGN, which somebody else built.
+        """Return the gated tree's image by digest: found, built and pushed, or FOREIGN, an image built elsewhere.
 
-        With FRESH, that another gated tree of the revision has a release on record does not count. TWICE builds the
-        gated tree once more, without a cache, and compares.
+        With FRESH, ignore the revision's recorded release, since it may be of another gated tree. With TWICE, build the
+        tree again without a cache, and compare the digests.
 
         Raises:
-            errors.GatesIncomplete, errors.TreeChanged: there is no gated tree to build it from.
-            errors.NotReproducible: the second image is another one.
+            errors.GatesIncomplete, errors.TreeChanged: there is no gated tree to build from.
+            errors.NotReproducible: the second image differs.
         """
         source.refuse_dirty(self.assembly.revision)
         self.ready_registry()
@@ -215,10 +228,10 @@ class Releasing:
             self.console.note("built without a cache, from another folder: the same digest")
 
     def manifest(self, name: str = "", revision: str = "", *, foreign: str = "", fresh: bool = False) -> Release:
-        """Return the release, on record and its manifest written to dist/: of HEAD, or of what `choose` finds.
+        """Write the manifest of HEAD's release, or of the one found by `choose`, to dist/; return the release.
 
-        HEAD's is put on record anew, of the gated tree that is here, with FRESH, or where it is of another image than
-        FOREIGN, which somebody else built and `build` has checked.
+        HEAD's release is recorded first if it has no record, if FRESH, or if the record is not of FOREIGN, an image
+        built elsewhere and checked by `build`. The new record is of the local gated tree.
         """
         self.ready_registry()
         if not name and not revision:
@@ -230,12 +243,12 @@ class Releasing:
         return made
 
     def record_here(self, release: Release) -> Release:
-        """Write RELEASE's manifest to dist/sf-release-manifest.json, and return it."""
+        """Write the manifest of RELEASE to dist/sf-release-manifest.json, and return RELEASE."""
         tree.write_whole(self.project.manifest_path, release.manifest.bytes)
         return release
 
     def converge(self, *, to: str = "", fresh: bool = False, foreign: str = "", older: bool = False) -> Release:
-        """Release HEAD to every environment up to TO, or to all; do only what reality lacks."""
+        """Release HEAD to all environments, or up to TO; make only the missing stages."""
         names = self.names(to)
         with self.console.stage("preflight"):
             self.preflight(names, fresh=fresh, foreign=foreign, older=older)
@@ -250,9 +263,10 @@ class Releasing:
 
     @contextlib.contextmanager
     def _leaving_none_cut_off(self, names: Sequence[str]) -> Iterator[None]:
-        """When the block fails, undo what an earlier attempt that was cut off has left in NAMES, and say so.
+        """If the block fails, undo earlier attempts in NAMES that were cut off, and add the outcome to the error.
 
-        Whoever holds an environment comes to the others by and by; what does not answer cannot be undone now.
+        Nothing is undone if a lock is held or lost: its holder reaches the other environments in time. Nor if a runtime
+        does not answer.
         """
         holder = dataclasses.replace(self._holder(), since=ages.now())
         try:
@@ -260,7 +274,7 @@ class Releasing:
         except (errors.LockHeld, errors.LockLost, errors.EngineUnreachable, errors.ClusterUnreachable):
             raise
         except errors.SelfdeployError as exc:
-            why = exc.message.splitlines()[0]  # or else an interrupt would be all that is told
+            why = exc.message.splitlines()[0]  # noted at once, in case an interrupt replaces the error
             for name in names:
                 try:
                     told = upkeep.undo(self.project, name, holder, lambda what: self.console.note(f"{why}; {what}"))
@@ -273,7 +287,7 @@ class Releasing:
         return provenance.read_holder(took=self.console.took)
 
     def names(self, to: str = "") -> list[str]:
-        """Return the environments in order, up to TO or all of them."""
+        """Return the environments' names in order, up to TO or all."""
         names = list(self.project.environments)
         if to:
             self.project.environment(to)
@@ -281,7 +295,7 @@ class Releasing:
         return names
 
     def _settle(self, names: Sequence[str], release: Release, *, older: bool, proved: Sequence[str] = ()) -> None:
-        """Have NAMES run RELEASE, in order, the environments PROVED being proven first; under the locks of all."""
+        """Prove RELEASE in PROVED, then roll it out to NAMES, in order; hold every lock to the end."""
         proofs: list[proving.Proof] = []
         with contextlib.ExitStack() as held:
             protect = functools.partial(protection.protect, self.assembly.store, release.manifest)
@@ -315,7 +329,7 @@ class Releasing:
             keeping.tidy_all(self.project.work / "trees")
 
     def _restore(self, locks: Mapping[str, Lock | None]) -> list[Manifest]:
-        """Do and return what `Restoring.restore` does of the environments that LOCKS names."""
+        """Restore lost images and tags of the environments in LOCKS; return the releases with complete images."""
         lost = restoring.Restoring(project=self.project, store=self.assembly.store, tell=self.console.note)
         whole, restored = lost.restore(locks)
         if restored:
@@ -327,10 +341,10 @@ class Releasing:
         self.console.note(line)
 
     def rollout(self, name: str, release: Release, *, older: bool = False, promoting: bool = False) -> None:
-        """Roll RELEASE out to NAME; when PROMOTING, with the proof, made now, of every environment before it.
+        """Roll RELEASE out to NAME; when PROMOTING, first prove it in every environment before NAME.
 
         Raises:
-            errors.NotProven: an environment before it does not prove RELEASE, or nobody asked it to.
+            errors.NotProven: an environment before NAME does not prove RELEASE, or was not asked (not PROMOTING).
         """
         environment = environments.connect(self.project, name)
         environment.refuse_unfit()
@@ -341,9 +355,9 @@ class Releasing:
             self._settle([name], release, older=older, proved=self.project.before(name) if promoting else ())
 
     def probe(self, name: str, wanted: str = "", revision: str = "") -> tuple[str, dict[str, object]]:
-        """Return what NAME runs, once it has proven, without its lock, that it is what `choose` finds of the others.
+        """Probe NAME, without its lock, until it settles on the release of WANTED or REVISION; return a summary.
 
-        The shared server, `vega`, has to run the live checkout as it is.
+        WANTED and REVISION are those of `choose`. `vega`, the shared server, has to run the live checkout as it is.
 
         Raises:
             errors.NotProven: it runs something else, or does not settle.
@@ -359,9 +373,9 @@ class Releasing:
         return self.summary([name], release)
 
     def render(self, name: str, folder: Path | None, wanted: str = "", revision: str = "") -> list[str]:
-        """Write the files that run in NAME what `choose` finds of the others to FOLDER, and return their names.
+        """Write the files of NAME for the release of WANTED or REVISION to FOLDER, and return their names.
 
-        Without a FOLDER nothing is written.
+        WANTED and REVISION are those of `choose`. Without a FOLDER nothing is written.
         """
         self.project.environment(name)
         content = bundle.files(self.project, name, self.require(wanted, revision).manifest)
@@ -370,18 +384,18 @@ class Releasing:
         return list(content)
 
     def report(self) -> report.Report:
-        """Return the release at hand, and what answers in every environment; what cannot be asked is part of it."""
+        """Return the report on HEAD's release and every environment; failures to ask are part of it."""
         return report.make(self.project, self.assembly.revision.commit, self.assembly.recorded_here, self.console.note)
 
     def summary(self, names: Sequence[str], release: Release) -> tuple[str, dict[str, object]]:
-        """Return what a person wants to know at the end, and the same as data: what runs where, and what is next."""
+        """Return the closing summary, as text and as data: the release, its environments, the next command."""
         urls = {name: environments.connect(self.project, name).url for name in names}
         told = release.manifest
         lines = [f"revision  {told.source.revision}", f"release   {told.release}", f"image     {told.image.reference}"]
         came: list[str] = []
         for name, url in urls.items():
             lines.append(f"{name:<9} {url}  proven")
-            if self.commits.get(name, came) != came:  # most come to all environments alike
+            if self.commits.get(name, came) != came:  # most releases bring the same commits to every environment
                 came = self.commits[name]
                 lines += [f"          {line}" for line in came]
         left = [name for name in self.project.environments if name not in self.names(names[-1])]
@@ -391,9 +405,9 @@ class Releasing:
 
 
 def load(console: Console, *, source_path: str = "", start: Path | None = None, wait: str = "") -> Releasing:
-    """Return what the project of START, or of this folder, releases; SOURCE_PATH takes the place of its source.
+    """Return the release commands of the project in START, or in the current folder.
 
-    WAIT is how long one waits for who holds an environment, as `queue.parse` reads it.
+    SOURCE_PATH replaces the configured `source.path`. WAIT is how long to wait for a held environment (`queue.parse`).
     """
     project = deploy_toml.load(start, source=source_path or None)
     return Releasing(project, console, queue.parse(wait, console.note))

@@ -1,4 +1,4 @@
-"""From a manifest and an environment to the files its runtime takes; pure, and equal input makes equal bytes."""
+"""Rendering of a manifest and an environment to the runtime's files; pure, and equal input gives equal bytes."""
 
 import json
 import math
@@ -15,16 +15,16 @@ HEALTHCHECK = (
     'require("http").get({host:"127.0.0.1",port:4000,path:"/api/healthz",agent:false},'
     'r=>process.exit(r.statusCode===200?0:1)).on("error",()=>process.exit(1))'
 )
-"""Asks the server with an agent of its own: node's common one would ask a proxy that the server's variables name."""
+"""Script for node that asks the server; its own agent bypasses any proxy in the server's variables."""
 
 
 def manifest_name(release: str, prefix: str = "sf") -> str:
-    """Return the name of what holds the manifest of RELEASE, an id, on a runtime, PREFIX in front."""
+    """Return the name of the volume or ConfigMap for the manifest of RELEASE, an id; it begins with PREFIX."""
     return f"{prefix}-manifest-{release.removeprefix('sha256:')[:24]}"
 
 
 def labels(manifest: Manifest) -> dict[str, str]:
-    """Return the labels of every replica of a release."""
+    """Return the labels of a release's replicas."""
     return {
         "org.opencontainers.image.revision": manifest.source.revision,
         f"{LABEL}.release": manifest.release,
@@ -33,13 +33,16 @@ def labels(manifest: Manifest) -> dict[str, str]:
 
 
 def _encode(value: object, **options: Any) -> str:  # noqa: ANN401 -- whatever json.dumps takes
-    """Return VALUE as JSON that is YAML as well, which knows no surrogate pairs and breaks lines at more characters."""
+    """Return VALUE in JSON's syntax for YAML, with all but printable ASCII escaped.
+
+    YAML does not have surrogate pairs, and breaks lines at more characters than JSON.
+    """
     text = json.dumps(value, ensure_ascii=False, **options)
     return re.sub("[^ -~]", lambda found: f"\\U{ord(found[0]):08x}", text)
 
 
 def _fill(project: config.Project, template: str, values: Mapping[str, object]) -> str:
-    """Return TEMPLATE, the project's own or else the one that comes with us, with VALUES in it."""
+    """Fill TEMPLATE, the project's own or else ours, with VALUES."""
     import jinja2  # noqa: PLC0415 -- start-up is a feature
 
     engine = jinja2.Environment(
@@ -57,7 +60,7 @@ def _fill(project: config.Project, template: str, values: Mapping[str, object]) 
 
 
 def page(template: str, values: Mapping[str, object], project: config.Project) -> str:
-    """Return TEMPLATE, a page, with VALUES in it, none of which is markup."""
+    """Fill TEMPLATE, an HTML page, with VALUES, escaping their markup."""
     import jinja2  # noqa: PLC0415 -- start-up is a feature
 
     loader = jinja2.FileSystemLoader(shipped.places(project))
@@ -69,9 +72,9 @@ def page(template: str, values: Mapping[str, object], project: config.Project) -
 
 
 def compose(project: config.Project, name: str, manifest: Manifest, front_image: str = "") -> str:
-    """Return the Compose file that runs MANIFEST's release in the environment NAME.
+    """Return the Compose file for MANIFEST's release in the environment NAME.
 
-    FRONT_IMAGE is the image of its front, if one of ours has the port.
+    FRONT_IMAGE is the image of the front, if one of ours publishes the port.
     """
     environment = project.compose(name)
     traefik = environment.traefik
@@ -95,17 +98,17 @@ def compose(project: config.Project, name: str, manifest: Manifest, front_image:
 
 
 def vega(project: config.Project, values: Mapping[str, object]) -> str:
-    """Return the Compose file of the vega server that VALUES describe; the project's own template wins."""
+    """Return the Compose file of the vega server with VALUES; the project's own template takes precedence."""
     return _fill(project, "compose.vega.yml.j2", values)
 
 
 def kubernetes(project: config.Project, name: str, manifest: Manifest) -> str:
-    """Return the objects that run MANIFEST's release in the environment NAME, as one YAML text of many documents."""
+    """Return the objects of MANIFEST's release in the environment NAME, as one YAML text of many documents."""
     return "".join(f"---\n{text}" for text in objects(project, name, manifest).values())
 
 
 def objects(project: config.Project, name: str, manifest: Manifest) -> dict[str, str]:
-    """Return the same objects by the name of the file each is in, in the order in which they are applied."""
+    """Return the objects of MANIFEST's release in the environment NAME, by file name, in the order to apply them."""
     environment = project.kubernetes(name)
     values = _common(environment) | _pod(environment, manifest)
     told = {"service-account": values, "config-map": values}
@@ -125,7 +128,7 @@ def objects(project: config.Project, name: str, manifest: Manifest) -> dict[str,
 
 
 def rights(project: config.Project, name: str) -> str:
-    """Return the least that a CI job needs in the environment NAME: an account, its Role, and what binds them."""
+    """Return a CI job's least privileges in the environment NAME: ServiceAccount, Role and RoleBinding."""
     environment = project.kubernetes(name)
     made = [_claim(environment, volume) for volume, told in environment.storage.volumes.items() if told.claim is None]
     values = {
@@ -143,12 +146,12 @@ def rights(project: config.Project, name: str) -> str:
 
 
 def selector(environment: config.Kubernetes) -> dict[str, str]:
-    """Return the labels that tell ENVIRONMENT's pods from others: the same for every release, for ever."""
+    """Return the labels that select ENVIRONMENT's pods; they are the same for every release."""
     return {"app.kubernetes.io/name": "sf", "app.kubernetes.io/instance": environment.name}
 
 
 def annotations(manifest: Manifest) -> dict[str, str]:
-    """Return what an object of a release says of it."""
+    """Return the annotations of a release's objects."""
     return {
         f"{LABEL}/revision": manifest.source.revision,
         f"{LABEL}/release": manifest.release,
@@ -157,7 +160,7 @@ def annotations(manifest: Manifest) -> dict[str, str]:
 
 
 def _common(environment: config.Kubernetes) -> dict[str, object]:
-    """Return what the objects that are the same for every release are made of."""
+    """Return the template values shared by all releases."""
     namespaces = (
         {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}
         for namespace in sorted(environment.network.namespaces)
@@ -174,7 +177,7 @@ def _common(environment: config.Kubernetes) -> dict[str, object]:
 
 
 def _pod(environment: config.Kubernetes, manifest: Manifest) -> dict[str, object]:
-    """Return what the objects of MANIFEST's release are made of."""
+    """Return the template values of MANIFEST's release."""
     volumes = environment.storage.volumes.items()
     return {
         "annotations": annotations(manifest),
@@ -191,7 +194,7 @@ def _pod(environment: config.Kubernetes, manifest: Manifest) -> dict[str, object
         "deadline": math.ceil(environment.deadline),
         "rolls": environment.rolls,
         "shares_node": environment.shares_node,
-        # What stops the pod first and the server after it share one period, and the server gets the whole grace.
+        # The preStop sleep and the server share the termination period, and the server gets its whole grace.
         "drain": environment.drains,
         "termination": environment.termination,
         "startup": environment.startup,
@@ -199,7 +202,7 @@ def _pod(environment: config.Kubernetes, manifest: Manifest) -> dict[str, object
         "secrets": sorted((name, secret.model_dump()) for name, secret in environment.secrets.items()),
         "healthz": manifest.probes["healthz"],
         "ready": manifest.probes["ready"],
-        # An empty list or map is nothing to the API server: it would be applied anew each time, and be fought over.
+        # The API server drops an empty list or map: each apply would set it again, and conflict over it.
         "resources": {kind: told for kind, told in environment.resources.model_dump().items() if told},
         "claims": [(volume, settings.claim or _claim(environment, volume)) for volume, settings in volumes],
     }
@@ -210,7 +213,7 @@ def _claim(environment: config.Kubernetes, volume: str) -> str:
 
 
 def _ingresses(environment: config.Kubernetes, manifest: Manifest) -> dict[str, dict[str, object]]:
-    """Return what the Ingress is made of, and the one without a login where there is a login."""
+    """Return the template values of the Ingress; behind a login, also of one for the probes without it."""
     ingress = environment.ingress
     if ingress is None:
         return {}
@@ -233,5 +236,5 @@ def _ingresses(environment: config.Kubernetes, manifest: Manifest) -> dict[str, 
 
 
 def _template(file: str) -> str:
-    """Return the template that FILE is made from: two of a kind have one."""
+    """Return the template of FILE; objects of one kind share a template."""
     return next(kind for kind in ("persistent-volume-claim", "ingress", file) if file.startswith(kind))

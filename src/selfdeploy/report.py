@@ -1,4 +1,4 @@
-"""What a run leaves behind: the release at hand, and what answers where and for how long; never an error."""
+"""The report of a run: its release and the state of every environment; errors are part of it, never raised."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -10,15 +10,15 @@ from selfdeploy.assembly import Release
 from selfdeploy.status import Status
 
 PATIENCE = 120.0
-"""Seconds that a command of this very run, which was cancelled, has to let go of an environment."""
+"""Seconds for a cancelled command of the same CI run to release an environment."""
 
 ASKED_AGAIN = 2
-"""How often one is asked again that does not answer as it should: one answer that is late is no state."""
+"""How often to ask a differing environment again: one late answer is not its state."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """The revision at hand, the release of it, and the state of every environment."""
+    """A revision, its release, and the state of every environment."""
 
     revision: str
     release: Release | None
@@ -54,12 +54,12 @@ class Report:
         }
 
     def _runs_release(self, status: Status) -> bool:
-        """Say whether the environment of STATUS has proven the release, and answers as it."""
+        """Return whether the environment of STATUS has proven the release and answers as it."""
         same = bool(self.release and status.proven and self.release.manifest.release == status.proven.release)
         return same and not status.error and not status.differs
 
     def _verdict(self, status: Status) -> str:
-        """Return in a few words whether the environment of STATUS runs the release."""
+        """Describe briefly whether the environment of STATUS runs the release."""
         if status.error:
             return "unknown"
         if status.proven is None:
@@ -73,7 +73,7 @@ class Report:
 def make(
     project: config.Project, revision: str, find: Callable[[], Release | None], tell: Callable[[str], None]
 ) -> Report:
-    """Return the report on PROJECT; FIND looks for the release of REVISION, TELL hears what is waited for."""
+    """Return the report on PROJECT; FIND returns the release of REVISION, TELL receives a line about a wait."""
     try:
         release, missing = find(), f"the registry has no record of {revision}"
     except errors.SelfdeployError as exc:
@@ -87,7 +87,7 @@ def make(
 
 
 def _read(project: config.Project, name: str, tell: Callable[[str], None]) -> Status:
-    """Return the state of the environment NAME, once no cancelled command of this very run holds it any more."""
+    """Return the state of the environment NAME, after a cancelled command of the same run has released it."""
     run = provenance.read_holder().run
     ends = time.monotonic() + PATIENCE
     told = False

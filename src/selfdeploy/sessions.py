@@ -18,9 +18,9 @@ from selfdeploy.gates.room import Room
 
 @nox.session(name="gates", venv_backend="uv|virtualenv", reuse_venv=True)
 def run_gates(session: nox.Session) -> None:
-    """Run SF's gates on its HEAD, with the pinned Node: all, or the ones named and what they need.
+    """Run SF's gates on its HEAD, with the pinned Node: all, or the named ones and those they need.
 
-    What goes wrong ends nox at once, with the error's own exit code: `session.error` would make a 1 of any.
+    An error ends nox at once with its own exit code; `session.error` would always exit with 1.
     """
     parser = argparse.ArgumentParser(prog="nox -s gates --")
     parser.add_argument("names", nargs="*", metavar="GATE")
@@ -55,7 +55,7 @@ def run_gates(session: nox.Session) -> None:
 
 
 def find_programs(session: nox.Session, project: config.Project) -> Path:
-    """Return the folder of the gates' programs; SESSION installs in its environment what is missing there."""
+    """Return the folder of the gates' programs, after installing missing ones in SESSION's environment."""
     environment = Path(session.virtualenv.location)
     log = environment / "programs.log"
 
@@ -81,7 +81,7 @@ def find_programs(session: nox.Session, project: config.Project) -> Path:
 
 
 def end(error: errors.SelfdeployError) -> NoReturn:
-    """Say what went wrong, and end nox with the exit code of ERROR."""
+    """Print ERROR and its hint, and end nox with its exit code."""
     print(
         f"error: {error.message}",
         *([f"hint: {guide.fit(error.hint)}"] if error.hint else []),

@@ -1,4 +1,4 @@
-"""The files that come with us (templates/, docker/, the vega profile): each is the project's own where it has one."""
+"""Our own files (templates/, docker/, the vega profile); a project can replace each of them."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,24 +7,24 @@ if TYPE_CHECKING:
     from selfdeploy import config  # start-up is a feature
 
 PACKAGE = Path(__file__).parent, Path(__file__).parents[2]
-"""Where our own are: in the installed package, or else in a checkout of ours."""
+"""The folders of our own files: the installed package, or else a checkout of ours."""
 
 
 def places(project: "config.Project") -> tuple[Path, ...]:
-    """Return where such a file is looked for, in order: the project first."""
+    """Return the folders to search, in order: the project first."""
     return project.root, *PACKAGE
 
 
 def find(project: "config.Project", name: str) -> Path:
-    """Return the file NAME, as in `docker/Dockerfile.sf-server`: the project's own, or else the one that comes with us.
+    """Return the file NAME (such as `docker/Dockerfile.sf-server`), the project's own or else ours.
 
-    File by file: a project with a `docker/` folder of its own goes on getting the files that it lacks there.
+    Each file is looked up alone: a project's `docker/` folder needs only the files it replaces.
     """
     return _first(places(project), name)
 
 
 def own(name: str) -> Path:
-    """Return the file NAME that comes with us, whatever a project has."""
+    """Return our own file NAME, even if the project replaces it."""
     return _first(PACKAGE, name)
 
 

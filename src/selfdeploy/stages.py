@@ -1,4 +1,4 @@
-"""The stages of a release, each of which finds its result in reality or makes it."""
+"""The stages of a release; each finds its result in reality or makes it."""
 
 import contextlib
 from collections.abc import Callable, Sequence
@@ -23,20 +23,20 @@ from selfdeploy.environments.queue import Queue
 
 
 def redefined(project: config.Project) -> str:
-    """Return the end of the line of the gates: which of the contract's gates PROJECT redefines."""
+    """Return the contract's gates that PROJECT redefines, to append to the gates' line."""
     return "".join(f"; {name}: {config.REDEFINED}" for name in project.gates.redefined)
 
 
 @dataclass(kw_only=True)
 class Gates:
-    """The gates have passed on the revision; a release on record says so, or the gated tree itself."""
+    """The gates have passed on the revision, by a recorded release or the gated tree itself."""
 
     assembly: Assembly
     fresh: bool = False
     name: str = "gates"
 
     def find(self) -> plan.Found | plan.Missing:
-        """Look for a record of the release, or else for the gated tree."""
+        """Look for the release's record, then for the gated tree."""
         revision = self.assembly.revision.commit[:12]
         note = redefined(self.assembly.project)
         if not self.fresh and self.assembly.recorded_here():
@@ -48,16 +48,16 @@ class Gates:
         return plan.Found(why=f"passed on {revision}, tree {found.digest[:19]}{note}")
 
     def make(self) -> None:
-        """Run them."""
+        """Run the gates."""
         self.assembly.run_gates(fresh=self.fresh)
         self.fresh = False
 
 
 @dataclass(kw_only=True)
 class Image:
-    """The registry has the image of the gated tree; FOREIGN is one that somebody else built.
+    """The registry has the image of the gated tree, or FOREIGN, an image built elsewhere.
 
-    RUNNING are releases of which environments have the manifest and the registry the image, though not the record.
+    RUNNING are the environments' releases with a complete image in the registry; their records may be lost.
     """
 
     assembly: Assembly
@@ -68,7 +68,7 @@ class Image:
     digest: str = field(default="", init=False)
 
     def find(self) -> plan.Found | plan.Missing:
-        """Look for a record of the release, or else for the image of the gated tree."""
+        """Look for the release's record, then for the image of the gated tree."""
         recorded = self.assembly.on_record(fresh=self.fresh, foreign=self.foreign)
         if recorded:
             return self._found(recorded.manifest.image.digest)
@@ -86,9 +86,9 @@ class Image:
         return plan.Found(why=digest)
 
     def make(self) -> None:
-        """Build and push it, or take the one that somebody else built, or that is released already and lost its record.
+        """Build and push the image, or adopt FOREIGN or the image of a running release without a record.
 
-        The latter counts as a record does: also where the Dockerfile is another one by now.
+        Such a release counts as if it were recorded, even if the Dockerfile has changed since.
         """
         gated = self.assembly.require_gated()
         if self.foreign:
@@ -104,7 +104,7 @@ class Image:
 
 @dataclass(kw_only=True)
 class Manifest:
-    """The registry has the manifest and the evidence on record beside the image, and tags that keep all of it."""
+    """The registry has the manifest and the evidence on record beside the image, and tags to keep them all."""
 
     assembly: Assembly
     fresh: bool = False
@@ -112,7 +112,7 @@ class Manifest:
     name: str = "manifest"
 
     def find(self) -> plan.Found | plan.Missing:
-        """Look for the record."""
+        """Look for the record and its tags."""
         recorded = self.assembly.on_record(fresh=self.fresh, foreign=self.foreign)
         if recorded is None:
             commit = self.assembly.revision.commit
@@ -123,7 +123,7 @@ class Manifest:
         return plan.Found(why=recorded.manifest.release)
 
     def make(self) -> None:
-        """Write the record, or put back the tags that keep it."""
+        """Write the record, or restore its missing tags."""
         if recorded := self.assembly.on_record(fresh=self.fresh, foreign=self.foreign):
             protection.protect(self.assembly.store, recorded.manifest)
             return
@@ -137,7 +137,7 @@ class Manifest:
 
 @dataclass(kw_only=True)
 class Glance:
-    """An environment, asked once and not locked: what a plan shows."""
+    """An environment, asked once and without its lock, for a plan."""
 
     environment: Environment
     release: Release | None
@@ -148,7 +148,7 @@ class Glance:
         return self.environment.name
 
     def find(self) -> plan.Found | plan.Missing:
-        """Look whether it answers as the release."""
+        """Ask the environment whether it answers as the release."""
         if self.release is None:
             return plan.Missing(why=f"there is no release to run yet; {self.environment.continuity}")
         found = rollout.glance(self.environment, self.release.manifest)
@@ -159,7 +159,7 @@ class Glance:
 
 @dataclass(kw_only=True)
 class Prove:
-    """An environment runs the release, proven; its lock is held until HELD is closed."""
+    """An environment proves the release; its lock is held until HELD is closed."""
 
     environment: Environment
     release: Release
@@ -174,7 +174,7 @@ class Prove:
         return self.environment.name
 
     def find(self) -> plan.Found | plan.Missing:
-        """Prove it; what is not proven is an error here, for nothing is to be changed."""
+        """Prove the release, or raise: this stage must not change the environment."""
         if not self._proven():
             lock, wanted = self.take_lock(), self.release.manifest
             admission.refuse_on_hold(self.environment, self.environment.read(lock), wanted.image.digest)
@@ -182,10 +182,10 @@ class Prove:
         return self._found()
 
     def make(self) -> None:
-        """Do nothing: what is not proven has been refused."""
+        """Do nothing: `find` proves the release or raises."""
 
     def take_lock(self) -> Lock:
-        """Return the environment's lock, held from now on; the engine gets the image first, which the lock runs."""
+        """Fetch the image, which the lock may need to run, then acquire and return the environment's lock."""
         image = self.release.manifest.image.reference
         self.environment.fetch(image)
         return self.held.enter_context(self.queue.hold(self.environment, image, self.holder))
@@ -200,7 +200,7 @@ class Prove:
 
 @dataclass(kw_only=True)
 class Settle(Prove):
-    """As `Prove`, and what does not run the release yet is made to; PROOFS are those of what comes before it."""
+    """As `Prove`, but roll the release out if it does not run yet; PROOFS are of the environments before."""
 
     protect: Callable[[], None]
     tell: Callable[[str], None]
@@ -208,7 +208,7 @@ class Settle(Prove):
     lock: Lock | None = field(default=None, init=False)
 
     def find(self) -> plan.Found | plan.Missing:
-        """Take the lock, and look whether it runs the release already."""
+        """Acquire the lock, and check whether the environment proves the release already."""
         if self._proven():
             return self._found()
         self.lock = self.take_lock()
@@ -219,10 +219,10 @@ class Settle(Prove):
         return self._found()
 
     def make(self) -> None:
-        """Roll the release out, or put back what ran."""
+        """Roll the release out; if it fails, put back the last proven one."""
         if self.lock is None:
             raise errors.LockLost(f"{self.name}: not held", "inv release")
-        if self.proofs:  # a promotion: what it brings to the next one must not go away
+        if self.proofs:  # a promotion: a registry clean-up must not delete the release
             self.protect()
         for line in rollout.describe_way(
             self.environment, self.environment.read(self.lock), self.release.manifest.source.revision

@@ -1,4 +1,4 @@
-"""What an environment runs, what it last proved, and whether all is well there; as one line, or in full."""
+"""The state of an environment: its replicas, last proven release and troubles, in one line or in full."""
 
 import datetime
 import json
@@ -31,16 +31,16 @@ VERDICTS = {
     "unproven": "yellow",
     "cut off": "yellow",
 }
-"""The words for how an environment is, and the colour of each on a terminal."""
+"""The verdicts on an environment, and the colour of each on a terminal."""
 
 
 NOT_WELL = errors.NotProven.exit_code
-"""The exit code of `inv status --check` when an environment is not well."""
+"""The exit code of `inv status --check` if an environment is not well."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """What one environment runs, what it last proved, what is on hold there, and who holds it."""
+    """The state of one environment: its replicas, last proven release, holds and lock holder."""
 
     name: str
     url: str
@@ -60,7 +60,7 @@ class Status:
 
     @property
     def verdict(self) -> str:
-        """How it is, in a word of `VERDICTS`, and who took it down."""
+        """One of `VERDICTS`; `down by USER` after `inv down`."""
         if self.error:
             return "unreachable"
         if self.proven is None:
@@ -77,11 +77,11 @@ class Status:
 
     @property
     def is_well(self) -> bool:
-        """Whether it answers as what it last proved, and nothing of it is cut off or may get lost."""
+        """True if it answers as its last proven release, with no attempt cut off and no image unprotected."""
         return self.verdict == "ok" and not self.unprotected
 
     def __str__(self) -> str:
-        """Return it as `inv status` prints it: a line, and below it what is not as it should be."""
+        """Return it as `inv status` prints it: one line, with the troubles below."""
         parts = [f"{self.name:<9}", f"{self.verdict:<11}"]
         if self.proven:
             at = ages.since(self.proven.at)
@@ -91,7 +91,7 @@ class Status:
         return "\n".join([*lines, *(f"    {line}" for line in self.describe_trouble())])
 
     def in_full(self) -> str:
-        """Return it as `inv status --verbose` prints it: with the digests, the replicas and all that was answered."""
+        """Return it as `inv status --verbose` prints it, with digests, replicas and answers."""
         lines = [f"{self.name}  {self.url}  {self.verdict}", *(f"  target   {target}" for target in self.targets)]
         if self.error:
             return "\n".join([*lines, *(f"  {line}" for line in self.describe_trouble())])
@@ -108,7 +108,7 @@ class Status:
         return "\n".join([*lines, *(f"  {line}" for line in self.describe_trouble())])
 
     def describe_trouble(self) -> list[str]:
-        """Return a line for each trouble: what differs, is on hold, was cut off, is locked, or may get lost."""
+        """Return one line per trouble: error, difference, hold, cut-off attempt, lock, unprotected image."""
         lines = [f"error    {self.error}"] if self.error else []
         lines += [f"differs  {line}" for line in self.differs]
         lines += [f"on hold  {digest}: {why}" for digest, why in self.holds.items()]
@@ -143,7 +143,7 @@ class Status:
 
 
 def read(project: config.Project, name: str) -> Status:
-    """Return what the environment NAME runs and remembers; an engine that does not answer is part of it."""
+    """Return the state of the environment NAME; an engine that does not answer becomes its `error`."""
     environment, targets = environments.connect(project, name), overlay.targets(project, name)
     try:
         known, holder = environment.read(), environment.held_by()
@@ -179,7 +179,7 @@ def read(project: config.Project, name: str) -> Status:
 
 
 def _unprotected(project: config.Project, name: str, known: record.Record) -> list[str]:
-    """Return a line for each release that runs, or that a rollback brings back, and that a clean-up may delete."""
+    """Return a line for the current and the previous release if a registry clean-up may delete it."""
     releases = {
         each.release: manifest.parse(each.manifest.encode(), f"{name}: record") for each in retention.kept(known)
     }
@@ -192,7 +192,7 @@ def _unprotected(project: config.Project, name: str, known: record.Record) -> li
 
 
 def _describe(wanted: manifest.Manifest, answers: Mapping[str, witness.Answer]) -> str:
-    """Return what ANSWERS say, and for how long the process that gave them has run."""
+    """Summarize ANSWERS, with the uptime of the answering process if known."""
     told, at = witness.describe(wanted, answers), witness.started(answers)
     if at is None:
         return told
@@ -206,11 +206,11 @@ METRICS = {
     "selfdeploy_environment_holds": "gauge",
     "selfdeploy_attempt_stage_seconds": "gauge",
 }
-"""What `inv status --metrics` tells a Prometheus server, and of which type each is."""
+"""The metrics of `inv status --metrics`, and the Prometheus type of each."""
 
 
 def metrics(parts: Sequence[Status]) -> str:
-    """Return PARTS in the text format that a Prometheus server scrapes, or a node exporter reads from a file."""
+    """Return PARTS in Prometheus' text format, for a scrape or for a node exporter's file."""
     lines = []
     for name, kind in METRICS.items():
         samples = [sample for part in parts for sample in _samples(part).get(name, ())]

@@ -1,8 +1,8 @@
-"""The surroundings of every program that is started: the variables it gets, and the folder it runs in.
+"""The surroundings of the programs we start: their environment variables and working folder.
 
-A program gets what names its target and its login, and nothing else of the caller's shell. Some of them run helpers
-that anybody may have written (credential helpers, kubectl's exec plugins): they get the whole environment without the
-variables that they read themselves.
+A program gets the variables for its target and its login, and nothing else of the caller's shell. Programs that run
+third-party helpers (credential helpers, kubectl's exec plugins) get the whole environment, except the variables they
+read themselves.
 """
 
 import fnmatch
@@ -27,35 +27,35 @@ ENGINE = (
     *("DOCKER_API_VERSION", "DOCKER_AUTH_CONFIG", "DOCKER_CERT_PATH", "DOCKER_CONFIG", "DOCKER_CONTEXT"),
     *("DOCKER_CUSTOM_HEADERS", "DOCKER_HOST", "DOCKER_TLS", "DOCKER_TLS_VERIFY"),
 )
-"""The variables that name a Docker engine, and the login to it and to registries (docker's CLI reference)."""
+"""Variables for a Docker engine and the login to it and to registries (docker's CLI reference)."""
 
 LOADER = ("DYLD_*", "GCONV_PATH", "GLIBC_TUNABLES", "GODEBUG", "GOTRACEBACK", "LD_*", "NODE_OPTIONS", "SSLKEYLOGFILE")
-"""What changes any program that is loaded: ld.so(8), Go's runtime, node."""
+"""Variables that affect any loaded program: ld.so(8), Go's runtime, node."""
 SPEECH = ("LANG", "LANGUAGE", "LC_*")
-"""The language of messages; some of them are read."""
+"""The language of messages; some messages are parsed."""
 SHELL = ("BASHOPTS", "BASH_ENV", "BASH_FUNC_*", "CDPATH", "ENV", "IFS", "SHELLOPTS")
 TRACES = ("OTEL_*", "TRACEPARENT", "TRACESTATE")
 ANYBODY = (*LOADER, *SPEECH, *SHELL, *TRACES, "SF_KUBECONFIG")
-"""What no program with the whole environment gets."""
+"""Variables withheld from programs with third-party helpers."""
 BUILD = (
     *("BUILDCTL_*", "BUILDKIT_*", "BUILDX_*", "COMPOSE_*", "DOCKER_*", "EXPERIMENTAL_BUILDKIT_*", "GIT_*"),
     "SOURCE_DATE_EPOCH",
 )
-"""What docker, its plugins and buildctl read; ENGINE's pass nevertheless."""
+"""Variables read by docker, its plugins and buildctl; those in ENGINE pass nevertheless."""
 
 REPOSITORY = (
     *("GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_DIR", "GIT_GRAFT_FILE", "GIT_IMPLICIT_WORK_TREE"),
     *("GIT_INDEX_FILE", "GIT_INTERNAL_SUPER_PREFIX", "GIT_NAMESPACE", "GIT_NO_REPLACE_OBJECTS", "GIT_PREFIX"),
     *("GIT_OBJECT_DIRECTORY", "GIT_QUARANTINE_PATH", "GIT_REPLACE_REF_BASE", "GIT_SHALLOW_FILE", "GIT_WORK_TREE"),
 )
-"""How git tells the children of a hook which repository they are in (`git rev-parse --local-env-vars`)."""
+"""Variables that point a git hook's children to its repository (`git rev-parse --local-env-vars`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """What a program gets: the variables that match KEEP, or all when WHOLE that do not match DROP; and FIXED.
+    """The variables of a program: matches of KEEP; if WHOLE, also all except matches of DROP; then FIXED.
 
-    One that is DETACHED runs in an empty folder, and finds no file of the folder that the person is in.
+    A DETACHED program runs in an empty folder, out of reach of files in the current one.
     """
 
     keep: tuple[str, ...] = PERSON
@@ -64,10 +64,10 @@ class Policy:
     fixed: Mapping[str, str] = field(default_factory=lambda: {"LC_ALL": "C.UTF-8"})
     detached: bool = False
     docker: bool = False
-    """Whether it reads Docker's config.json."""
+    """True if the program reads Docker's config.json."""
 
     def passes(self, name: str) -> bool:
-        """Say whether the variable NAME reaches the program."""
+        """Return whether the variable NAME reaches the program."""
         return _matches(name, self.keep) or (self.whole and not _matches(name, self.drop))
 
 
@@ -77,17 +77,17 @@ def _matches(name: str, patterns: tuple[str, ...]) -> bool:
 
 C = {"LC_ALL": "C.UTF-8"}
 BARE = Policy()
-"""What a program without a policy of its own gets."""
+"""The policy of programs without one of their own."""
 BYTES = Policy(fixed={"LC_ALL": "C"})
-"""What a program gets that puts lines in order."""
+"""The policy of programs that order lines, by bytes."""
 APT = Policy(keep=(*PERSON, *NETWORK, "APT_CONFIG"))
 GIT = Policy(
     keep=(
         *(*PERSON, *NETWORK, *SSH, "SUDO_UID"),
-        # Configuration that comes with the call: CI services name safe.directory by it.
+        # Configuration from the caller: CI services set safe.directory this way.
         *("GIT_CONFIG_COUNT", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_KEY_*", "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_PARAMETERS"),
         *("GIT_CONFIG_SYSTEM", "GIT_CONFIG_VALUE_*", "GIT_CEILING_DIRECTORIES", "GIT_DISCOVERY_ACROSS_FILESYSTEM"),
-        # A partial clone gets what it lacks from where it was cloned.
+        # A partial clone fetches missing objects from its remote.
         *("GIT_ASKPASS", "GIT_HTTP_PROXY*", "GIT_PROXY_COMMAND", "GIT_SSH", "GIT_SSH_*", "GIT_SSL_*"),
     ),
     fixed={
@@ -103,7 +103,7 @@ POLICIES: Mapping[str, Policy] = {
     "buildctl": Policy(keep=(*ENGINE, "BUILDKIT_HOST"), whole=True, drop=(*ANYBODY, *BUILD), fixed=C, docker=True),
     "chown": BARE,
     "comm": BYTES,
-    # It is the person's own command: all but which repository a hook is in, and a time that is no commit's.
+    # The person's own command: everything except a hook's repository, and a time that is not a commit's.
     "command": Policy(whole=True, drop=(*REPOSITORY, "SOURCE_DATE_EPOCH"), fixed={}),
     "docker": Policy(
         keep=ENGINE,
@@ -112,7 +112,7 @@ POLICIES: Mapping[str, Policy] = {
         fixed={**C, "DOCKER_CLI_HINTS": "false"},
         docker=True,
     ),
-    # It fills in what a file names: only what reaches the engine.
+    # Compose substitutes variables in its file: it gets only those for reaching the engine.
     "docker compose": Policy(
         keep=(*PERSON, *NETWORK, *SSH, *ENGINE),
         fixed={**C, "COMPOSE_DISABLE_ENV_FILE": "1", "DOCKER_CLI_HINTS": "false"},
@@ -130,7 +130,7 @@ POLICIES: Mapping[str, Policy] = {
         fixed={**C, "KUBECTL_KUBERC": "false", "KUBERC": "off"},
     ),
     "mmdebstrap": APT,
-    # This program again. The gates choose what they get of it; it installs packages, whose scripts run.
+    # This program again. It installs packages, whose scripts run; each gate selects from its variables.
     "nox": Policy(
         whole=True,
         drop=(
@@ -152,7 +152,7 @@ POLICIES: Mapping[str, Policy] = {
         )
     ),
 }
-"""The policy of every program that this package starts; the gates' commands have what deploy.toml names."""
+"""The policies of the programs we start; deploy.toml sets the variables of the gates' commands."""
 
 INSIDE = (
     *("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "all_proxy", "https_proxy", "http_proxy", "no_proxy"),
@@ -162,19 +162,19 @@ INSIDE = (
     *("NODE_USE_SYSTEM_CA", "NODE_V8_COVERAGE", "OPENSSL_CONF", "OPENSSL_MODULES", "SSLKEYLOGFILE", "SSL_CERT_DIR"),
     *("SSL_CERT_FILE",),
 )
-"""The variables of a container that would change what is run inside it beside the server: node's, ld.so's, OpenSSL's.
+"""A container's variables that would affect our own commands inside it: node's, ld.so's, OpenSSL's.
 
-Empty, each is as if it were not set. The rest stays: an image may need it to start node at all.
+An empty value counts as unset. Other variables stay: an image may need them to start node at all.
 """
 
 
 def inside() -> list[str]:
-    """Return the options of `docker run` and `docker exec` that make a command independent of its container."""
+    """Return options of `docker run` and `docker exec` that isolate a command from its container's variables."""
     return [f"--env={name}=" for name in INSIDE]
 
 
 def program(argv: Sequence[str]) -> str:
-    """Return the name of ARGV's policy."""
+    """Return the name of the policy for ARGV."""
     name = Path(argv[0]).name
     if argv[0] == sys.executable and argv[1:2] == ["-m"]:
         return argv[2]
@@ -191,11 +191,11 @@ def program(argv: Sequence[str]) -> str:
 
 
 def read(name: str, environment: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the whole environment of the program whose policy is NAME, of ENVIRONMENT or else this process's own."""
+    """Return all variables for the policy NAME, taken from ENVIRONMENT or else from this process."""
     caller = os.environ if environment is None else environment
     policy = POLICIES.get(name, BARE)
     given = {key: value for key, value in caller.items() if policy.passes(key)} | dict(policy.fixed)
-    if home(caller) is None:  # some programs do nothing without one
+    if home(caller) is None:  # some programs fail without a home
         given["HOME"] = str(_place() / "home")
     if policy.docker:
         given |= _docker(caller)
@@ -205,14 +205,14 @@ def read(name: str, environment: Mapping[str, str] | None = None) -> dict[str, s
 
 
 def folder(name: str) -> Path | None:
-    """Return the folder that the program whose policy is NAME runs in; None where it is this process's own."""
+    """Return the working folder for the policy NAME; None for this process's own."""
     return _place() / "empty" if POLICIES.get(name, BARE).detached else None
 
 
 def prefix(name: str) -> list[str]:
-    """Return the argv prefix that gives the surroundings of NAME to a command which inherits this process's.
+    """Return an argv prefix (`env ...`) to run a command in the surroundings of the policy NAME.
 
-    It has names of variables, and no values but those that are no secret.
+    It unsets and sets variables of this process; none of the values in it is secret.
     """
     wanted = read(name)
     there = folder(name)
@@ -222,7 +222,7 @@ def prefix(name: str) -> list[str]:
 
 
 def home(environment: Mapping[str, str] | None = None) -> Path | None:
-    """Return the person's home; None for a user id without a name and without HOME."""
+    """Return the user's home folder; None for a user id without a name and without HOME."""
     if environment is not None and environment.get("HOME"):
         return Path(environment["HOME"])
     try:
@@ -239,10 +239,10 @@ _mutex = threading.Lock()
 
 
 def _docker(caller: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that give docker the person's config without its proxies."""
+    """Return the variables that point docker to the user's config without its proxies."""
     own = docker_config.find(caller.get("DOCKER_CONFIG", ""), home(caller))
     with _mutex:
-        if own is None:  # docker would look for `.docker` in the folder that it runs in
+        if own is None:  # docker would look for `.docker` in its working folder
             return {"DOCKER_CONFIG": str(_place() / "empty")}
         if (text := docker_config.without_proxies(own)) is None:
             return {}
@@ -258,5 +258,5 @@ def _temporary() -> tempfile.TemporaryDirectory[str]:
 
 
 def _place() -> Path:
-    """Return a folder for its owner alone that lasts as long as this process, with `empty` and `home` in it."""
+    """Return this process's private temporary folder, with `empty` and `home` in it."""
     return Path(_temporary().name)
