@@ -1,4 +1,4 @@
-"""What an environment takes: proven before it, not on hold, built where it has to be, and not older than what runs."""
+"""Admission to an environment: proven before it, not on hold, built by its authority, not older than its release."""
 
 from collections.abc import Sequence
 
@@ -12,11 +12,12 @@ from selfdeploy.source import compare_revisions
 def admit(
     environment: Environment, known: record.Record, release: Release, before: Sequence[Proof], *, older: bool
 ) -> None:
-    """Raise the reason why ENVIRONMENT must not take RELEASE; return when it may.
+    """Raise the reason if ENVIRONMENT must not accept RELEASE.
 
     Raises:
-        errors.NotProven: one that comes before it has no proof, of this very release, under a lock still held.
-        errors.OnHold, errors.AuthorityRefused, errors.ReleaseOlder: as they say.
+        errors.NotProven: BEFORE lacks a proof of this very release on an earlier environment.
+        errors.LockLost: the lock of such a proof is lost.
+        errors.OnHold, errors.AuthorityRefused, errors.ReleaseOlder: as their names say.
     """
     wanted = release.manifest
     proofs = {proof.environment: proof for proof in before}
@@ -35,18 +36,18 @@ def admit(
 
 
 def foresee(environment: Environment, revision: str, authority: str, *, older: bool) -> None:
-    """Raise why ENVIRONMENT, which nobody has to hold, would not take what AUTHORITY is about to make of REVISION.
+    """Check, without the lock, whether ENVIRONMENT would accept a release of REVISION built by AUTHORITY.
 
-    What is under way there, or was cut off on its way back, is for who holds it to judge, and to undo.
+    An attempt in progress and a cut-off rollback are left to the lock's holder, who judges and undoes them.
 
     Raises:
-        errors.AuthorityRefused, errors.ReleaseOlder: as `admit` does.
-        errors.RecordInvalid: its record is damaged.
+        errors.AuthorityRefused, errors.ReleaseOlder: as in `admit`.
+        errors.RecordInvalid: the record is damaged.
     """
     try:
         known = environment.read()
     except (errors.ImageGone, errors.CommandFailed, errors.CommandTimedOut):
-        return  # an engine that has lost the image to read it with gets another one with the release
+        return  # the release will bring an image to read the record with
     if known.cut_off and (known.is_going_back or environment.held_by()):
         return
     _refuse_authority(environment, authority, f"what is made here of {revision}")
@@ -55,13 +56,13 @@ def foresee(environment: Environment, revision: str, authority: str, *, older: b
 
 
 def refuse_on_hold(environment: Environment, known: record.Record, digest: str) -> None:
-    """Raise `errors.OnHold` when KNOWN, the record of ENVIRONMENT, has DIGEST on hold."""
+    """Raise `errors.OnHold` if KNOWN, the record of ENVIRONMENT, has DIGEST on hold."""
     if digest in known.holds:
         raise on_hold(environment, known, digest)
 
 
 def on_hold(environment: Environment, known: record.Record, digest: str) -> errors.OnHold:
-    """Return the error that DIGEST, which KNOWN has on hold, is not taken by ENVIRONMENT."""
+    """Return the error for DIGEST, on hold in KNOWN, the record of ENVIRONMENT."""
     return errors.OnHold(
         f"{environment.name}: {digest} is on hold: {known.holds[digest]}",
         f"release a newer revision, or inv unhold -e {environment.name} -d {digest}",
@@ -76,9 +77,9 @@ def refuse_free(name: str, known: record.Record, digest: str) -> None:
 
 
 def held_anyway(known: record.Record, replicas: Sequence[witness.Replica]) -> list[str]:
-    """Return a line for each of REPLICAS that runs what KNOWN has on hold: this tool would not have rolled it in.
+    """Return a line for each of REPLICAS with a digest on hold in KNOWN: another tool has rolled it in.
 
-    One that has been told to end is what a put back leaves for a moment.
+    A terminating replica does not count: putting a release back leaves one for a moment.
     """
     return [
         f"{replica.name}: runs {digest}, which is on hold here, and which inv release did not roll in: {reason}"
@@ -89,12 +90,12 @@ def held_anyway(known: record.Record, replicas: Sequence[witness.Replica]) -> li
 
 
 def probe_release(environment: Environment, release: manifest.Manifest) -> None:
-    """Ask ENVIRONMENT, without its lock, until it has settled on RELEASE.
+    """Probe ENVIRONMENT, without its lock, until it has settled on RELEASE.
 
     Raises:
-        errors.OnHold: a replica runs what is on hold there.
-        errors.NotProven: it runs something else, or does not settle.
-        errors.ReplicaHeldUp: it settled, and who was told to end did not.
+        errors.OnHold: a replica runs a digest that is on hold there.
+        errors.NotProven: ENVIRONMENT runs another build, or does not settle.
+        errors.ReplicaHeldUp: it settled, but a replaced replica did not terminate in time.
     """
     known = environment.read()
     if wrong := held_anyway(known, environment.replicas()):

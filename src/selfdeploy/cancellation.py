@@ -1,4 +1,4 @@
-"""A CI run that is cancelled: its attempt ends as one that failed, for nobody goes on with it."""
+"""Cancelled CI runs: their attempt ends as a failed one, because nobody will continue it."""
 
 import contextlib
 import importlib
@@ -11,10 +11,10 @@ from selfdeploy.environments import Environment, Lock
 from selfdeploy.environments.record import CANCELLED
 
 LIMIT = 300.0
-"""Seconds that a cancelled attempt has to end; one that has not is cut off, for the next release to undo."""
+"""Seconds for a cancelled attempt to end; after that it is cut off, for the next release to undo."""
 
 BRIEF = 5.0
-"""Seconds that a person who interrupts is kept for the record's sake."""
+"""Seconds to write the record after a person's interrupt."""
 
 ELSEWHERE = (
     "selfdeploy.gates.",
@@ -23,14 +23,14 @@ ELSEWHERE = (
     "selfdeploy.sessions",
     "selfdeploy.vega",
 )
-"""The modules that no rollout needs."""
+"""Modules that no rollout needs."""
 
 LATE = ("jinja2", "python_on_whales", "rich.console", "rich.live", "rich.text", "yaml")
-"""What the modules of a rollout load when they come to need it."""
+"""Packages that a rollout's modules import only when they need them."""
 
 
 def load() -> None:
-    """Load all that a rollout may come to need: a runner may delete the folder that it would be loaded from."""
+    """Import every module that a rollout may need, because a runner may delete the folder with the code."""
     for module in pkgutil.walk_packages(selfdeploy.__path__, "selfdeploy."):
         if not module.name.startswith(ELSEWHERE):
             importlib.import_module(module.name)
@@ -40,14 +40,14 @@ def load() -> None:
 
 @contextlib.contextmanager
 def ending(environment: Environment, lock: Lock, holder: provenance.Holder) -> Iterator[None]:
-    """When HOLDER's CI run is cancelled in the block, have ENVIRONMENT run again what it last proved.
+    """Put back ENVIRONMENT's last proven release if HOLDER's CI run is cancelled inside the block.
 
-    A person who interrupts a release runs it again; what they interrupt stays as it is, and the record gets the time
-    that it took. The job's folder may be gone by now: nothing of it is read or written.
+    A person's interrupt changes nothing but the record, which gets the times of the stages: the person can run the
+    command again. The job's folder may be gone by now, so nothing in it is read or written.
 
     Raises:
         errors.PutBack, errors.PutBackUnproven, errors.WentDown: how the attempt ended.
-        KeyboardInterrupt: it is not a run, or it was cancelled before the attempt began or after it ended.
+        KeyboardInterrupt: no CI run was cancelled, or its attempt had not begun or had already ended.
     """
     if holder.run:
         load()
@@ -66,7 +66,7 @@ def ending(environment: Environment, lock: Lock, holder: provenance.Holder) -> I
 
 
 def _leave(environment: Environment, lock: Lock, holder: provenance.Holder) -> None:
-    """Write the time of HOLDER's unfinished attempt into the record, unless that takes longer than `BRIEF`."""
+    """Write the time of HOLDER's unfinished attempt into the record, if that takes no longer than `BRIEF` seconds."""
     with contextlib.suppress(errors.SelfdeployError, KeyboardInterrupt), interrupts.limited(BRIEF):
         known = environment.read(lock)
         begun = known.cut_off
@@ -75,7 +75,7 @@ def _leave(environment: Environment, lock: Lock, holder: provenance.Holder) -> N
 
 
 def _end(environment: Environment, lock: Lock, holder: provenance.Holder) -> errors.SelfdeployError | None:
-    """End the attempt of HOLDER that is under way, and return the error that says how; None if there is none."""
+    """End HOLDER's attempt under way, and return the error about the way it ended; None if there is no such attempt."""
     known = environment.read(lock)
     begun = known.cut_off
     if begun is None or (begun.who, begun.run) != (holder.who, holder.run):

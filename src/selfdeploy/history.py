@@ -1,4 +1,4 @@
-"""What was tried on the environments, by whom, and how it ended."""
+"""The attempts on the environments, with their authors and their endings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ PUT_BACK = "put back, "
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One attempt on an environment; BACK is the revision that was put back when it failed."""
+    """One attempt on an environment; BACK is the revision put back after its failure."""
 
     environment: str
     attempt: record.Attempt
@@ -20,7 +20,7 @@ class Entry:
 
     @property
     def ending(self) -> str:
-        """How it ended, as a person is told: what failed, and what runs in its place."""
+        """Its ending for people: the failure, and the release in its place."""
         ending = self.attempt.ending
         why, cancelled = "failed", f"{record.CANCELLED}, "
         if ending.startswith(cancelled):
@@ -36,7 +36,7 @@ class Entry:
 
     @property
     def total(self) -> float | None:
-        """How many seconds its command took until it ended; none where nobody lived to say."""
+        """Duration of its command in seconds; None if the process was killed before it recorded that."""
         if self.attempt.ending == record.CUT_OFF and not self.attempt.ended:
             return None
         if self.attempt.seconds:
@@ -45,7 +45,7 @@ class Entry:
         return (ended - began).total_seconds() if began and ended else None
 
     def __str__(self) -> str:
-        """Return it as `inv history` prints it."""
+        """Return its line in `inv history`."""
         tried = self.attempt
         parts = [tried.began, f"{self.environment:<9}", f"{self.ending:<32}", tried.revision[:12]]
         parts += [self.subject] if self.subject else []
@@ -67,7 +67,7 @@ class Entry:
 
 
 def read(project: config.Project, names: Sequence[str]) -> list[Entry]:
-    """Return the attempts on the environments NAMES, newest first; one that nobody lived to end is `cut off`."""
+    """Return the attempts on the environments NAMES, newest first; an abandoned attempt is `cut off`."""
     found = [entry for name in names for entry in _read(project, name)]
     return sorted(found, key=lambda entry: entry.attempt.began, reverse=True) if len(names) > 1 else found
 
@@ -90,7 +90,7 @@ def _read(project: config.Project, name: str) -> list[Entry]:
 
 
 def _put_back(attempts: Sequence[record.Attempt]) -> str:
-    """Return the revision that the first of ATTEMPTS, the newest, left running when it failed; empty if none did."""
+    """Return the revision put back after the first of ATTEMPTS, the newest, failed; empty if there is none."""
     if PUT_BACK not in attempts[0].ending:
         return ""
     ran = (one for one in attempts[1:] if one.has_settled and PUT_BACK not in one.ending)

@@ -1,4 +1,4 @@
-"""Ask which build answers: every replica from inside and the public way, again and again until settled."""
+"""Ask which build answers: every replica from inside, and the public address, repeatedly until settled."""
 
 import contextlib
 import contextvars
@@ -18,22 +18,22 @@ from selfdeploy.manifest import Manifest
 from selfdeploy.witness import RPC, Answer, Round, compare_staying, contradicts
 
 LIMIT = 64 * 1024
-"""Bytes of an answer that are read at most."""
+"""Longest answer to read, in bytes."""
 
 LARGE = 1 << 20
-"""Bytes that are read at most of an extra path's answer, which is a page or a state and not a probe's few words."""
+"""Longest answer of an extra path to read, in bytes: a page or a state, not a probe's few words."""
 
 ENDED = ("exited", "dead", "restarting")
-"""The states of a replica that will not answer any more, or not for long."""
+"""States of a replica that will not answer any more, or not for long."""
 
 
 DIRECT = {"http": "", "https": ""}
-"""What requests takes for no proxy, whatever the environment has."""
+"""Proxy settings that make requests use no proxy, whatever the environment says."""
 
 
 def _open(session: requests.Session, url: str, timeout: float) -> requests.Response:
-    # A server that is named by its address, or is on this machine, is asked itself. A public name is asked by the proxy
-    # that the person has for it: without that it may be out of reach.
+    # A server on this machine, or named by its IP address, is asked directly. A public name is asked through the user's
+    # proxy: without it the server may be out of reach.
     return session.get(
         url,
         timeout=timeout,
@@ -54,17 +54,20 @@ def _is_direct(url: str) -> bool:
 
 
 def late(timeout: float) -> str:
-    """Return what stands for an answer that did not come within TIMEOUT seconds; it names the key of deploy.toml."""
+    """Return the text for an answer that took longer than TIMEOUT seconds; it names the key in deploy.toml."""
     return f"none within probes.timeout, {timeout:g} s"
 
 
 def get(url: str, timeout: float, limit: int = LIMIT) -> Answer:
-    """Return what URL answers within TIMEOUT seconds: no cache, no redirect followed, at most LIMIT bytes."""
+    """Return the answer of URL within TIMEOUT seconds: no cache, no redirect followed, at most LIMIT bytes.
+
+    A failure has status 0 and the reason as body.
+    """
     ends = time.monotonic() + timeout
     try:
         with requests.Session() as session, _open(session, url, timeout) as response:
             body = b""
-            # Byte by byte as they come: a larger chunk would be waited for, however slowly it trickles.
+            # `read1` returns the bytes that are there; `read` would wait for a whole chunk, however slowly it trickles.
             while chunk := response.raw.read1(4096, decode_content=True):
                 body += chunk
                 if len(body) > limit or time.monotonic() > ends:
@@ -77,32 +80,32 @@ def get(url: str, timeout: float, limit: int = LIMIT) -> Answer:
 
 
 def get_all(base: str, paths: Mapping[str, str], timeout: float) -> dict[str, Answer]:
-    """Return what each of PATHS, by name, answers below the address BASE."""
+    """Return the answers of PATHS, by name, below the address BASE."""
     return {name: get(base.rstrip("/") + path, timeout) for name, path in paths.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settled:
-    """How many rounds were ASKED, and how many of them, the last ones, AGREED."""
+    """The number of rounds ASKED, and how many of the last ones in a row AGREED."""
 
     asked: int
     agreed: int
 
     def __str__(self) -> str:
-        """Return it as a stage's line ends."""
+        """Return the end of a stage's line."""
         of = f" of {self.asked} asked" if self.asked > self.agreed else ""
         return f"{self.agreed} rounds in a row agree{of}"
 
 
 Teller = Callable[[str, float, float], None]
-"""Who is told what is waited for, since when and until when at most, in monotonic seconds."""
+"""Receives the obstacle that a wait is for, its start and its latest end, in monotonic seconds."""
 
 _tell: contextvars.ContextVar[Teller] = contextvars.ContextVar("tell", default=lambda *_: None)
 
 
 @contextlib.contextmanager
 def telling(tell: Teller) -> Iterator[None]:
-    """Have TELL be told what `until_settled` waits for, until the block ends."""
+    """Report the waits of `until_settled` to TELL inside the block."""
     before = _tell.set(tell)
     try:
         yield
@@ -111,21 +114,22 @@ def telling(tell: Teller) -> Iterator[None]:
 
 
 def _obstacle(where: str, wrong: Sequence[str], agreed: int, settings: config.Probes) -> str:
-    """Return what keeps WHERE from being settled: the first line of WRONG, or the rounds that are still to agree."""
+    """Return the reason why WHERE is not settled: the first line of WRONG, or the number of rounds that agree."""
     return f"waiting for {where}: {wrong[0] if wrong else f'{agreed} of {settings.consecutive} rounds agree'}"
 
 
 def until_settled(
     manifest: Manifest, settings: config.Probes, ask: Callable[[], Round], where: str, patience: float = 0
 ) -> Settled:
-    """Ask until `settings.consecutive` rounds in a row are the release of MANIFEST; return how many were asked.
+    """Ask until `settings.consecutive` rounds in a row show MANIFEST's release; return the number of rounds.
 
-    In the last of them nobody may be left who is about to go and still answers; that is waited for PATIENCE seconds.
+    In the last round, no terminating replica may still answer. The wait for that ends PATIENCE seconds after the start,
+    but not before the deadline.
 
     Raises:
         errors.NotProven: it did not settle within `settings.deadline` seconds, settled as another build, or a replica
             ended for good.
-        errors.ReplicaHeldUp: it settled, and who is about to go did not go.
+        errors.ReplicaHeldUp: it settled, but a replaced replica did not terminate in time.
     """
     began = time.monotonic()
     ends = began + settings.deadline
@@ -141,9 +145,9 @@ def until_settled(
         if settled and not seen.leaving:
             return Settled(asked=asked, agreed=agreed)
         _tell.get()(_obstacle(where, wrong, agreed, settings), began, ends)
-        if settled:  # from now on it is others that are waited for, and one answer that fails changes nothing of that
+        if settled:  # from now on the wait is for leaving replicas; a failed round does not shorten it
             ends = max(ends, began + patience)
-        # What has answered as another build so often in a row has settled, and on that.
+        # Replicas that answer as another build this often in a row have settled on that build.
         contradicted = contradicted + 1 if contradicts(manifest, seen) else 0
         if any(replica.state in ENDED for replica in seen.before) or contradicted > settings.consecutive:
             break
@@ -215,23 +219,23 @@ const smoke = async (path) => {
   process.stdout.write(JSON.stringify(Object.fromEntries([...names, ...extra, "rpc"].map((n, i) => [n, told[i]]))));
 })();
 """
-"""What node runs inside a replica to ask it: one JSON argument, one JSON object out.
+"""The program for node inside a replica that probes it: one JSON argument, one JSON object out.
 
-The token is the server's own, read where it runs; it is never handed over. Of a failing body only the beginning comes
-out, without that token and without the secrets that the argument names; of an extra path that answers, nothing.
+The token is the server's own, read in place, and never handed over. Of a failing body, only the beginning is printed,
+without that token and without the secrets named in the argument. Of an extra path that answers, no body is printed.
 """
 
 
 def question(manifest: Manifest, settings: config.Probes, secrets: Iterable[str] = ()) -> str:
-    """Return the argument of `SCRIPT` that asks for MANIFEST's probes and for what SETTINGS add to them.
+    """Return the argument of `SCRIPT` for MANIFEST's probes and the additional ones in SETTINGS.
 
-    SECRETS are the server's variables that no body may show.
+    SECRETS are the names of the server's variables to hide in every body.
     """
     return _argument(manifest.probes, settings, settings.extra, secrets)
 
 
 def token_question(settings: config.Probes, secrets: Iterable[str] = ()) -> str:
-    """Return the argument of `SCRIPT` that asks only for what needs the server's token by SETTINGS."""
+    """Return the argument of `SCRIPT` for only the probes in SETTINGS with the server's token."""
     return _argument({}, settings, settings.extra if settings.extra_token else (), secrets)
 
 
@@ -241,13 +245,13 @@ def _argument(paths: Mapping[str, str], settings: config.Probes, extra: Sequence
 
 
 def unanswered(question: str, why: str) -> dict[str, Answer]:
-    """Return what the argument QUESTION of `SCRIPT` asks for as not answered; WHY goes into each answer."""
+    """Return a missing answer, with the reason WHY, for each probe in QUESTION, an argument of `SCRIPT`."""
     _, _, paths, rpc, extra, *_ = json.loads(question)
     return dict.fromkeys([*paths, *extra, *([RPC] if rpc else [])], Answer(status=0, body=why))
 
 
 def read_answers(data: bytes) -> dict[str, Answer]:
-    """Return the answers that `SCRIPT` printed; each counts as none where it printed something else."""
+    """Return the answers printed by `SCRIPT`; empty if DATA has another shape."""
     try:
         told: Any = json.loads(data)
         return {str(n): Answer(status=int(a["status"]), body=str(a["body"])) for n, a in told.items()}

@@ -1,7 +1,7 @@
-"""The image and the record of a release survive a clean-up of the registry: every manifest has a tag of its own.
+"""Protection of a release's image and record from a clean-up of the registry: every manifest has a tag of its own.
 
-A tag on an index does not keep what the index lists: `garbage-collect --delete-untagged` of distribution 2.8 deletes
-its images and leaves the index (findings/registry-gc-deletes-the-images-of-a-tagged-index.sh).
+A tag on an index does not protect the manifests in the index: `garbage-collect --delete-untagged` of distribution 2.8
+deletes its images and leaves the index (findings/registry-gc-deletes-the-images-of-a-tagged-index.sh).
 """
 
 import contextlib
@@ -11,27 +11,27 @@ from selfdeploy import errors, inspection, manifest, registry
 from selfdeploy.registry import artifact
 
 PATIENCE = 10.0
-"""Seconds for one question of `look`, whose caller can do without the answer."""
+"""Time-out of one request by `look`, in seconds; its caller can do without the answer."""
 AGAIN = "inv release pushes it again, where a Docker engine has the very same image"
 LISTED = 3
-"""Tags that are named; more are counted."""
+"""Number of tags to name in a message; the others are counted."""
 
 
 def tag(digest: str) -> str:
-    """Return the tag that keeps the manifest DIGEST, of an image or of an index."""
+    """Return the tag that protects the manifest DIGEST, of an image or of an index."""
     return f"kept-{digest.removeprefix('sha256:')}"
 
 
 def record_tag(digest: str) -> str:
-    """Return the tag that keeps the release record of the image DIGEST, where its revision finds another one."""
+    """Return the tag that protects the release record of the image DIGEST if its revision's tag has another record."""
     return f"release-{digest.removeprefix('sha256:')}"
 
 
 def keep(store: registry.Registry, image: manifest.Image) -> None:
-    """Tag IMAGE, which has to be in STORE whole, and every manifest that it lists, unless they are tagged.
+    """Tag IMAGE, complete in STORE, and every manifest that it lists, unless they are tagged.
 
     Raises:
-        errors.ImageGone: the image, or a part of it, is not there any more.
+        errors.ImageGone: the image, or a part of it, is missing.
         errors.RegistryDenied, errors.PushRefused: the credentials, or the registry's rules, do not allow a new tag.
     """
     if absent := store.absent(image.digest):
@@ -45,9 +45,9 @@ def keep(store: registry.Registry, image: manifest.Image) -> None:
 
 
 def protect(store: registry.Registry, release: manifest.Manifest) -> None:
-    """Keep the image of RELEASE and its record in STORE under their tags; raises what `keep` does.
+    """Tag the image of RELEASE in STORE, and restore its record's revision tag; raises the errors of `keep`.
 
-    A record that no tag finds any more stays lost, and its evidence with it.
+    The record is found by its other tag. A record without any tag stays lost, with its evidence.
     """
     keep(store, release.image)
     revision, name = release.source.revision, record_tag(release.image.digest)
@@ -58,24 +58,27 @@ def protect(store: registry.Registry, release: manifest.Manifest) -> None:
 
 
 def set_aside(store: registry.Registry, revision: str, digest: str) -> None:
-    """Tag the record that STORE has under REVISION, if it is of another image than DIGEST: its tag is about to move."""
+    """Tag STORE's record under REVISION with a tag of its own, unless it is of the image DIGEST.
+
+    The tag REVISION is about to move to another record.
+    """
     subject = _subject(store, revision)
     if subject in {"", digest} or _subject(store, record_tag(subject)) == subject:
         return
-    with contextlib.suppress(errors.ImageGone):  # a record that has lost its parts is of no use
+    with contextlib.suppress(errors.ImageGone):  # an incomplete record is of no use
         record = store.find_record(revision)
         if record is not None:
             store.put_record(record, record_tag(record.subject.digest))
 
 
 def find(store: registry.Registry, digest: str) -> str:
-    """Return the tag in STORE that finds the release record of the image DIGEST; empty where none does.
+    """Return the tag in STORE of the release record of the image DIGEST; empty if there is none.
 
-    It is a tag of the record's own, which a later release of the same revision left behind or an earlier selfdeploy
-    made, or else the revision that the image's labels name.
+    It is the record's own tag, left by a later release of the same revision or by an earlier selfdeploy. Otherwise it
+    is the revision in the image's labels.
 
     Raises:
-        errors.ImageGone: neither such a tag nor the image is there.
+        errors.ImageGone: neither such a tag nor the image exists.
     """
     name = record_tag(digest)
     if store.digest(name):
@@ -89,7 +92,7 @@ def find(store: registry.Registry, digest: str) -> str:
 
 
 def _subject(store: registry.Registry, name: str) -> str:
-    """Return the digest of the image that the record under the tag NAME is of; empty where there is no record."""
+    """Return the digest of the image in the record under the tag NAME; empty if there is no record."""
     with contextlib.suppress(errors.RecordInvalid, errors.RegistryInvalid):
         if found := store.manifest(name):
             return artifact.decode_record(found[1], name)[0].digest
@@ -97,7 +100,7 @@ def _subject(store: registry.Registry, name: str) -> str:
 
 
 def missing(store: registry.Registry, release: manifest.Manifest) -> list[str]:
-    """Return the tags that should keep the image and the record of RELEASE and that STORE lacks.
+    """Return the tags missing from STORE that should protect the image and the record of RELEASE.
 
     Raises:
         errors.ImageGone: STORE does not have the image at all.
@@ -114,7 +117,7 @@ def missing(store: registry.Registry, release: manifest.Manifest) -> list[str]:
 
 
 def describe(tags: list[str]) -> str:
-    """Return in a few words that TAGS are gone."""
+    """Return a short message about the missing TAGS."""
     more = f" and {len(tags) - LISTED} more" if len(tags) > LISTED else ""
     listed = ", ".join(tags[:LISTED]) + more
     return (
@@ -123,9 +126,9 @@ def describe(tags: list[str]) -> str:
 
 
 def look(release: manifest.Manifest, role: str, *, insecure: bool) -> str:
-    """Return what RELEASE, which is here for ROLE, lacks in its registry, or that this is not known; empty if nothing.
+    """Return a line if the registry lacks a part of RELEASE, or if that is not known; else empty.
 
-    A release whose image is not whole there is only on the runtimes that have it.
+    The line names ROLE, the use of RELEASE here. An image that is incomplete in the registry is only on the runtimes.
     """
     name = f"{release.source.revision[:12]}, {role}"
     try:
@@ -141,7 +144,7 @@ def look(release: manifest.Manifest, role: str, *, insecure: bool) -> str:
 
 
 def warn(image: manifest.Image, *, insecure: bool) -> str:
-    """Return what is to be told of IMAGE, which an environment was put back to; nothing when its registry has it."""
+    """Return a warning if the registry lacks IMAGE, just put back, or if that is not known; else empty."""
     try:
         store = registry.connect(registry.Reference.parse(image.repository), insecure=insecure)
         if not store.absent(image.digest):

@@ -1,4 +1,4 @@
-"""That an environment runs a release: seen by this process, now; never read from a file."""
+"""The proof that an environment runs a release: seen by this process, now; never read from a file."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from selfdeploy.environments import Environment, Lock
 
 @dataclass(frozen=True, kw_only=True)
 class Proof:
-    """That an environment was seen to run a release, by this process, under its lock; never read from a file."""
+    """The proof that this process, under the lock, saw an environment run a release; never read from a file."""
 
     environment: str
     release: str
@@ -20,14 +20,14 @@ class Proof:
 def prove(
     environment: Environment, lock: Lock, release: manifest.Manifest, answered: Collection[str] | None = None
 ) -> Proof:
-    """Ask ENVIRONMENT until it has settled on RELEASE, and return the proof.
+    """Probe ENVIRONMENT until it has settled on RELEASE, and return the proof.
 
-    Of the extra paths, a release that was proven before has to answer those that it ANSWERED then.
+    A release proven before only has to answer ANSWERED, the extra paths of its earlier proof.
 
     Raises:
-        errors.NotProven: it runs something else, or does not settle.
-        errors.ReplicaHeldUp: it settled, and who was told to end did not.
-        errors.LockLost: the lock went away meanwhile.
+        errors.NotProven: ENVIRONMENT runs another build, or does not settle.
+        errors.ReplicaHeldUp: it settled, but a replaced replica did not terminate in time.
+        errors.LockLost: the lock was lost meanwhile.
     """
     rounds = probe.until_settled(
         release,

@@ -1,15 +1,15 @@
-"""A release as its registry has it on record: the record, its manifest and its image, which have to agree."""
+"""A release on record in its registry: the record, its manifest and its image, which have to agree."""
 
 from selfdeploy import errors, inspection, manifest, protection, registry
 from selfdeploy.registry import refusal
 
 
 def read(store: registry.Registry, repository: str, name: str) -> tuple[manifest.Manifest, registry.Record] | None:
-    """Return the release that REPOSITORY, in STORE, has a record of under NAME: a revision, or an image's digest.
+    """Return the release recorded in STORE's REPOSITORY for NAME, a revision or image digest; None if there is none.
 
     Raises:
-        errors.ImageGone: the record or the image is not there whole any more.
-        errors.RecordInvalid, errors.ManifestInvalid, errors.ImageMismatch: what is there does not hold together.
+        errors.ImageGone: the record or the image is incomplete.
+        errors.RecordInvalid, errors.ManifestInvalid, errors.ImageMismatch: record, manifest and image do not agree.
     """
     tag = protection.find(store, name) if name.startswith("sha256:") else name
     record = store.find_record(tag) if tag else None

@@ -1,7 +1,7 @@
-"""What a registry has lost of the releases that run, or that a rollback brings back, pushed again from an engine.
+"""Restore lost images of present releases and rollback targets in the registry, by a push from an engine.
 
-An engine that packs the layers of an image anew for a push gives back the very same image only where it built that
-itself; one with the containerd image store has the bytes as they were pulled. Only the same digest counts.
+An engine that packs an image's layers anew for a push returns the same image only if it built that image itself. An
+engine with the containerd image store keeps the bytes as pulled. Only the same digest counts.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -13,17 +13,17 @@ from selfdeploy.environments import Lock, engine
 
 @dataclass(frozen=True, kw_only=True)
 class Restoring:
-    """The releases of PROJECT that environments need, and STORE, which should have them; TELL is told a line each."""
+    """The releases of PROJECT that environments need, and STORE, their registry; TELL receives a line per event."""
 
     project: config.Project
     store: registry.Registry
     tell: Callable[[str], None]
 
     def restore(self, locks: Mapping[str, Lock | None]) -> tuple[list[manifest.Manifest], bool]:
-        """Give STORE what it lacks of what the environments that LOCKS names run or would be rolled back to.
+        """Restore STORE's missing parts of the present releases and the rollback targets of the environments in LOCKS.
 
-        Return those releases of them whose images it has whole now, and whether anything was restored. What cannot
-        be restored is told, and no error: what a release needs of it is made anew.
+        Return the releases with complete images in STORE, and whether anything was restored. TELL receives failures,
+        and no error is raised: the next release builds the missing parts again.
         """
         whole, restored = [], False
         for release in self._needed(locks):
@@ -35,7 +35,7 @@ class Restoring:
         return whole, restored
 
     def _needed(self, locks: Mapping[str, Lock | None]) -> list[manifest.Manifest]:
-        """Return the releases, each once, that are in the repository that deploy.toml names now."""
+        """Return the needed releases, each once, in the repository that deploy.toml names now."""
         found: dict[str, manifest.Manifest] = {}
         for name, lock in locks.items():
             try:
@@ -46,10 +46,10 @@ class Restoring:
         return [each for each in found.values() if each.image.repository == self.project.image.repository]
 
     def _restore(self, release: manifest.Manifest) -> bool:
-        """Return whether STORE lacked something of RELEASE that it has now.
+        """Return whether STORE lacked a part of RELEASE and has it now.
 
         Raises:
-            errors.ImageGone: it lacks a part of the image, and no engine here has the very same one.
+            errors.ImageGone: STORE lacks a part of the image, and no engine here returns the same image.
         """
         image = release.image
         absent = self.store.absent(image.digest)
@@ -66,9 +66,9 @@ class Restoring:
         return bool(restored)
 
     def _push(self, image: manifest.Image) -> bool:
-        """Return whether STORE has IMAGE whole, once an engine that holds it has pushed it.
+        """Push IMAGE from an engine that has it; return whether STORE has it complete then.
 
-        The name it is pushed by stays on the engine: with its last tag an image would lose its digest too.
+        The tag of the push stays on the engine: without its last tag, an image would lose its digest, too.
         """
         name = f"{image.repository}:again-{image.digest.removeprefix('sha256:')}"
         for each in self._engines():

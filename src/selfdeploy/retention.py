@@ -1,4 +1,4 @@
-"""What a runtime may forget: all that an environment has tried, but for what it runs and what came before that."""
+"""Clean-up of the runtimes: forget every tried release but the present one and its rollback target."""
 
 import functools
 from collections.abc import Callable, Iterable, Mapping
@@ -7,19 +7,19 @@ from selfdeploy import config, environments, errors
 from selfdeploy.environments import Lock, record
 
 KEPT = 2
-"""The present release, and the one that a rollback brings back."""
+"""Number of releases to keep: the present one and the rollback target."""
 
 
 def kept(known: record.Record) -> tuple[record.Proven, ...]:
-    """Return what is kept of KNOWN: as many of the releases that it proved last as `KEPT`, under all their settings."""
+    """Return the last `KEPT` proven releases of KNOWN, with all their settings."""
     releases = list(dict.fromkeys(proven.release for proven in known.proven))[:KEPT]
     return tuple(proven for proven in known.proven if proven.release in releases)
 
 
 def unwanted(known: record.Record, others: Iterable[record.Record]) -> dict[str, str]:
-    """Return the releases that KNOWN has tried and neither it nor OTHERS keep, each with its image's digest.
+    """Return the releases that KNOWN tried and that neither KNOWN nor OTHERS keep, each with its image's digest.
 
-    The digest is empty where a release that is kept has the same.
+    KNOWN's last attempt is kept, too. The digest is empty if a kept release has the same one.
     """
     tried = {proven.release: proven.digest for proven in known.proven}
     tried |= {attempt.release: attempt.digest for attempt in known.attempts}
@@ -30,10 +30,10 @@ def unwanted(known: record.Record, others: Iterable[record.Record]) -> dict[str,
 
 
 def prune(project: config.Project, locks: Mapping[str, Lock], tell: Callable[[str], None]) -> None:
-    """Have the runtimes of the environments that LOCKS holds forget what no environment of PROJECT needs any more.
+    """Delete unneeded releases of PROJECT from the runtimes of the environments in LOCKS.
 
-    What anything else uses stays, and so does all that is in a registry. What cannot be forgotten now is TOLD, and
-    is tried again after the next release.
+    A release is unneeded if no environment of PROJECT keeps it. Everything else in use stays, and so does everything in
+    a registry. TELL receives failures; the next release tries again.
     """
     found = {name: environments.connect(project, name) for name in project.environments}
 

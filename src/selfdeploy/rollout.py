@@ -1,4 +1,4 @@
-"""Settle one environment: admit, apply, wait, prove; on failure evidence, hold, put back."""
+"""Settle one environment: admit, apply, wait, prove; on failure keep evidence, hold the digest and put back."""
 
 import contextlib
 from collections.abc import Collection, Sequence
@@ -16,20 +16,20 @@ SURROUNDINGS = (
     errors.ReplicaHeldUp,
     errors.ClusterForbidden,
 )
-"""What keeps a rollout from getting done, and no digest is at fault for."""
+"""Errors that stop a rollout and are not the digest's fault."""
 
 NOT_TAKEN = (errors.ConfigInvalid, errors.ObjectRefused, errors.ClusterForbidden)
-"""Why a runtime does not even begin with what it is given."""
+"""Errors of a runtime that refuses its input before it changes anything."""
 
 AT_FAULT = (errors.NotProven, errors.ReplicaFailed)
-"""What a digest is at fault for, and on hold after; anything else may be its surroundings'."""
+"""Errors that are the digest's fault and put it on hold; others may come from its surroundings."""
 
 FAILURES = (errors.NotProven, errors.CommandFailed, errors.CommandTimedOut, errors.ReplicaFailed, *SURROUNDINGS)
-"""What makes a rollout one that failed; anything else leaves it cut off, for the next one to take up."""
+"""Errors that make a rollout fail; any other one leaves it cut off, for the next rollout to take over."""
 
 
 def glance(environment: Environment, release: manifest.Manifest) -> plan.Found | plan.Missing:
-    """Return whether ENVIRONMENT, asked once and not locked, answers as RELEASE, and what would keep it from it."""
+    """Return whether ENVIRONMENT, asked once without a lock, answers as RELEASE; if not, the reason and an obstacle."""
     try:
         known = environment.read()
         if release.image.digest in known.holds:
@@ -46,7 +46,7 @@ def glance(environment: Environment, release: manifest.Manifest) -> plan.Found |
 
 
 def find(environment: Environment, lock: Lock, release: manifest.Manifest) -> proving.Proof | str:
-    """Return the proof that ENVIRONMENT runs RELEASE as deploy.toml has it now, or why there is none."""
+    """Return the proof that ENVIRONMENT runs RELEASE as deploy.toml defines it now, or the reason if there is none."""
     known = environment.read(lock)
     if known.cut_off:
         return f"takes over the attempt at {known.cut_off.revision[:12]}, {known.cut_off.origin}, that was cut off"
@@ -71,13 +71,14 @@ def settle(
     *,
     older: bool = False,
 ) -> proving.Proof:
-    """Have ENVIRONMENT run RELEASE and prove it; or put back what it last proved.
+    """Roll RELEASE out to ENVIRONMENT and prove it, or put back the last proven release.
 
-    When RELEASE is not to be taken, and the attempt before it was cut off, that one is undone first.
+    If RELEASE is refused and the attempt before it was cut off, that attempt is undone first.
 
     Raises:
         errors.PutBack, errors.PutBackUnproven, errors.WentDown: the rollout failed, and ended so.
-        what `admit` and `Environment.rehearse` raise; nothing was changed then.
+        errors.NotProven: the last proven release, rolled out again, is not proven any more.
+        the errors of `admit` and `Environment.rehearse`: RELEASE was refused, and changed nothing.
     """
     wanted = release.manifest
     known = environment.read(lock)
@@ -94,7 +95,7 @@ def settle(
     environment.rehearse(target.rendered)
     known = _begin(environment, lock, known, target, holder)
     try:
-        # What has been proven just so and no longer answers is made anew: a server that hangs would stay as it is.
+        # Recreate a release that was proven with these very settings: otherwise a hung server would stay as it is.
         proof = _run(environment, lock, wanted, target.rendered, recreate=again)
     except FAILURES as exc:
         raise _put_back(environment, lock, known, target, exc, holder) from exc
@@ -124,10 +125,10 @@ def _put_back(
     why: errors.SelfdeployError,
     holder: provenance.Holder,
 ) -> errors.SelfdeployError:
-    """Put back what ENVIRONMENT last proved, and return the error that says how FAILED, and that, ended."""
+    """Keep evidence, hold the digest if at fault, put back the last proven release; return the error about FAILED."""
     detail = f"\n{why.hint}" if isinstance(why, errors.CommandFailed | errors.CommandTimedOut) and why.hint else ""
     told = f"{why.message}{detail}\n{_keep_evidence(environment, known, why.message + detail)}"
-    # What has been proven here before is not at fault now: its settings are, or what is around it.
+    # A digest that was proven here before is not at fault: its settings or its surroundings are.
     if isinstance(why, AT_FAULT) and all(p.digest != failed.digest for p in known.proven):
         lines = (why.message + detail).splitlines()
         reason = lines[0 if isinstance(why, errors.ReplicaFailed) else -1].strip()
@@ -145,7 +146,7 @@ def _put_back(
 
 
 def undo(environment: Environment, lock: Lock, holder: provenance.Holder) -> str:
-    """Undo the attempt on ENVIRONMENT that was cut off, and return how that ended; empty where none was."""
+    """Undo the cut-off attempt on ENVIRONMENT, and return how that ended; empty if there is none."""
     known = environment.read(lock)
     if not known.cut_off:
         return ""
@@ -156,9 +157,10 @@ def undo(environment: Environment, lock: Lock, holder: provenance.Holder) -> str
 def _undo(
     environment: Environment, lock: Lock, known: record.Record, told: str, holder: provenance.Holder
 ) -> errors.SelfdeployError:
-    """Undo the attempt that was cut off, and return TOLD and how that ended.
+    """Undo the cut-off attempt, and return the error with TOLD and the way it ended.
 
-    It is an attempt of its own, of HOLDER's: at what was last proven, or, where nothing was, to be rid of the other.
+    The undo is a new attempt by HOLDER at the last proven release. Without one, it is at the cut-off release, to remove
+    it.
     """
     known = known.begin(record.Attempt.of(known.proven[0] if known.proven else known.attempts[0], holder, ages.now()))
     return end_as_before(environment, lock, known, f"{told}{_write_now(environment, lock, known)}", holder)
@@ -167,7 +169,10 @@ def _undo(
 def end_as_before(
     environment: Environment, lock: Lock, known: record.Record, told: str, holder: provenance.Holder, cause: str = ""
 ) -> errors.SelfdeployError:
-    """Have ENVIRONMENT run what it last proved, or nothing; return TOLD and how that ended, on record after CAUSE."""
+    """Put back the last proven release, or stop ENVIRONMENT without one; return the error with TOLD and the ending.
+
+    In the record, the ending comes after CAUSE.
+    """
 
     def end(ending: str) -> str:
         ended = known.end(f"{cause}{ending}", ages.now(), holder.took())
@@ -201,7 +206,7 @@ def end_as_before(
 
 
 def _write_now(environment: Environment, lock: Lock, value: record.Record) -> str:
-    """Make VALUE the record, if that can be; return, in a line of its own, what kept it: first of all is what runs."""
+    """Write VALUE as the record; return a failure as a line of text, because a put back must not stop for it."""
     try:
         environment.write(lock, value)
     except errors.LockLost:
@@ -212,7 +217,7 @@ def _write_now(environment: Environment, lock: Lock, value: record.Record) -> st
 
 
 def _keep_evidence(environment: Environment, known: record.Record, why: str) -> str:
-    """Write down WHY a rollout failed and what the server said, and say where; a full disk keeps nothing from it."""
+    """Write WHY and the server's log to a file; return its path, or the reason if it could not be written."""
     began = known.attempts[0].began.replace(":", "")
     path = environment.project.work / "evidence" / f"{environment.name}-{began}.log"
     try:
@@ -228,14 +233,14 @@ def _keep_evidence(environment: Environment, known: record.Record, why: str) -> 
 
 
 def _shown(path: Path) -> str:
-    """Return PATH from the present folder on, when it is below that; a cancelled run's folder may be gone."""
+    """Return PATH relative to the current folder, if it is inside; a cancelled run's folder may be gone."""
     with contextlib.suppress(OSError, ValueError):
         return str(path.relative_to(Path.cwd()))
     return str(path)
 
 
 def _bring_back(environment: Environment, lock: Lock, proven: record.Proven, *, recreate: bool = False) -> None:
-    """Have ENVIRONMENT run PROVEN, which it has proven before, and prove it again; anew in any case when RECREATE."""
+    """Run PROVEN, an earlier proven release of ENVIRONMENT, and prove it; with RECREATE, in new replicas."""
     wanted = manifest.parse(proven.manifest.encode(), f"{environment.name}: record")
     if wanted.release != proven.release or wanted.image.digest != proven.digest:
         raise errors.RecordInvalid(
@@ -254,9 +259,9 @@ def _run(
     recreate: bool = False,
     answered: Collection[str] | None = None,
 ) -> proving.Proof:
-    """Have ENVIRONMENT run RENDERED, of RELEASE; return the proof, made before the replaced replicas end for good.
+    """Run RENDERED, of RELEASE, on ENVIRONMENT and return the proof; the replaced replicas terminate after it.
 
-    A release that was proven before has to answer the extra paths that it ANSWERED then.
+    A release proven before only has to answer ANSWERED, the extra paths of its earlier proof.
     """
     environment.apply(lock, release, rendered, recreate=recreate, answered=answered)
     proof = proving.prove(environment, lock, release, answered)
@@ -265,11 +270,11 @@ def _run(
 
 
 def choose(environment: Environment, known: record.Record, name: str) -> record.Proven:
-    """Return what `restore` puts ENVIRONMENT, whose record is KNOWN, back to for NAME.
+    """Return the release that `restore` puts ENVIRONMENT back to, given NAME and KNOWN, the environment's record.
 
     Raises:
-        errors.NothingToRollBack: it has proven no such release.
-        errors.OnHold: that one has failed here since.
+        errors.NothingToRollBack: ENVIRONMENT has not proven such a release.
+        errors.OnHold: the digest of that release is on hold.
     """
     proven = known.choose(name)
     if proven is None:
@@ -288,16 +293,16 @@ def choose(environment: Environment, known: record.Record, name: str) -> record.
 def restore(
     environment: Environment, lock: Lock, name: str, holder: provenance.Holder, *, hold: bool = False
 ) -> record.Proven:
-    """Put ENVIRONMENT back to NAME (an id, digest or revision), or to what it proved before the present release.
+    """Roll ENVIRONMENT back to NAME (an id, digest or revision), or to the release proven before the present one.
 
-    With HOLD, what it proved last goes on hold: the next release of the same revision does not bring it back.
+    With HOLD, the release proven last goes on hold: the next release of the same revision does not bring it back.
 
     Raises:
-        errors.NothingToRollBack: it has proven no such release.
-        errors.OnHold: that one has failed here since.
-        errors.ImageGone: nobody has its image any more.
-        errors.ConfigInvalid: it takes a secret that deploy.toml does not name now.
-        errors.PutBack, errors.PutBackUnproven, errors.NotProven: it does not prove itself, and how that ended.
+        errors.NothingToRollBack: ENVIRONMENT has not proven such a release.
+        errors.OnHold: the digest of that release is on hold.
+        errors.ImageGone: neither the runtime nor the registry has its image.
+        errors.ConfigInvalid: it uses a secret that deploy.toml no longer names.
+        errors.PutBack, errors.PutBackUnproven, errors.NotProven: it is not proven; the class says how that ended.
     """
     known = environment.read(lock)
     proven = choose(environment, known, name)
@@ -322,17 +327,17 @@ def restore(
 
 
 def describe_way(environment: Environment, known: record.Record, wanted: str) -> tuple[str, ...]:
-    """Return the commits between what ENVIRONMENT last proved, by KNOWN, its record, and the revision WANTED."""
+    """Return the commits between the last proven revision in KNOWN, ENVIRONMENT's record, and the revision WANTED."""
     return commits.between(environment.project.source_path(), known.proven[0].revision, wanted) if known.proven else ()
 
 
 def bring_up(environment: Environment, lock: Lock, holder: provenance.Holder, *, again: bool = False) -> record.Proven:
-    """Have ENVIRONMENT run what it proved last, as it was then, and prove it; AGAIN starts what runs anew.
+    """Run ENVIRONMENT's last proven release, as it was proven, and prove it; AGAIN starts new replicas.
 
     Raises:
-        errors.NothingToRollBack: it has proven nothing.
-        errors.OnHold, errors.ImageGone, errors.ConfigInvalid: as `restore` does.
-        errors.NotProven: it runs what it last proved, and that does not prove itself.
+        errors.NothingToRollBack: ENVIRONMENT has not proven any release.
+        errors.OnHold, errors.ImageGone, errors.ConfigInvalid: as in `restore`.
+        errors.NotProven: the last proven release runs, and is not proven any more.
     """
     known = environment.read(lock)
     if not known.proven:
@@ -353,7 +358,7 @@ def bring_up(environment: Environment, lock: Lock, holder: provenance.Holder, *,
 
 
 def _fetch(environment: Environment, proven: record.Proven) -> None:
-    """Have ENVIRONMENT hold the image of PROVEN before anything is changed there."""
+    """Fetch the image of PROVEN into ENVIRONMENT's runtime, before anything is changed there."""
     reference = manifest.parse(proven.manifest.encode(), f"{environment.name}: record").image.reference
     try:
         environment.fetch(reference)

@@ -1,4 +1,4 @@
-"""Gates that ran far fewer tests than those of the release that an environment last proved."""
+"""Warnings about gates that ran far fewer tests than for the last proven release of an environment."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,13 +10,13 @@ from selfdeploy.gates.count import Count
 from selfdeploy.gates.receipt import GatedTree
 
 SHARE = 0.8
-"""The part of the tests of the last proven release that a release is expected to run."""
+"""Least expected share of the last proven release's tests."""
 
 
 def warn(assembly: Assembly, environment: Environment) -> tuple[str, ...]:
-    """Return a warning for each gate of the revision at hand that ran too few tests, against what ENVIRONMENT proved.
+    """Return a warning for each gate with far fewer tests on this revision than on ENVIRONMENT's last proven one.
 
-    There is none where the gates have not run yet, or where nothing is on record to compare them with.
+    Empty if the gates have not run yet, or if there is no record to compare with.
     """
     try:
         present = _present(assembly)
@@ -30,7 +30,7 @@ def warn(assembly: Assembly, environment: Environment) -> tuple[str, ...]:
 
 
 def _present(assembly: Assembly) -> Mapping[str, Any]:
-    """Return what is known of the gates of the revision at hand; nothing where they have not passed."""
+    """Return the recorded gates of the revision at hand; empty if they have not passed."""
     if release := assembly.recorded_here():
         known = release.evidence.get("gates")
         return known if isinstance(known, dict) else {}

@@ -1,4 +1,4 @@
-"""Living with a release: going back, up again, letting go of a digest, down."""
+"""Operation of a released environment: roll back, probe, bring up, take off hold, undo, take down."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
@@ -21,10 +21,10 @@ from selfdeploy.environments.queue import Queue
 
 @contextlib.contextmanager
 def held(environment: Environment, queue: Queue) -> Iterator[Lock]:
-    """Hold ENVIRONMENT with an image that it has, or had; behind who holds it, as QUEUE says.
+    """Hold ENVIRONMENT with an image that it has, or had; wait for its present holder as QUEUE says.
 
     Raises:
-        errors.NothingToRollBack: nothing was ever released to it.
+        errors.NothingToRollBack: it has neither an image nor a proven release.
     """
     image = environment.any_image()
     if not image:
@@ -46,9 +46,9 @@ def roll_back(
     hold: bool = False,
     tell: Callable[[str], None] = lambda _: None,
 ) -> tuple[record.Proven, str]:
-    """Put the environment NAME back to what it proved before, or to TO; return that, and what to know about it.
+    """Roll the environment NAME back to TO, or to the release proven before; return that release and a warning, if any.
 
-    With HOLD, what it leaves goes on hold there. TELL hears which commits that leaves behind.
+    With HOLD, the release left behind goes on hold there. TELL receives the commits left behind.
     """
     environment = environments.connect(project, name)
     with held(environment, queue) as lock:
@@ -63,11 +63,11 @@ def roll_back(
 
 
 def probe(project: config.Project, name: str) -> record.Proven:
-    """Return what the environment NAME last proved, once it has proven again, without its lock, that it runs it.
+    """Prove again, without the lock, that the environment NAME runs its last proven release, and return that release.
 
     Raises:
-        errors.NothingToRollBack: it has proven nothing.
-        errors.OnHold, errors.NotProven, errors.ReplicaHeldUp: as `admission.probe_release` does.
+        errors.NothingToRollBack: it has not proven any release.
+        errors.OnHold, errors.NotProven, errors.ReplicaHeldUp: as in `admission.probe_release`.
     """
     environment = environments.connect(project, name)
     known = environment.read()
@@ -85,11 +85,12 @@ def bring_up(
     *,
     again: bool = False,
 ) -> record.Proven:
-    """Have the environment NAME run what it last proved, prove it, and return that; AGAIN starts what runs anew.
+    """Run the last proven release of the environment NAME, prove it and return it; AGAIN starts new replicas.
 
     Raises:
-        errors.NothingToRollBack: it has proven nothing.
-        errors.OnHold, errors.ImageGone, errors.NotProven, errors.PutBackUnproven: as `rollout.bring_up` does.
+        errors.NothingToRollBack: it has not proven any release.
+        errors.OnHold, errors.ImageGone, errors.ConfigInvalid, errors.NotProven: as in `rollout.bring_up`.
+        errors.PutBack, errors.PutBackUnproven: the CI run was cancelled, and the attempt ended so.
     """
     environment = environments.connect(project, name)
     with held(environment, queue) as lock:
@@ -99,7 +100,7 @@ def bring_up(
 
 
 def unhold(project: config.Project, name: str, digest: str, queue: Queue) -> None:
-    """Free DIGEST, which failed in the environment NAME, to be rolled out there again."""
+    """Take DIGEST off hold in the environment NAME, so that it can be rolled out there again."""
     environment = environments.connect(project, name)
     with held(environment, queue) as lock:
         known = environment.read(lock)
@@ -113,10 +114,10 @@ def unhold(project: config.Project, name: str, digest: str, queue: Queue) -> Non
 
 
 def undo(project: config.Project, name: str, holder: provenance.Holder, tell: Callable[[str], None]) -> str:
-    """Have the environment NAME, where its last attempt was cut off, run what it last proved; return how that ended.
+    """Undo the cut-off attempt on the environment NAME, by its last proven release; return how that ended.
 
-    Empty where none was, or where it is one of HOLDER's own, or a way back, on which `inv rollback` goes on; and where
-    somebody holds it, who takes that up.
+    Empty if there is no such attempt, if it is HOLDER's own, or if it is a rollback, which `inv rollback` continues.
+    Empty, too, if the lock is held: its holder takes over.
     """
     environment = environments.connect(project, name)
     known = environment.read()
@@ -131,7 +132,7 @@ def undo(project: config.Project, name: str, holder: provenance.Holder, tell: Ca
 
 
 def take_down(project: config.Project, name: str, queue: Queue) -> bool:
-    """Stop and remove the server of the environment NAME, and say whether there was anything to remove.
+    """Stop and remove the server of the environment NAME, and return whether it had a replica.
 
     Its volumes and its record stay.
     """
@@ -144,7 +145,7 @@ def take_down(project: config.Project, name: str, queue: Queue) -> bool:
             known = environment.read(lock)
             if not known.cut_off and not found:
                 return False
-            known = known.cut()  # nobody goes on with it now, nor undoes it
+            known = known.cut()  # nobody continues or undoes it now
             if known.proven or known.attempts:
                 target = known.proven[0] if known.proven else known.attempts[0]
                 attempt = record.Attempt.of(target, provenance.read_holder(), ages.now())

@@ -1,4 +1,4 @@
-"""The three witnesses of which build runs: the process, the manifest beside it and the runtime; compared, and pure."""
+"""Pure comparison of the three witnesses of the running build: the process, the manifest beside it, the runtime."""
 
 import datetime
 import json
@@ -10,10 +10,10 @@ from typing import Any
 from selfdeploy.manifest import Manifest
 
 OK = 200
-"""HTTP's answer of a probe that passes (RFC 9110)."""
+"""HTTP status of a passing probe (RFC 9110)."""
 
 SHOWN = 300
-"""Characters of a failing body that a message shows."""
+"""Longest excerpt of a failing body in a message, in characters."""
 
 SECRET = (
     re.compile(r"(?i)(\b(?:bearer|basic)\s+)[^\s\"',;]+"),
@@ -23,15 +23,15 @@ SECRET = (
     ),
     re.compile(r"(//)[^/\s:@]*:[^/\s@]*(?=@)"),
 )
-"""What looks like a secret in a body: a login in a header, a value under such a name, a login in an address."""
+"""Patterns of secrets in a body: a login in a header, a value with a secret's name, a login in an address."""
 
 RPC = "rpc"
-"""The name that the answer to the RPC call goes by, beside those of the manifest's probes."""
+"""Name of the RPC call's answer, beside the names of the manifest's probes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What one endpoint answered; status 0 when nothing did, with the reason in `body`."""
+    """The answer of one endpoint; without an answer, status 0 and the reason in `body`."""
 
     status: int
     body: str = ""
@@ -39,22 +39,22 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Replica:
-    """One running server as its runtime lists it: its name, and every digest the runtime knows its image by."""
+    """One running server as its runtime lists it: its name, and every digest of its image."""
 
     name: str
     instance: str
     digests: frozenset[str]
     state: str = "running"
     why: str = ""
-    """Why a process of it was killed, where the runtime says so."""
+    """The reason why one of its processes was killed, if the runtime reports it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Round:
-    """One time of asking: the replicas listed before and after, and what each way in answered.
+    """One round of probes: the replicas listed before and after, and the answers by replica and address.
 
-    LEAVING are those that their runtime has told to end, and that may still answer who asks them. ASIDE are those that
-    run beside them and get no requests: of a rollout under way, or left by one that was cut off.
+    LEAVING are terminating replicas that may still answer. ASIDE are replicas without requests, from a rollout in
+    progress or from an interrupted one.
     """
 
     before: tuple[Replica, ...]
@@ -65,9 +65,10 @@ class Round:
 
 
 def compare(manifest: Manifest, seen: Round, *, rpc: bool = False, extra: Sequence[str] = ()) -> list[str]:
-    """Return every way in which SEEN is not the release of MANIFEST; nothing when all witnesses agree.
+    """Return every difference between SEEN and the release of MANIFEST; empty if all witnesses agree.
 
-    With RPC, every replica also has to have answered the RPC call, and with EXTRA, these paths with 200.
+    With RPC, every replica must also have answered the RPC call. With EXTRA, it must have answered these paths with
+    200.
     """
     wrong = compare_staying(manifest, seen, rpc=rpc, extra=extra)
     wrong += [f"{replica.name}: is {replica.state}" for replica in seen.leaving]
@@ -75,7 +76,7 @@ def compare(manifest: Manifest, seen: Round, *, rpc: bool = False, extra: Sequen
 
 
 def compare_staying(manifest: Manifest, seen: Round, *, rpc: bool = False, extra: Sequence[str] = ()) -> list[str]:
-    """Return what `compare` does of those in SEEN that are not about to go."""
+    """Return the differences that `compare` finds, without regard to replicas leaving or aside."""
     wrong: list[str] = []
     if not seen.before:
         wrong.append("no replica is running")
@@ -97,13 +98,13 @@ def compare_staying(manifest: Manifest, seen: Round, *, rpc: bool = False, extra
             wrong += [f"{way}: {line}" for line in compare_rpc(answers.get(RPC))]
         if way in replicas:
             wrong += [f"{way}: {line}" for path in extra for line in _compare_extra(path, answers.get(path))]
-    if wrong:  # a process that was killed is no fault by itself: the server may do without it
+    if wrong:  # a killed process is not a failure by itself: the server may do without it
         wrong += [f"{replica.name}: {replica.why}" for replica in seen.before if replica.why]
     return wrong
 
 
 def contradicts(manifest: Manifest, seen: Round) -> bool:
-    """Say whether every replica of SEEN runs and answers, and each of them as another build than MANIFEST's."""
+    """Return whether every replica of SEEN runs, and has another image or answers as another build than MANIFEST's."""
     return bool(seen.before) and all(
         replica.state == "running"
         and (
@@ -115,7 +116,7 @@ def contradicts(manifest: Manifest, seen: Round) -> bool:
 
 
 def describe(manifest: Manifest, answers: Mapping[str, Answer]) -> str:
-    """Return in a few words what ANSWERS say: the revision, and each probe's status."""
+    """Return a short summary of ANSWERS: the revision, and each probe's status."""
     version = answers.get("version")
     told = read_object(version) if version and version.status == OK else None
     revision = str((told or {}).get("revision", "no revision"))[:40]
@@ -124,7 +125,7 @@ def describe(manifest: Manifest, answers: Mapping[str, Answer]) -> str:
 
 
 def started(answers: Mapping[str, Answer]) -> datetime.datetime | None:
-    """Return since when the process that gave ANSWERS runs, as it says itself; None where it says nothing of use."""
+    """Return the start time of the process behind ANSWERS, by its own account; None if that is missing or unusable."""
     version = answers.get("version")
     told = read_object(version) if version and version.status == OK else None
     try:
@@ -149,12 +150,12 @@ def _describe_failure(answer: Answer) -> str:
 
 
 def describe_answer(answer: Answer) -> str:
-    """Return the status of ANSWER in words, or why there is none."""
+    """Return the status of ANSWER in words, or the reason if it has none."""
     return f"HTTP {answer.status}" if answer.status else f"no answer ({answer.body[:200]})"
 
 
 def read_object(answer: Answer) -> dict[str, Any] | None:
-    """Return the JSON object that ANSWER holds; None if it holds something else."""
+    """Return the JSON object in ANSWER; None if it holds anything else."""
     try:
         told = json.loads(answer.body)
     except (ValueError, RecursionError):
@@ -182,7 +183,7 @@ def _compare_version(manifest: Manifest, answer: Answer | None, instances: set[s
 
 
 def compare_rpc(answer: Answer | None) -> list[str]:
-    """Return why ANSWER is no result of the RPC call; nothing if it is one."""
+    """Return the reason if ANSWER is not a result of the RPC call; else empty."""
     if answer is None or answer.status != OK:
         return [f"rpc: expected HTTP 200, actual {describe_answer(answer or Answer(status=0, body='not asked'))}"]
     told = read_object(answer)
@@ -200,7 +201,7 @@ def _compare_extra(path: str, answer: Answer | None) -> list[str]:
 
 
 def excerpt(body: str) -> str:
-    """Return the beginning of BODY in one line, for a message, without what is named like a secret."""
+    """Return the beginning of BODY in one line, for a message, with secrets masked by their names."""
     line = "".join(char if char.isprintable() else " " for char in body[: 10 * SHOWN])
     for pattern in SECRET:
         line = pattern.sub(r"\1***", line)

@@ -1,4 +1,4 @@
-"""Where a release runs: what every kind of environment can do, and the one that deploy.toml names."""
+"""The interface of every kind of environment, and `connect`, which makes one from deploy.toml."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -12,72 +12,72 @@ from selfdeploy.witness import Replica, Round
 
 
 class Lock(Protocol):
-    """An environment, held by this process until it lets go or dies."""
+    """An environment's lock, held by this process until it releases the lock or dies."""
 
     @property
     def container(self) -> str:
-        """What the runtime calls it: an id that is never another's."""
+        """Its id in the runtime; no other lock ever gets the same id."""
 
     @property
     def replaced(self) -> str:
-        """Who had it before and did not live to let go; empty when nobody had."""
+        """The previous holder, if it died without releasing the lock; else empty."""
 
     def check(self) -> None:
-        """Raise `errors.LockLost` when it is no longer held, or not surely."""
+        """Raise `errors.LockLost` if the lock is lost, or if it may be."""
 
 
 class Environment(Protocol):
-    """One place that a release is rolled out to; every method may raise that its runtime does not answer."""
+    """A place to roll a release out to. Every method may raise that the runtime does not answer."""
 
     @property
     def project(self) -> config.Project:
-        """The project that it is part of."""
+        """The project it belongs to."""
 
     @property
     def name(self) -> str:
-        """What deploy.toml calls it."""
+        """Its name in deploy.toml."""
 
     @property
     def continuity(self) -> str:
-        """How a rollout goes for who uses it, as the plan says it."""
+        """How a rollout affects users, in the plan's words."""
 
     @property
     def patience(self) -> float:
-        """Seconds that what a rollout has told to end has to go; none where it is gone when `apply` returns."""
+        """How long replaced replicas may take to terminate, in seconds; 0 if `apply` waits for them."""
 
     @property
     def url(self) -> str:
-        """The public way to it."""
+        """Its public address."""
 
     def refuse_unfit(self) -> None:
-        """Raise what would keep a release from ending here, before minutes are spent on it."""
+        """Raise the first obstacle to a release here, before minutes are spent on it."""
 
     def fetch(self, image: str) -> None:
-        """Have the runtime hold IMAGE, by digest."""
+        """Make sure that the runtime can start IMAGE, given by digest."""
 
     def hold(self, image: str, holder: Holder) -> AbstractContextManager[Lock]:
-        """Hold the environment for HOLDER; IMAGE is one that the runtime can run. Raises `errors.LockHeld`."""
+        """Lock the environment for HOLDER; the runtime can run IMAGE. Raises `errors.LockHeld`."""
 
     def held_by(self) -> Holder | None:
-        """Return who holds the environment, since when and in which run; None when nobody does."""
+        """Return the lock's holder, with its start time and CI run; None if the lock is free."""
 
     def read(self, lock: Lock | None = None) -> record.Record:
-        """Return the environment's record; through LOCK where it is held."""
+        """Return the environment's record, read through LOCK if given."""
 
     def write(self, lock: Lock, value: record.Record) -> None:
-        """Make VALUE the environment's record; a reader sees it whole or not at all."""
+        """Replace the environment's record with VALUE, atomically: a reader never sees a part of it."""
 
     def render(self, manifest: Manifest) -> str:
-        """Return what `apply` takes for MANIFEST's release; equal input makes equal bytes."""
+        """Return the input of `apply` for MANIFEST's release; equal input gives equal bytes."""
 
     def is_applied(self, rendered: str) -> bool:
-        """Say whether what runs is what `apply` would make of RENDERED, so that it would change nothing."""
+        """Return whether the environment is as RENDERED defines it, so that `apply` would change nothing."""
 
     def difference(self, rendered: str) -> str:
-        """Return, as a diff, what `apply` of RENDERED would change; empty where the runtime cannot tell."""
+        """Return the changes that `apply` of RENDERED would make, as a diff; empty if the runtime cannot compute it."""
 
     def rehearse(self, rendered: str) -> None:
-        """Raise why the runtime would not take RENDERED, as far as it can tell; changes nothing."""
+        """Raise the reason if the runtime would refuse RENDERED, as far as it can know; changes nothing."""
 
     def apply(
         self,
@@ -88,53 +88,53 @@ class Environment(Protocol):
         recreate: bool = False,
         answered: Collection[str] | None = None,
     ) -> None:
-        """Have the runtime run RENDERED, the release of MANIFEST; anew in any case when RECREATE.
+        """Run RENDERED, the release of MANIFEST; with RECREATE, in new replicas even if nothing changed.
 
-        Where the runtime rolls, one replica after the other, it returns when that is done; those that were replaced
-        may still be about to go. Where new replicas are proven before they get requests, those that were proven before
-        have to answer the extra paths that they ANSWERED then.
+        A runtime that rolls, one replica after the other, returns when the rollout is complete. Replaced replicas may
+        still be terminating. Some runtimes prove new replicas before these get requests. There, an already proven
+        release only has to answer ANSWERED, the extra paths of its earlier proof.
         """
 
     def retire(self, lock: Lock) -> None:
-        """End the replicas that the last `apply` replaced, once the new ones are proven."""
+        """Terminate the replicas replaced by the last `apply`, once the new ones are proven."""
 
     def replicas(self) -> Sequence[Replica]:
-        """Return what the runtime says runs here."""
+        """Return the replicas that the runtime lists."""
 
     def ask(self, manifest: Manifest) -> Round:
-        """Ask every replica from inside, and the public way, once."""
+        """Probe every replica from inside, and the public address, once; return the round."""
 
     @property
     def way_in(self) -> str:
-        """What has the public way and sends requests to the replicas, for people; empty if nothing of ours does."""
+        """The front and its live replica, in words for people; empty if the environment has no front of ours."""
 
     def logs(self, lines: int, *, follow: bool = False, front: bool = False) -> str:
-        """Return the last LINES lines that each replica wrote; with FOLLOW, pass on what comes until interrupted.
+        """Return the last LINES lines of each replica's log; with FOLLOW, stream new lines until interrupted.
 
-        With FRONT, those of what stands before the replicas.
+        With FRONT, read the front's log instead.
         """
 
     def any_image(self) -> str:
-        """Return an image that the runtime holds and that can hold the lock; empty when there is none."""
+        """Return an image that the runtime can run to hold the lock; empty if there is none."""
 
     def forget(self, unwanted: Callable[[], Mapping[str, str]]) -> Sequence[str]:
-        """Have the runtime drop what it holds of the releases that UNWANTED gives, and return what it dropped.
+        """Delete the runtime's copies of the releases that UNWANTED returns; return the names of the copies.
 
-        Each comes with its image's digest; an empty one is of an image that stays. A runtime that drops by itself does
-        not ask for them.
+        UNWANTED returns release ids, each with its image's digest; the digest is empty if the image stays. A runtime
+        with a garbage collection of its own does not call UNWANTED.
 
-        What anything uses stays; nothing is deleted from a registry.
+        Everything in use stays. Nothing is deleted from a registry.
         """
 
     def down(self, lock: Lock) -> None:
-        """Stop and remove what runs; volumes and the record stay."""
+        """Stop and remove the replicas and everything around them; keep volumes and the record."""
 
 
 def connect(project: config.Project, name: str) -> Environment:
-    """Return the environment that deploy.toml calls NAME.
+    """Return the environment NAME of deploy.toml.
 
     Raises:
-        errors.ConfigInvalid: there is none.
+        errors.ConfigInvalid: deploy.toml has no such environment.
     """
     if isinstance(project.environment(name), config.Kubernetes):
         from selfdeploy.environments.kubernetes.environment import Kubernetes  # noqa: PLC0415 -- where it is needed

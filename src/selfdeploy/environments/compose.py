@@ -23,7 +23,7 @@ from selfdeploy.provenance import Holder
 from selfdeploy.witness import Answer, Replica, Round
 
 HUNG_UP = 10.0
-"""Seconds for which an engine that does not answer, a remote one whose connection broke, is asked again."""
+"""How long to retry an engine that does not answer, such as a remote one after a broken connection, in seconds."""
 
 
 @dataclass(frozen=True)
@@ -34,38 +34,38 @@ class Compose:
     name: str
     _images: dict[str, frozenset[str]] = field(default_factory=dict, repr=False, compare=False)
     _rolled: list[tuple[Rolling, str]] = field(default_factory=list, repr=False, compare=False)
-    """The rollout of this process that `retire` is to end, and the replica that it made live."""
+    """The rollout that `retire` will finish, with its live replica; empty before `apply`."""
 
     @property
     def settings(self) -> config.Compose:
-        """What deploy.toml says of it."""
+        """Its settings in deploy.toml."""
         return self.project.compose(self.name)
 
     @property
     def compose_project(self) -> str:
-        """The Compose project's name."""
+        """The name of its Compose project."""
         return self.project.compose_project(self.name)
 
     @property
     def continuity(self) -> str:
-        """How a rollout goes for who uses it."""
+        """How a rollout affects users."""
         if self.settings.rolls:
             return "a rollout proves the new replica before the first request reaches it: no moment without an answer"
         return "a rollout replaces the container: a moment without an answer"
 
     @property
     def patience(self) -> float:
-        """None: a replaced replica is gone when `apply`, or `retire`, returns."""
+        """Always 0: `apply` and `retire` wait until replaced replicas are gone."""
         return 0.0
 
     @property
     def url(self) -> str:
-        """The public way to it."""
+        """Its public address: `url` in deploy.toml, or else the published port."""
         return self.settings.url.rstrip("/") or containers.address(self.settings.bind, self.settings.port or 0)
 
     @cached_property
     def engine(self) -> engine.Engine:
-        """The engine it is on."""
+        """Its Docker engine."""
         return engine.connect(self.name, self.settings.engine)
 
     @property
@@ -77,7 +77,7 @@ class Compose:
         return f"{self.compose_project}-lock"
 
     def refuse_unfit(self) -> None:
-        """Raise what would keep a release from ending here: engine, reach, secrets, disk or port."""
+        """Raise the first obstacle to a release here: engine, reach, Traefik, secrets, CPUs, disk or port."""
         fitness.refuse_out_of_reach(self.engine, self.project, self.url)
         self.engine.ping()
         if isinstance(self.front, Traefik) and (why := self.front.missing()):
@@ -103,15 +103,15 @@ class Compose:
         argv = ["container", "ls", "--all", "--quiet", "--no-trunc"]
         argv += ["--filter", f"label=com.docker.compose.project={self.compose_project}"]
         ids = self.engine.run(*argv, "--filter", f"label=com.docker.compose.service={service}", timeout=30).text.split()
-        told = [self.engine.describe("container", each) or b"" for each in ids]  # one may have gone away in between
+        told = [self.engine.describe("container", each) or b"" for each in ids]  # a container may be gone by now
         return tuple(container for data in told for container in containers.parse(data, self.name))
 
     def replicas(self) -> tuple[Replica, ...]:
-        """Return what answers here, each with every digest the engine knows its image by."""
+        """Return the replicas that get requests, each with every digest of its image."""
         return self._replicas(self._split(self.containers())[0])
 
     def _split(self, found: Sequence[Container]) -> tuple[list[Container], list[Container]]:
-        """Return the containers in FOUND that get requests, and those beside them."""
+        """Split FOUND into the containers that get requests and the others."""
         live = self._rolled[-1][1] if self._rolled else self.front.live() if len(found) > 1 else ""
         if not any(container.title == live for container in found):
             return list(found), []
@@ -121,7 +121,7 @@ class Compose:
         return tuple(container.replica(self._digests(container.image)) for container in found)
 
     def _digests(self, image: str) -> frozenset[str]:
-        """Return the digests that the engine knows IMAGE, an id, by; an id names the same bytes for ever."""
+        """Return every digest of IMAGE, an image id; cached, because an id always names the same bytes."""
         if image not in self._images:
             told = self.engine.inspect("image", image) or {}
             known = (str(name).rpartition("@")[2] for name in told.get("RepoDigests") or ())
@@ -129,7 +129,7 @@ class Compose:
         return self._images[image]
 
     def ask(self, manifest: Manifest) -> Round:
-        """Ask every replica from inside, and the public way, once; an engine that does not say is asked again."""
+        """Probe every replica from inside, and the public address, once; retry an engine that does not answer."""
         ends = time.monotonic() + HUNG_UP
         while True:
             try:
@@ -149,7 +149,7 @@ class Compose:
         return Round(before=before, after=self.replicas(), answers=answers, aside=self._replicas(aside))
 
     def _ways(self, found: Sequence[Container]) -> list[str]:
-        """Return the addresses that lead to FOUND: their own, or those of the front before them."""
+        """Return the addresses that FOUND publish, or else those of the front before them."""
         return containers.ways(found) or (containers.ways(self.containers(FRONT)) if found else [])
 
     def _ask_inside(self, replica: Replica, manifest: Manifest) -> dict[str, Answer]:
@@ -163,7 +163,7 @@ class Compose:
         return probe.read_answers(told[: 8 * probe.LIMIT])
 
     def _prove_inside(self, manifest: Manifest, probes: config.Probes, container: Container) -> None:
-        """Ask CONTAINER alone, from inside, as PROBES say, until it has settled on the release of MANIFEST."""
+        """Probe CONTAINER alone, from inside, with PROBES, until it has settled on MANIFEST's release."""
 
         def ask() -> Round:
             replicas = listed()
@@ -176,14 +176,14 @@ class Compose:
         probe.until_settled(manifest, probes, ask, self.name)
 
     def fetch(self, image: str) -> None:
-        """Have the engine hold IMAGE, by digest; from the registry unless it is there."""
+        """Pull IMAGE, by digest, unless the engine has it; get the image of an HAProxy front, too."""
         if self.engine.inspect("image", image) is None:
             self.engine.run("pull", "--quiet", image, timeout=600)
         if self.settings.rolls and self.settings.front == "haproxy":
             self._fetch_front()
 
     def _fetch_front(self) -> None:
-        """Have the engine hold the front's image: pulled by deploy.toml's digest, or built on the engine."""
+        """Make sure that the engine has the front's image: pull deploy.toml's digest, or build the image there."""
         image = base.front(self.project)
         if self.engine.inspect("image", image) is not None:
             return
@@ -193,7 +193,7 @@ class Compose:
             base.build(self.project, "front", image, self.engine)
 
     def any_image(self) -> str:
-        """Return an image that the engine holds and that can hold the lock; empty when there is none."""
+        """Return an image on the engine to hold the lock with; empty if there is none."""
         volume = self.engine.inspect("volume", self._record) or {}
         told = str((volume.get("Labels") or {}).get(f"{render.LABEL}.image", ""))
         repository = self.project.image.repository
@@ -204,12 +204,12 @@ class Compose:
         return ""
 
     def forget(self, unwanted: Callable[[], Mapping[str, str]]) -> list[str]:
-        """Have the engine drop the images and the manifests of the UNWANTED releases that no container uses."""
+        """Remove the UNWANTED releases' images and manifests that no container uses; return their names."""
         return images.forget(self.engine, self.project.image.repository, unwanted())
 
     @contextlib.contextmanager
     def hold(self, image: str, holder: Holder) -> Iterator[Held]:
-        """Hold the environment for HOLDER; IMAGE is one that the engine has, or gets by its digest."""
+        """Lock the environment for HOLDER with a container of IMAGE, which the engine has or pulls by digest."""
         label = f"{render.LABEL}.image={image}"
         self.engine.run("volume", "create", "--label", label, self._record)
         with lock.hold(self.engine, self._lock, image, self._record, holder) as held:
@@ -217,7 +217,7 @@ class Compose:
             yield held
 
     def held_by(self) -> Holder | None:
-        """Return who holds the environment, since when and in which run; None when nobody does."""
+        """Return the lock's holder, with its start time and CI run; None if the lock is free."""
         return lock.held_by(self.engine, self._lock)
 
     @property
@@ -226,11 +226,11 @@ class Compose:
         return Ledger(engine=self.engine, owner=owner, volume=volume, any_image=self.any_image)
 
     def read(self, lock: Held | None = None) -> record.Record:
-        """Return the environment's record; through LOCK where it is held."""
+        """Return the environment's record, read through LOCK if given."""
         return self._ledger.read(lock)
 
     def write(self, lock: Held, value: record.Record) -> None:
-        """Make VALUE the environment's record; a reader sees it whole or not at all."""
+        """Replace the environment's record with VALUE, atomically: a reader never sees a part of it."""
         self._ledger.write(lock, value)
 
     def render(self, manifest: Manifest) -> str:
@@ -239,25 +239,25 @@ class Compose:
         return render.compose(self.project, self.name, manifest, base.front(self.project) if ours else "")
 
     def _compose(self, rendered: str, *argv: str, timeout: float) -> process.Outcome:
-        with contextlib.suppress(OSError):  # for people to read; Compose does not
+        with contextlib.suppress(OSError):  # only for people: Compose reads stdin
             tree.hide(self.project.work)
             tree.write_whole(self.project.work / "rendered" / self.name / "compose.yml", rendered.encode())
-        # It reads no file but this one: neither `.env` nor what COMPOSE_FILE names.
+        # Compose reads no other file, neither `.env` nor the files in COMPOSE_FILE.
         prefix = ["compose", "--project-directory", str(self.project.root), "--env-file", "/dev/null"]
         prefix += ["--project-name", self.compose_project, "--file", "-"]
-        # Compose takes the values of secrets from its own environment: no file and no argv has them.
+        # Compose gets the values of secrets from its environment, so that no file and no argv contains them.
         env = {**surroundings.read("docker compose"), **secrets.read_for(self.project, self.name, rendered)}
         limit = timeout + self.settings.grace
         return self.engine.run(*prefix, *argv, timeout=limit, stdin=rendered.encode(), env=env, check=False)
 
     @property
     def front(self) -> Front:
-        """The front that deploy.toml names: the site's Traefik, or else the environment's own service."""
+        """The front named in deploy.toml: the site's Traefik, or else the environment's own service."""
         traefik = self.settings.traefik
         return self._front("", {"traefik": traefik.model_dump()} if traefik else {})
 
     def _front(self, rendered: str, settings: Mapping[str, Any]) -> Front:
-        """Return the front of RENDERED, which says SETTINGS of it."""
+        """Return the front of RENDERED, with its SETTINGS."""
         if traefik := settings.get("traefik"):
             return Traefik(engine=self.engine, owner=self.compose_project, settings=traefik, image=self.any_image())
         return HAProxy(
@@ -268,13 +268,13 @@ class Compose:
         )
 
     def _hashes(self, rendered: str) -> dict[str, str]:
-        """Return, by service, the hash that Compose labels its containers of RENDERED with; empty if it takes none."""
+        """Return Compose's hash of each service in RENDERED, as on its container; empty if Compose refuses RENDERED."""
         told = self._compose(rendered, "config", "--hash", "*", timeout=60)
         pairs = (line.split() for line in told.text.splitlines())
         return {} if told.code else {pair[0]: pair[1] for pair in pairs if len(pair) == 2}  # noqa: PLR2004 -- "NAME HASH"
 
     def is_applied(self, rendered: str) -> bool:
-        """Say whether the container that runs is what Compose would make of RENDERED and the present secrets."""
+        """Return whether the replica, running or not, and the front match RENDERED and the present secrets."""
         found = self.containers()
         if len(found) != 1 or self._hashes(rendered).get(SERVER) != found[0].hash:
             return False
@@ -288,7 +288,7 @@ class Compose:
         return way.is_placed and way.live() == found[0].title
 
     def difference(self, rendered: str) -> str:
-        """Return what changes for users beside the replica: a front that is to be replaced. An engine tells no more."""
+        """Return a warning if `apply` would create or replace the front, with a gap for users; Compose has no diff."""
         settings = fronts.read(rendered)
         if settings is None or not self.containers():
             return ""
@@ -300,7 +300,7 @@ class Compose:
         return f"the front is made anew ({what}): this rollout has a moment without an answer"
 
     def rehearse(self, rendered: str) -> None:
-        """Raise `errors.ConfigInvalid` when RENDERED is no file of Compose's, or takes a secret that is not there."""
+        """Raise `errors.ConfigInvalid` if RENDERED is not a valid Compose file, or if one of its secrets is missing."""
         told = self._compose(rendered, "config", "--quiet", timeout=60)
         if told.code:
             raise errors.ConfigInvalid(
@@ -317,10 +317,10 @@ class Compose:
         recreate: bool = False,
         answered: Collection[str] | None = None,
     ) -> None:
-        """Have Compose run RENDERED, the release of MANIFEST; in a new container in any case when RECREATE.
+        """Run RENDERED, the release of MANIFEST, with Compose; RECREATE makes a new container even without a change.
 
-        Where it rolls, the new replica is proven from inside before it goes live, and the previous one runs on until
-        `retire`.
+        If the environment rolls, the new replica is proven from inside before it goes live. The previous replica runs
+        on until `retire`.
         """
         self._place_manifest(manifest)
         lock.check()
@@ -350,7 +350,7 @@ class Compose:
         )
 
     def _replace(self, rendered: str, *, recreate: bool) -> None:
-        """Have Compose replace the replica; a front that is there goes first, for it has the port."""
+        """Replace the replica with Compose; remove a front first, because it holds the port."""
         _, aside = self._split(self.containers())
         self.front.remove()
         if spare := [container.id for container in aside]:
@@ -360,7 +360,7 @@ class Compose:
         fronts.refuse_failed(self._compose(rendered, *argv, timeout=180), self.name)
 
     def retire(self, lock: Held) -> None:
-        """End the replicas that requests no longer reach: those that the last `apply` has replaced."""
+        """Terminate the replicas replaced by the last `apply`; after a change to Traefik, remove our own front."""
         for rolling, _ in self._rolled:
             lock.check()
             rolling.retire()
@@ -369,7 +369,7 @@ class Compose:
         self._rolled.clear()
 
     def _remove_unstarted(self) -> None:
-        """Remove what a Compose that was cut off had made and not started: the next would stumble over its name."""
+        """Remove containers that an interrupted Compose created but did not start: the next run needs their names."""
         if left := [container.id for container in self.containers() if container.state.status == "created"]:
             self.engine.run("container", "rm", "--force", "--volumes", *left, check=False)
 
@@ -383,13 +383,13 @@ class Compose:
 
     @property
     def way_in(self) -> str:
-        """The front and the replica that it sends requests to; empty if a replica has the port itself."""
+        """The front and its live replica, in words; empty if the replica has the port itself."""
         if not self.settings.traefik and not self.containers(FRONT):
             return ""
         return f"{self.front.title}, sends requests to {self.front.live() or 'nobody'}"
 
     def logs(self, lines: int, *, follow: bool = False, front: bool = False) -> str:
-        """Return the last LINES lines that each replica, or the FRONT, wrote; with FOLLOW, pass on what comes."""
+        """Return the last LINES lines of each replica's log, or of the FRONT's; with FOLLOW, stream new lines."""
         told = []
         for container in self.containers(FRONT if front else SERVER):
             argv = ["logs", "--tail", str(lines), container.name.lstrip("/")]
@@ -401,7 +401,7 @@ class Compose:
         return "\n".join(told)
 
     def down(self, lock: Held) -> None:
-        """Stop and remove the replica, its front and its network; volumes and the record stay."""
+        """Stop and remove the replica, its front and its network; keep volumes and the record."""
         from python_on_whales.exceptions import DockerException  # noqa: PLC0415 -- start-up is a feature
 
         lock.check()

@@ -1,4 +1,4 @@
-"""Containers as the engine describes them (`docker container inspect`), held to the shape that is read of them."""
+"""Containers as `docker container inspect` describes them, validated."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated
@@ -10,10 +10,10 @@ from selfdeploy import errors
 from selfdeploy.witness import Replica
 
 SERVER = "4000/tcp"
-"""The port that the server listens on in its container."""
+"""The server's port inside its container."""
 
 Number = Annotated[str, pydantic.Field(pattern=r"^[0-9]{0,5}$")]
-"""A port; empty where the engine is to choose one."""
+"""A port; empty if the engine is to choose one."""
 
 
 class _Told(pydantic.BaseModel):
@@ -74,11 +74,11 @@ class Container(_Told):
 
     @property
     def hash(self) -> str:
-        """What Compose labelled it with: the hash of the settings that it was made of."""
+        """Compose's hash of the settings it was created with, from its label; empty without one."""
         return self.labels.get("com.docker.compose.config-hash", "")
 
     def replica(self, digests: frozenset[str]) -> Replica:
-        """Return it as one running server, its image being known by DIGESTS."""
+        """Return the container as a replica with the image DIGESTS."""
         return Replica(
             name=self.title,
             instance=self.config.hostname,
@@ -89,7 +89,7 @@ class Container(_Told):
 
     @property
     def why(self) -> str:
-        """Why it, or a process in it, was killed; empty where the engine knows no reason."""
+        """The reason why it, or a process in it, was killed; empty if the engine reports none."""
         if not self.state.oom_killed:
             return ""
         limit = f"its limit is {self.host_config.memory / 2**20:g} MiB; raise `memory` in deploy.toml"
@@ -97,7 +97,7 @@ class Container(_Told):
 
     @property
     def published(self) -> list[tuple[str, int]]:
-        """The addresses and ports of the host that lead to its server; none when it does not run."""
+        """The host addresses and ports of its server; empty if it does not run."""
         bindings = (self.host_config.port_bindings or {}).get(SERVER) or ()
         return [(one.host_ip, int(one.host_port)) for one in bindings if self.state.running and one.host_port]
 
@@ -106,10 +106,10 @@ _LIST = pydantic.TypeAdapter(tuple[Container, ...])
 
 
 def parse(data: bytes, where: str) -> tuple[Container, ...]:
-    """Return the containers that DATA, what the engine printed, describes.
+    """Return the containers described by DATA, the output of `docker container inspect`.
 
     Raises:
-        errors.CommandFailed: it has another shape; WHERE names the environment.
+        errors.CommandFailed: DATA has another shape; the message names WHERE, the environment.
     """
     try:
         return _LIST.validate_json(data.strip() or b"[]")
@@ -118,7 +118,7 @@ def parse(data: bytes, where: str) -> tuple[Container, ...]:
 
 
 def check(data: object, where: str) -> Container:
-    """Return the one container that DATA describes. Raises what `parse` raises."""
+    """Return the container described by DATA. Raises the errors of `parse`."""
     try:
         return Container.model_validate(data)
     except pydantic.ValidationError as exc:
@@ -134,11 +134,11 @@ def _foreign(exc: pydantic.ValidationError, where: str) -> errors.CommandFailed:
 
 
 def ways(found: Sequence[Container]) -> list[str]:
-    """Return the addresses that the containers FOUND are published at; those of what runs, not of deploy.toml."""
+    """Return the addresses that the running containers in FOUND publish, whatever deploy.toml says."""
     return [address(*one) for container in found for one in container.published]
 
 
 def address(bind: str, port: int) -> str:
-    """Return the address at which what is published on BIND at PORT is reached."""
+    """Return the URL of a port published on the address BIND."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bind, bind)  # noqa: S104 -- all addresses are reached by loopback
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

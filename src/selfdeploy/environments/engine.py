@@ -1,4 +1,4 @@
-"""The Docker engine of an environment, through the docker command: this machine's or another's."""
+"""The Docker engine of an environment, on this machine or another, through the docker command."""
 
 import functools
 import json
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     import python_on_whales
 
 SILENT = ("Cannot connect to the Docker daemon", "error during connect", "failed to connect", "context deadline")
-"""What the docker command says when the engine does not answer."""
+"""Parts of the docker command's message if the engine does not answer."""
 
 LOCAL = ("fd", "npipe", "unix")
-"""The schemes of addresses that only this machine has."""
+"""URL schemes of engines on this machine."""
 
 ANSWERS = "Error response from daemon"
-"""What it says when the engine does."""
+"""Part of the docker command's message if the engine itself reports an error."""
 
 
 class _Told(pydantic.BaseModel):
@@ -40,9 +40,9 @@ class _Told(pydantic.BaseModel):
 
 @dataclass(frozen=True, kw_only=True)
 class Engine:
-    """One engine; NAME is the environment it serves, HOST its address, CONTEXT the docker context that has that.
+    """One engine. NAME is its environment, HOST its address, CONTEXT the docker context with that address.
 
-    A context is named rather than its address, for it may have certificates too.
+    Commands name the context, not its address, because the context may have certificates, too.
     """
 
     name: str
@@ -51,26 +51,26 @@ class Engine:
 
     @property
     def is_remote(self) -> bool:
-        """Whether the engine is on another host, which has none of our files and another loopback."""
+        """Whether the engine is on another host, without our files and with a loopback of its own."""
         host = self.host if "://" in self.host else f"tcp://{self.host}"  # as docker reads it
         try:
             address = urlsplit(host)
             name = address.hostname or ""
-        except ValueError:  # docker says what is wrong with it
+        except ValueError:  # docker will report the error
             return False
-        # Without a name it is docker's default, which is this machine.
+        # Without a host name it is docker's default: this machine.
         return bool(name) and address.scheme not in LOCAL and not net.is_here(name)
 
     def argv(self, *argv: str) -> list[str]:
-        """Return the docker command line ARGV with the engine named in it."""
+        """Return the docker command line ARGV, addressed to this engine."""
         host = ["--host", self.host] if self.host else []
         return ["docker", *(["--context", self.context] if self.context else host), *argv]
 
     @property
     def builder(self) -> str:
-        """The name by which buildx knows the engine's own builder: it alone has the engine's images.
+        """The buildx name of the engine's own builder, the only builder with access to the engine's images.
 
-        Another may be the current one, by `docker buildx use`.
+        `docker buildx use` may have made another builder the current one.
         """
         return self.context or "default"
 
@@ -82,15 +82,15 @@ class Engine:
         env: Mapping[str, str] | None = None,
         check: bool = True,
     ) -> process.Outcome:
-        """Run the docker command line ARGV to its end.
+        """Run the docker command line ARGV and wait for its end.
 
         Raises:
             errors.EngineUnreachable: the engine does not answer.
-            errors.CommandFailed: it failed, and CHECK is set.
+            errors.CommandFailed: the command failed, and CHECK is set.
         """
         outcome = process.run(self.argv(*argv), timeout=timeout, stdin=stdin, env=env, check=False)
         told = outcome.complaint
-        # What an engine passes on of others, a registry that is slow for one, is no silence of its own.
+        # An engine that passes on another's failure, such as a slow registry's, does answer.
         if outcome.code and ANSWERS not in told and any(text in told for text in SILENT):
             raise self.unreachable(told)
         if outcome.code and check:
@@ -100,7 +100,7 @@ class Engine:
         return outcome
 
     def follow(self, *argv: str) -> None:
-        """Run the docker command line ARGV with its outputs as ours, until it ends or is interrupted."""
+        """Run the docker command line ARGV with both outputs on our stdout, until it ends or is interrupted."""
         child = process.start(self.argv(*argv), timeout=7 * 86_400, stdout=sys.stdout.buffer, stderr=sys.stdout.buffer)
         try:
             child.wait()
@@ -108,11 +108,11 @@ class Engine:
             process.end(child)
 
     def describe(self, kind: str, name: str) -> bytes | None:
-        """Return what the engine prints of the KIND (`container`, `image`, `volume`) NAME; None where it has none.
+        """Return what the engine prints about the KIND (`container`, `image`, `volume`) NAME; None if not found.
 
         Raises:
             errors.EngineUnreachable: the engine does not answer.
-            errors.CommandFailed: it does not say.
+            errors.CommandFailed: the command failed for another reason.
         """
         outcome = self.run(kind, "inspect", name, timeout=30, check=False)
         if outcome.code and f"no such {kind}" in outcome.complaint.lower():
@@ -124,11 +124,11 @@ class Engine:
         return outcome.stdout
 
     def inspect(self, kind: str, name: str) -> dict[str, Any] | None:
-        """Return what the engine says of the KIND (`container`, `image`, `volume`) NAME; None where it has none.
+        """Return the engine's description of the KIND (`container`, `image`, `volume`) NAME; None if not found.
 
         Raises:
             errors.EngineUnreachable: the engine does not answer.
-            errors.CommandFailed: it does not say.
+            errors.CommandFailed: the command failed for another reason, or its output has another shape.
         """
         described = self.describe(kind, name)
         if described is None:
@@ -150,7 +150,7 @@ class Engine:
         like: str = "docker",
         **settings: Any,  # noqa: ANN401 -- passed on
     ) -> "python_on_whales.DockerClient":
-        """Return a python-on-whales client whose every call ends within SECONDS, in the surroundings of LIKE."""
+        """Return a python-on-whales client with LIKE's environment; each of its calls ends within SECONDS."""
         import python_on_whales  # noqa: PLC0415 -- start-up is a feature
 
         where = {"context": self.context} if self.context else {"host": self.host or None}
@@ -158,14 +158,14 @@ class Engine:
         return python_on_whales.DockerClient(client_call=call, **where, **settings)
 
     def unreachable(self, why: str) -> errors.EngineUnreachable:
-        """Return the error that says that the engine does not answer, and WHY."""
+        """Return the error for an engine that does not answer; WHY is the reason."""
         return errors.EngineUnreachable(
             f"{self.name}: the Docker engine {self.host or 'of this machine'} does not answer: {why}",
             f"start it (./bootstrap does), or name another: environments.{self.name}.engine in deploy.toml",
         )
 
     def ping(self) -> None:
-        """Raise `errors.EngineUnreachable` when the engine does not answer."""
+        """Raise `errors.EngineUnreachable` if the engine does not answer."""
         try:
             outcome = self.run("version", "--format", "{{.Server.Version}}", timeout=20, check=False)
         except errors.CommandTimedOut as exc:
@@ -175,7 +175,7 @@ class Engine:
 
 
 def connect(name: str, host: str) -> Engine:
-    """Return the engine of the environment NAME: HOST, or else DOCKER_HOST, or else the current docker context's.
+    """Return the engine of the environment NAME: HOST, else DOCKER_HOST, else the current docker context's.
 
     Raises:
         errors.EngineUnreachable: the current context cannot be read.
@@ -183,7 +183,7 @@ def connect(name: str, host: str) -> Engine:
     if host:
         return Engine(name=name, host=host)
     if address := os.environ.get("DOCKER_HOST", ""):
-        # The default context is what that variable names; so the address, a secret of a CI job, is in no argument list.
+        # The default context reads DOCKER_HOST, so that its value, a secret in a CI job, is in no argument list.
         return Engine(name=name, host=address, context="default")
     context, address = current()
     return Engine(name=name, host=address, context=context)
@@ -191,7 +191,7 @@ def connect(name: str, host: str) -> Engine:
 
 @functools.cache
 def current() -> tuple[str, str]:
-    """Return the name of the current docker context, and the address of its engine; asked once, and kept to.
+    """Return the name and the engine address of the current docker context; read once, then cached.
 
     Raises:
         errors.EngineUnreachable: there is no such context, or it has no engine.
@@ -208,7 +208,7 @@ def current() -> tuple[str, str]:
 
 
 def _reason(exc: Exception) -> str:
-    """Return, in a line, the first that EXC has against what was read."""
+    """Return EXC's first complaint about the engine's output, in one line."""
     if not isinstance(exc, pydantic.ValidationError):
         return str(exc)
     first = exc.errors(include_url=False, include_input=False)[0]
@@ -216,7 +216,7 @@ def _reason(exc: Exception) -> str:
 
 
 def refuse_other_loopback(repository: str) -> None:
-    """Raise `errors.ConfigInvalid` when REPOSITORY is on our loopback, and the caller's own engine on another host."""
+    """Raise `errors.ConfigInvalid` if REPOSITORY is on our loopback but the caller's engine is on another host."""
     own = connect("image", "")
     if own.is_remote and registry.is_loopback(repository.partition("/")[0]):
         raise errors.ConfigInvalid(

@@ -1,4 +1,4 @@
-"""What would keep a release from ending on a Docker engine, found out before minutes are spent on it."""
+"""Checks that a release can succeed on a Docker engine, made before minutes are spent on it."""
 
 import contextlib
 import errno
@@ -13,24 +13,24 @@ from selfdeploy.config import quantity
 from selfdeploy.environments.engine import Engine
 
 ROOM = 2 << 30
-"""Bytes that have to be free: an export with its dependencies and an image fit, with some to spare."""
+"""Free disk space that a release needs at least, in bytes: an export with its dependencies and an image fit."""
 
 COPIES = 5
-"""How often a disk has what ships: laid out, in a build's context and cache, as an image, in the registry."""
+"""Copies of the shipped files on a disk: laid out, in a build's context and cache, in the image, in the registry."""
 
 GROWTH, MOST = 250, 6 << 30
-"""How much larger than its source an application is with its packages, builds and copies, and the most of it."""
+"""Growth of an application over its source by packages, builds and copies: a factor, and a limit in bytes."""
 
 
 def need(source: int, last: Mapping[str, int]) -> int:
-    """Return how many bytes a release may need: by the sizes of the LAST one's tree, or else by those of the SOURCE."""
+    """Return the bytes a release may need, from the tree sizes of the LAST one, or else from the SOURCE's size."""
     if "export" in last and "ship" in last:
         return max(ROOM, last["export"] + COPIES * last["ship"] + ROOM // 4)
     return max(ROOM, (COPIES + 1) * source + min(GROWTH * source, MOST))
 
 
 def refuse_out_of_reach(engine: Engine, project: config.Project, url: str) -> None:
-    """Raise `errors.ConfigInvalid` when ENGINE is on another host and would meet its own loopback, not ours."""
+    """Raise `errors.ConfigInvalid` if ENGINE is on another host and the registry or URL is on loopback."""
     if not engine.is_remote:
         return
     where = f"deploy.toml: environments.{engine.name}"
@@ -48,14 +48,14 @@ def refuse_out_of_reach(engine: Engine, project: config.Project, url: str) -> No
 
 
 def refuse_full_disk(engine: Engine) -> None:
-    """Raise `errors.DiskFull` when the disk that ENGINE, one of this machine, keeps its data on is nearly full."""
+    """Raise `errors.DiskFull` if the data disk of ENGINE, on this machine, is nearly full."""
     root = engine.run("info", "--format", "{{.DockerRootDir}}", timeout=30).text
     with contextlib.suppress(OSError, ValueError):
         refuse_full(Path(root))
 
 
 def refuse_full(folder: Path, needed: int = ROOM) -> None:
-    """Raise `errors.DiskFull` when the disk of FOLDER has less than NEEDED bytes left."""
+    """Raise `errors.DiskFull` if the disk of FOLDER has less than NEEDED bytes free."""
     stat = os.statvfs(folder)
     free = stat.f_bavail * stat.f_frsize
     if free < needed:
@@ -65,7 +65,7 @@ def refuse_full(folder: Path, needed: int = ROOM) -> None:
 
 
 def refuse_few_cpus(engine: Engine, wanted: str | None, key: str) -> None:
-    """Raise `errors.ConfigInvalid` when ENGINE has fewer CPUs than KEY of deploy.toml, which is WANTED, names."""
+    """Raise `errors.ConfigInvalid` if ENGINE has fewer CPUs than WANTED, the value of KEY in deploy.toml."""
     if wanted is None:
         return
     there = engine.run("info", "--format", "{{.NCPU}}", timeout=30).text
@@ -77,11 +77,11 @@ def refuse_few_cpus(engine: Engine, wanted: str | None, key: str) -> None:
 
 
 def why_taken(bind: str, port: int) -> str:
-    """Return why nothing new can listen at PORT of the address BIND; empty where it can, or only the engine may try."""
+    """Return why PORT on the address BIND is not free; empty if it is free, or if only the engine may try."""
     with socket.socket(socket.AF_INET6 if ":" in bind else socket.AF_INET) as attempt:
         attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             attempt.bind((bind, port))
         except OSError as exc:
-            return "" if exc.errno == errno.EACCES else str(exc.strerror)  # below 1024 we may not listen ourselves
+            return "" if exc.errno == errno.EACCES else str(exc.strerror)  # below 1024 this process may not listen
     return ""

@@ -1,4 +1,4 @@
-"""The front of a rolling environment: HAProxy with the public port, and the replica that gets its new requests."""
+"""The front of a rolling environment: HAProxy on the public port, with one live replica for new requests."""
 
 import json
 import time
@@ -13,16 +13,16 @@ from selfdeploy.environments.containers import Container
 from selfdeploy.environments.engine import Engine
 
 SERVICE = "front"
-"""The service of Compose's that the front is."""
+"""Name of the front's Compose service."""
 
 KEY = "x-selfdeploy"
-"""Where a rendered Compose file says what its front is."""
+"""Key of the front's settings in a rendered Compose file."""
 
 PROGRAM = "/usr/local/bin/front"
-"""Its own commands (docker/front.sh)."""
+"""The front's own commands (docker/front.sh)."""
 
 STARTS = 15.0
-"""Seconds that a front which has just been started has for its first answer."""
+"""How long a new front may take to give its first answer, in seconds."""
 
 LOGS = "inv logs --front shows why"
 
@@ -31,37 +31,37 @@ NOBODY = "none.invalid"
 
 
 class Front(Protocol):
-    """One way in, and the replica that its new requests go to."""
+    """A public entry point with one live replica, the target of new requests."""
 
     @property
     def title(self) -> str:
-        """What `inv status` calls it."""
+        """Its description in `inv status`."""
 
     @property
     def is_placed(self) -> bool:
-        """Whether it is there as its environment's rendered file has it."""
+        """Whether it exists as the environment's rendered file defines it."""
 
     def live(self) -> str:
         """Return the name of the replica that gets new requests; empty if there is none."""
 
     def place(self) -> None:
-        """Have it be there as its environment's rendered file has it."""
+        """Make sure that it exists as the environment's rendered file defines it."""
 
     def switch(self, replica: str) -> None:
-        """Send new requests to REPLICA from now on; requests under way stay where they are."""
+        """Send new requests to REPLICA from now on; requests in progress stay with their replica."""
 
     def keep(self) -> None:
-        """Send requests to the live replica after a restart, too."""
+        """Keep the live replica after a restart of the front."""
 
     def remove(self) -> None:
-        """Give the public way up."""
+        """Release the public address."""
 
 
 def read(rendered: str) -> Mapping[str, Any] | None:
-    """Return what the Compose file RENDERED says of its front; None if it does not roll.
+    """Return the front's settings in the Compose file RENDERED; None if the environment does not roll.
 
     Raises:
-        errors.ConfigInvalid: the file says something else there.
+        errors.ConfigInvalid: the settings are malformed.
     """
     try:
         value = yaml.safe_load(rendered).get(KEY)
@@ -82,10 +82,10 @@ def _foreign() -> errors.ConfigInvalid:
 
 @dataclass(frozen=True, kw_only=True)
 class HAProxy:
-    """The front that is a service of the environment's own Compose file.
+    """The front as a service of the environment's own Compose file.
 
-    COMPOSE runs Compose on the rendered file; FIND returns the containers of a service; HASHES returns, by service,
-    what Compose labels a container of the rendered file with.
+    COMPOSE runs Compose on the rendered file. FIND returns the containers of a service. HASHES returns Compose's hash
+    of each service in the rendered file, as in its container label.
     """
 
     engine: Engine
@@ -100,12 +100,12 @@ class HAProxy:
 
     @property
     def is_placed(self) -> bool:
-        """Whether one front runs, and is what Compose would make of the rendered file."""
+        """Whether exactly one front runs, and its hash is the rendered file's."""
         running = [container for container in self.find(SERVICE) if container.state.running]
         return len(running) == 1 and running[0].hash == self.hashes().get(SERVICE)
 
     def live(self) -> str:
-        """Return the replica that gets new requests, as the front itself says; empty if no front runs."""
+        """Return the replica that gets new requests, as the front reports it; empty if no front runs."""
         for container in self.find(SERVICE):
             if container.state.running:
                 live = self._command(container, "live")
@@ -128,7 +128,7 @@ class HAProxy:
         self._command(self._running(), "keep")
 
     def remove(self) -> None:
-        """Stop the front and remove it; requests under way get five seconds to end."""
+        """Stop and remove the front; requests in progress get five seconds to finish."""
         if containers := [container.id for container in self.find(SERVICE)]:
             self.engine.run("container", "stop", "--time", "5", *containers, timeout=60, check=False)
             self.engine.run("container", "rm", "--force", *containers, timeout=60, check=False)
@@ -140,7 +140,7 @@ class HAProxy:
         raise errors.CommandFailed(f"{self.engine.name}: the front does not run", LOGS)
 
     def _command(self, container: Container, *argv: str) -> str:
-        """Return what the front answers to its own command ARGV; one that has just been started answers in a moment."""
+        """Return the front's answer to its own command ARGV; retry for `STARTS` seconds, because it may be starting."""
         ends = time.monotonic() + STARTS
         while True:
             outcome = self.engine.run("exec", container.id, PROGRAM, *argv, timeout=30, check=False)
@@ -153,7 +153,7 @@ class HAProxy:
 
 
 def refuse_failed(outcome: process.Outcome, name: str) -> None:
-    """Raise why `docker compose up`, which ended with OUTCOME in the environment NAME, failed; return if it did not."""
+    """Raise the reason if `docker compose up`, with OUTCOME in the environment NAME, failed."""
     complaint = outcome.complaint
     if not outcome.code:
         return

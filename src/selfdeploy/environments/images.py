@@ -1,4 +1,4 @@
-"""What a Docker engine holds of one repository: which images, and letting go of those that nothing needs."""
+"""The images of one repository on a Docker engine: list them, and remove the unneeded ones."""
 
 from collections.abc import Mapping
 
@@ -7,22 +7,22 @@ from selfdeploy.environments.engine import Engine
 
 
 def digests(engine: Engine, repository: str) -> list[str]:
-    """Return the digests of the images of REPOSITORY that ENGINE holds."""
+    """Return the digests of REPOSITORY's images on ENGINE."""
     argv = ["image", "ls", "--digests", "--no-trunc", "--format", "{{.Digest}}", repository]
     told = engine.run(*argv, timeout=30).text.split()
     return [digest for digest in dict.fromkeys(told) if digest.startswith("sha256:")]
 
 
 def forget(engine: Engine, repository: str, releases: Mapping[str, str]) -> list[str]:
-    """Have ENGINE drop the images, of REPOSITORY, and the manifests of RELEASES that no container uses.
+    """Remove RELEASES' manifests, and their images in REPOSITORY, from ENGINE, unless a container uses them.
 
-    RELEASES are ids, each with its image's digest. Return what was dropped.
+    RELEASES maps release ids to image digests. Returns the digests and volume names of the removed ones.
     """
     held = set(digests(engine, repository)) & set(releases.values())
     dropped = [digest for digest in sorted(held) if _drop(engine, repository, digest)]
     told = engine.run("volume", "ls", "--quiet", "--filter", "name=sf-manifest-", timeout=30).text.split()
     volumes = {render.manifest_name(release) for release in releases} & set(told)
-    # The engine itself keeps those in use.
+    # The engine refuses to remove a volume in use.
     return dropped + [name for name in sorted(volumes) if not engine.run("volume", "rm", name, check=False).code]
 
 

@@ -1,4 +1,4 @@
-"""Where a Compose environment's record is: a file in a volume of its engine, whole or absent."""
+"""The record of a Compose environment: a file in a volume of its engine, whole or absent."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from selfdeploy.environments.engine import Engine
 
 FILE = "record.json"
 PLACE = f"/record/{FILE}"
-"""Where the lock's container has it."""
+"""Path of the file in the lock's container."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ledger:
-    """The record in VOLUME, of the Compose project OWNER; ANY_IMAGE returns an image that can read it, or nothing."""
+    """The record in VOLUME, of the Compose project OWNER; ANY_IMAGE returns an image to read it with, or empty."""
 
     engine: Engine
     owner: str
@@ -22,11 +22,11 @@ class Ledger:
     any_image: Callable[[], str]
 
     def read(self, lock: Lock | None) -> record.Record:
-        """Return the record; through LOCK where it is held.
+        """Return the record, read through LOCK if given; empty if there is none yet.
 
         Raises:
-            errors.LockLost: the lock went away.
-            errors.ImageGone: no image of a release is left that could read it.
+            errors.LockLost: the lock is lost.
+            errors.ImageGone: no release's image is left to read it with.
             errors.CommandFailed, errors.RecordInvalid: it cannot be read, or is not a record.
         """
         outcome = self._read_held(lock) if lock else self._read_free()
@@ -37,10 +37,10 @@ class Ledger:
         return record.parse(outcome.stdout, f"{self.engine.name}: record")
 
     def write(self, lock: Lock, value: record.Record) -> None:
-        """Make VALUE the record; a reader sees it whole or not at all.
+        """Replace the record with VALUE, atomically: a reader never sees a part of it.
 
         Raises:
-            errors.LockLost: LOCK went away.
+            errors.LockLost: LOCK is lost.
             errors.CommandFailed: it was not written.
         """
         lock.check()

@@ -1,4 +1,4 @@
-"""The lock of a Compose environment: a container whose name is the lock and whose stdin its holder has."""
+"""The lock of a Compose environment: a container with a unique name, whose stdin belongs to the holder."""
 
 import contextlib
 import datetime
@@ -15,16 +15,16 @@ from selfdeploy.environments.engine import Engine
 from selfdeploy.provenance import Holder
 
 PATIENCE = 30.0
-"""Seconds without a heartbeat after which a lock frees itself: what a dead connection leaves is not held for ever."""
+"""Seconds without a heartbeat after which a lock releases itself, such as after a broken connection."""
 
 SURE = 10.0
-"""Seconds that a lock is held for at least after a check of it, whatever happens to the connection."""
+"""Least number of seconds for which a checked lock stays held, even if the connection breaks."""
 
 STARTING = 120.0
-"""Seconds until a lock that does not come up is given up."""
+"""How long a lock may take to start, in seconds."""
 
 LEAVING = {"created": 15.0, "exited": 2.0, "dead": 2.0}
-"""Seconds that a lock which is not running is given, by its state, to come up or to go away by itself."""
+"""How long a lock in one of these states may take to start or to disappear by itself, in seconds."""
 
 LABEL = "dev.selfdeploy"
 
@@ -34,11 +34,11 @@ let t; const beat = () => { clearTimeout(t); t = setTimeout(() => process.exit(0
 beat(); process.stdin.on("data", (told) => { beat(); process.stdout.write(told); });
 process.stdin.on("end", () => process.exit(0)); process.stdout.write("held\\n");
 """
-"""Holds for PATIENCE seconds from each line that it reads, and says that line again."""
+"""Holds the lock for PATIENCE seconds after each line on stdin, and echoes the line."""
 
 
 def clock() -> float:
-    """Return seconds that nobody can set, and that go on also while the machine sleeps where it can tell them."""
+    """Return monotonic seconds, counting suspend where the kernel can (CLOCK_BOOTTIME)."""
     try:
         return time.clock_gettime(time.CLOCK_BOOTTIME)
     except OSError:
@@ -47,7 +47,7 @@ def clock() -> float:
 
 @dataclass(kw_only=True)
 class Heart:
-    """The heartbeat of a lock; `heard` is when the last one was sent that the lock is known to have felt."""
+    """The heartbeat of a lock; `heard` is the sending time of the last beat that the lock has echoed."""
 
     child: process.Child
     heard: float = field(default_factory=clock)
@@ -55,13 +55,13 @@ class Heart:
     _threads: list[threading.Thread] = field(default_factory=list)
 
     def start(self) -> None:
-        """Begin to beat, and to listen."""
+        """Start to send beats and to read their echoes."""
         self._threads += [threading.Thread(target=work, daemon=True) for work in (self._beat, self._listen)]
         for thread in self._threads:
             thread.start()
 
     def stop(self) -> None:
-        """Let the lock go, and wait until its container is gone."""
+        """Release the lock, and wait until its docker command has ended."""
         self._stop.set()
         if self.child.stdin:
             with contextlib.suppress(OSError):
@@ -89,14 +89,14 @@ class Heart:
 
 @dataclass(frozen=True, kw_only=True)
 class ContainerLock:
-    """The environment, held by this process until it lets go or dies."""
+    """An environment's lock, held by this process until it releases the lock or dies."""
 
     container: str
     heart: Heart
     replaced: str = ""
 
     def check(self) -> None:
-        """Raise `errors.LockLost` unless it is held, and goes on to be for `SURE` seconds."""
+        """Raise `errors.LockLost` unless the lock is held, and stays held for another `SURE` seconds."""
         silent = clock() - self.heart.heard
         if self.heart.child.poll() is not None:
             raise errors.LockLost(f"{self.container}: the lock went away", "run the command again")
@@ -108,37 +108,37 @@ class ContainerLock:
 
 
 def describe(container: Container) -> Holder:
-    """Return who holds the lock that CONTAINER is, since when, and in which run."""
+    """Return the holder of the lock CONTAINER, with its start time and CI run."""
     told = {part: container.labels.get(f"{LABEL}.{part}", "") for part in ("who", "run", "since")}
     since = told["since"] or f"{container.created[:19]}Z"
     return Holder(who=told["who"] or "somebody", run=told["run"], since=since)
 
 
 def find(engine: Engine, name: str) -> Container | None:
-    """Return the container NAME; None where there is none.
+    """Return the container NAME; None if there is none.
 
     Raises:
-        errors.CommandFailed: the engine does not say.
+        errors.CommandFailed: the engine cannot describe it.
     """
     told = engine.describe("container", name)
     return next(iter(containers.parse(told or b"", engine.name)), None)
 
 
 def held_by(engine: Engine, name: str) -> Holder | None:
-    """Return who holds the lock NAME; None when nobody does."""
+    """Return the holder of the lock NAME; None if the lock is free."""
     found = find(engine, name)
     return describe(found) if found and found.state.status == "running" else None
 
 
 @contextlib.contextmanager
 def hold(engine: Engine, name: str, image: str, record: str, holder: Holder) -> Iterator[ContainerLock]:
-    """Hold the lock NAME for HOLDER; the volume RECORD is within its reach at /record.
+    """Hold the lock NAME for HOLDER, in a container with the volume RECORD at /record.
 
-    IMAGE is any that the engine has, or gets by its digest, and that has node.
+    IMAGE is any image with node; the engine has it, or pulls it by digest.
 
     Raises:
-        errors.LockHeld: somebody else holds it.
-        errors.EngineUnreachable: the engine could not start it.
+        errors.LockHeld: another process holds the lock.
+        errors.EngineUnreachable: the engine could not start the container.
     """
     argv = ["run", "--interactive", "--rm", "--name", name, "--network", "none", "--read-only", "--init=false"]
     argv += ["--user", "0:0", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--pids-limit", "64"]
@@ -150,7 +150,7 @@ def hold(engine: Engine, name: str, image: str, record: str, holder: Holder) -> 
     heart.start()
     try:
         found = find(engine, name)
-        # By its name alone, one that went away meanwhile would be taken for the next holder's.
+        # The name alone may belong to the next holder's container, if ours is gone already.
         if found is None or found.labels.get(f"{LABEL}.token") != token:
             raise errors.LockLost(f"{engine.name}: {name}: the lock went away", "run the command again")
         yield ContainerLock(container=found.id, heart=heart, replaced=replaced)
@@ -159,7 +159,7 @@ def hold(engine: Engine, name: str, image: str, record: str, holder: Holder) -> 
 
 
 def _take(engine: Engine, name: str, argv: list[str]) -> tuple[Heart, str]:
-    """Return the lock NAME, taken, and who had left it behind; empty when nobody had."""
+    """Acquire the lock NAME; return its heartbeat and the dead previous holder, or empty if there was none."""
     ends = time.monotonic() + 45
     stale, replaced = dict[str, float](), ""
     while True:
@@ -176,7 +176,7 @@ def _take(engine: Engine, name: str, argv: list[str]) -> tuple[Heart, str]:
                 f"{engine.name}: held by {describe(other)}",
                 "wait until it is done, or queue behind it: --wait; the lock frees itself when its holder ends",
             )
-        # What never ran, or has ended and was not removed, holds nothing; it is given a moment to come up or go away.
+        # A container that does not run holds nothing; it gets a moment to start or to disappear.
         first = stale.setdefault(other.id if other else "", time.monotonic())
         if other and status in LEAVING and time.monotonic() > first + LEAVING[status]:
             engine.run("rm", "--volumes", other.id, check=False)
@@ -187,7 +187,7 @@ def _take(engine: Engine, name: str, argv: list[str]) -> tuple[Heart, str]:
 
 
 def _await(child: process.Child) -> str | None:
-    """Return None once the lock that CHILD starts is held, or what was said instead."""
+    """Return None once CHILD holds the lock, or else the error output of CHILD."""
     late = threading.Timer(STARTING, process.end, [child])
     late.daemon = True
     late.start()

@@ -1,6 +1,7 @@
-"""Proxies that a container has from the Docker config of whoever made it, and from no file of ours.
+"""Proxy variables in a container that come from its creator's Docker config, not from our files.
 
-Compose's hash leaves them out: a container that another program, or an earlier version of this one, made keeps them.
+Compose's hash leaves them out. So a container made by another program, or by an earlier version of this one, keeps
+them.
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,11 +10,11 @@ from typing import Any
 import yaml
 
 NAMES = frozenset({"ALL_PROXY", "FTP_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"})
-"""The variables that docker sets by `proxies` of its config.json, in capitals and in small letters."""
+"""The variables that docker sets from `proxies` in its config.json, in upper and lower case."""
 
 
 def foreign(variables: Iterable[str], image: Mapping[str, Any], rendered: str) -> list[str]:
-    """Return the proxies among a container's VARIABLES (`NAME=value`) that neither its IMAGE nor RENDERED has.
+    """Return the proxies among a container's VARIABLES (`NAME=value`) that are in neither IMAGE nor RENDERED.
 
     IMAGE is the engine's description of the image, RENDERED the Compose file.
     """

@@ -1,4 +1,4 @@
-"""Waiting for an environment that somebody else holds, or being refused."""
+"""The queue for an environment held by another process: wait for its lock, or give up."""
 
 import contextlib
 import time
@@ -11,28 +11,28 @@ from selfdeploy.environments import Environment, Lock
 from selfdeploy.provenance import Holder
 
 MOMENT = 3.0
-"""Seconds that everybody waits: the lock of a holder that has just died is gone in less."""
+"""How long every caller waits, in seconds; the lock of a holder that just died is released sooner."""
 
 LONG = 3600.0
-"""Seconds that one waits who does not say how long."""
+"""How long --wait without a number waits, in seconds."""
 
 POLL = 1.0
-"""Seconds between two looks at whether the lock is still held."""
+"""Seconds between two checks of the lock."""
 
 
 def silent(_: str) -> None:
-    """Tell nobody."""
+    """Drop the message."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Queue:
-    """How many seconds of PATIENCE one has for whoever holds an environment, and whom to TELL that one waits."""
+    """How long to wait for an environment's lock (PATIENCE, in seconds), and how to report the wait (TELL)."""
 
     patience: float = 0.0
     tell: Callable[[str], None] = silent
 
     def refuse_held(self, environment: Environment) -> None:
-        """Raise `errors.LockHeld` when somebody holds ENVIRONMENT and one is not ready to wait for it."""
+        """Raise `errors.LockHeld` if ENVIRONMENT is held and there is no patience to wait for it."""
         ends = time.monotonic() + MOMENT
         while not self.patience and (holder := environment.held_by()):
             if time.monotonic() > ends:
@@ -44,10 +44,10 @@ class Queue:
 
     @contextlib.contextmanager
     def hold(self, environment: Environment, image: str, holder: Holder) -> Iterator[Lock]:
-        """Hold ENVIRONMENT for HOLDER, as soon as nobody else does; IMAGE is one that the runtime can run.
+        """Hold ENVIRONMENT for HOLDER, as soon as its lock is free; the runtime can run IMAGE.
 
         Raises:
-            errors.LockHeld: somebody else held it for longer than one is ready to wait.
+            errors.LockHeld: the lock was not released within the patience.
         """
         with contextlib.ExitStack() as held:
             lock = self._wait(environment, image, holder, held)
@@ -73,10 +73,10 @@ class Queue:
 
 
 def parse(wait: str | Literal[True], tell: Callable[[str], None] = silent) -> Queue:
-    """Return the queue that WAIT, the value of --wait, asks for; True when it has none.
+    """Return the queue for WAIT, the value of --wait; True stands for --wait without a number.
 
     Raises:
-        errors.ConfigInvalid: it is no number of seconds.
+        errors.ConfigInvalid: WAIT is not a number of seconds, up to a week.
     """
     if wait is True or not wait:
         return Queue(patience=LONG if wait else 0.0, tell=tell)

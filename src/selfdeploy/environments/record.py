@@ -1,4 +1,4 @@
-"""What an environment remembers of itself: what it has proven, what is on hold, and the last attempts."""
+"""The environment's own record: its proven releases, its digests on hold, and its last attempts."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 ATTEMPTS = 100
 PROVEN = 10
 SHORTEST = 7
-"""Characters that name a revision, as git abbreviates it."""
+"""Least number of characters to name a revision with, as git abbreviates it."""
 
 
 class Value(pydantic.BaseModel):
@@ -24,20 +24,20 @@ class Value(pydantic.BaseModel):
 
 
 UNDER_WAY = "under way"
-"""How an attempt ends that its process did not live to end, until the next one begins."""
+"""Ending of an unfinished attempt; after a killed process it stays until the next attempt begins."""
 
 CUT_OFF = "cut off"
-"""How it ends then, for good."""
+"""Final ending of an attempt whose process was killed."""
 
 CANCELLED = "cancelled"
-"""What the ending of an attempt begins with whose CI run was cancelled; how it left the environment follows."""
+"""Start of an attempt's ending if its CI run was cancelled; the resulting state of the environment follows."""
 
 
 TAKEN_DOWN = "taken down"
-"""How an attempt ends that somebody made to stop the environment: `inv down`."""
+"""Ending of an attempt to stop the environment: `inv down`."""
 
 FREED = "freed"
-"""How an attempt ends that somebody made to free a digest that was on hold: `inv unhold`; what runs stays."""
+"""Ending of an attempt to take a digest off hold: `inv unhold`; the replicas stay as they are."""
 
 
 class Proven(Value):
@@ -50,21 +50,21 @@ class Proven(Value):
     rendered: str
     at: str = ""
     extra: tuple[str, ...] = ()
-    """The extra paths that it answered then: a path that came later is not asked for when it is put back."""
+    """The extra paths of its proof; putting it back does not require paths added later."""
 
     def is_same(self, other: "Proven") -> bool:
-        """Say whether OTHER is the same release under the same settings."""
+        """Return whether OTHER is the same release with the same settings."""
         return (self.release, self.rendered) == (other.release, other.rendered)
 
     def is_named(self, name: str) -> bool:
-        """Say whether NAME, seven characters or more, begins its release, digest or revision."""
+        """Return whether NAME, of seven or more characters, begins its release, digest or revision."""
         names = (self.release, self.digest, self.revision)
         whole = name if not name.startswith("sha256:") else name.removeprefix("sha256:")
         return len(whole) >= SHORTEST and any(full.removeprefix("sha256:").startswith(whole) for full in names)
 
     @classmethod
     def of(cls, manifest: Manifest, rendered: str, extra: Sequence[str] = ()) -> "Proven":
-        """Return the release of MANIFEST, RENDERED for an environment that asks for EXTRA; not proven yet."""
+        """Return MANIFEST's release, RENDERED for an environment with the extra paths EXTRA, before its proof."""
         return cls(
             release=manifest.release,
             digest=manifest.image.digest,
@@ -87,13 +87,13 @@ class Attempt(Value):
     ended: str = ""
     ending: str = UNDER_WAY
     seconds: dict[str, float] = {}
-    """How long each stage took, as far as the attempt's process came to say; the environment's own is the last."""
+    """Seconds per stage, as far as the process recorded them; the environment's own stage is the last."""
     uncommitted: tuple[str, ...] = ()
-    """The project's own files (deploy.toml and the like) that counted in it and that no commit has as they were."""
+    """The project's own files (deploy.toml and the like) that were used with uncommitted changes."""
 
     @classmethod
     def of(cls, target: "Proven | Attempt", holder: "Holder", began: str) -> "Attempt":
-        """Return the attempt of HOLDER to have TARGET run, or what TARGET was an attempt at."""
+        """Return a new attempt by HOLDER, since BEGAN, at TARGET or at the release of TARGET."""
         return cls(
             release=target.release,
             digest=target.digest,
@@ -106,17 +106,17 @@ class Attempt(Value):
         )
 
     def is_of(self, holder: "Holder | None") -> bool:
-        """Say whether HOLDER, who has the environment now, can be who makes it: the same, and not only since later."""
+        """Return whether HOLDER, the present one, can be making this attempt: same name and run, not a later start."""
         return holder is not None and (holder.who, holder.run) == (self.who, self.run) and holder.since <= self.began
 
     @property
     def has_settled(self) -> bool:
-        """Whether it ended with the environment proven to run what its record says."""
+        """Whether it ended with a proof that the environment runs what its record says."""
         return self.ending == "proven" or self.ending.endswith(", proven")
 
     @property
     def origin(self) -> str:
-        """Who began it, when, and in which run."""
+        """Its start time, its author and its CI run, in words."""
         return f"begun {self.began} by {self.who}{f' ({self.run})' if self.run else ''}"
 
 
@@ -128,35 +128,35 @@ class Record(Value):
     holds: dict[str, str] = {}
 
     def begin(self, attempt: Attempt) -> "Record":
-        """Return the record with ATTEMPT under way; the one before, when nobody has ended it, was cut off."""
+        """Return the record with ATTEMPT under way; mark an unfinished attempt before it as cut off."""
         return self.model_copy(update={"attempts": (attempt, *self.cut().attempts)[:ATTEMPTS]})
 
     def note(self, attempt: Attempt, ending: str) -> "Record":
-        """Return the record with ATTEMPT, which ended as ENDING when it began; below one that is under way."""
+        """Return the record with ATTEMPT, ended as ENDING at once, below an attempt that is under way."""
         ended = attempt.model_copy(update={"ending": ending, "ended": attempt.began})
         first = 1 if self.cut_off else 0
         return self.model_copy(update={"attempts": (*self.attempts[:first], ended, *self.attempts[first:])[:ATTEMPTS]})
 
     def cut(self) -> "Record":
-        """Return the record with what nobody has ended, and nobody makes any more, as cut off."""
+        """Return the record with unfinished attempts marked as cut off, once no process continues them."""
         cut = {"ending": CUT_OFF}
         ended = (one.model_copy(update=cut) if one.ending == UNDER_WAY else one for one in self.attempts)
         return self.model_copy(update={"attempts": tuple(ended)})
 
     @property
     def cut_off(self) -> Attempt | None:
-        """The newest attempt, when nobody has ended it."""
+        """The newest attempt, if it is unfinished."""
         return self.attempts[0] if self.attempts and self.attempts[0].ending == UNDER_WAY else None
 
     def end(self, ending: str, at: str, seconds: Mapping[str, float] | None = None) -> "Record":
-        """Return the record with its newest attempt ended as ENDING, its stages having taken SECONDS."""
+        """Return the record with its newest attempt ended as ENDING at the time AT, after SECONDS per stage."""
         last = self.attempts[0]
         took = last.seconds if seconds is None else rounded(seconds)
         ended = last.model_copy(update={"ending": ending, "ended": at, "seconds": took})
         return self.model_copy(update={"attempts": (ended, *self.attempts[1:])})
 
     def interrupt(self, at: str, seconds: Mapping[str, float]) -> "Record":
-        """Return the record with its newest attempt left under way at the time AT, its stages having taken SECONDS."""
+        """Return the record with its newest attempt left under way at the time AT, after SECONDS per stage."""
         left = self.attempts[0].model_copy(update={"ended": at, "seconds": rounded(seconds)})
         return self.model_copy(update={"attempts": (left, *self.attempts[1:])})
 
@@ -166,7 +166,7 @@ class Record(Value):
         return self.model_copy(update={"proven": (proven.model_copy(update={"at": at}), *others)[:PROVEN]})
 
     def describe_cancelled(self) -> str:
-        """Return that the last attempt was cancelled, to end a sentence; empty if it was not."""
+        """Return a clause about the cancelled last attempt, to end a sentence; empty if it was not cancelled."""
         last = self.attempts[0] if self.attempts else None
         if last is None or not last.ending.startswith(CANCELLED):
             return ""
@@ -174,14 +174,14 @@ class Record(Value):
 
     @property
     def is_going_back(self) -> bool:
-        """Whether what was cut off was to bring back something older than what was proven last."""
+        """Whether the unfinished attempt was to bring back an older release than the one proven last."""
         return self.cut_off is not None and self.cut_off.release in {one.release for one in self.proven[1:]}
 
     def choose(self, name: str) -> Proven | None:
-        """Return what NAME names of what was proven, or else what was proven before the release that runs.
+        """Return the proven release called NAME, or without NAME the one proven before the present release; else None.
 
-        When the last attempt did not end well, what was proven last is what came before it; one that was cut off on
-        its way back goes on to where it was going.
+        If the last attempt failed, the release proven last counts as the one before. An unfinished rollback keeps its
+        target. Without NAME, releases on hold are skipped.
         """
         if name:
             return next((proven for proven in self.proven if proven.is_named(name)), None)
@@ -198,12 +198,12 @@ class Record(Value):
         return self.model_copy(update={"holds": {**self.holds, digest: reason}})
 
     def unhold(self, digest: str) -> "Record":
-        """Return the record with DIGEST free again."""
+        """Return the record with DIGEST no longer on hold."""
         return self.model_copy(update={"holds": {d: r for d, r in self.holds.items() if d != digest}})
 
 
 def rounded(seconds: Mapping[str, float]) -> dict[str, float]:
-    """Return SECONDS, by stage, to a tenth."""
+    """Return SECONDS, by stage, rounded to a tenth."""
     return {name: round(value, 1) for name, value in seconds.items()}
 
 
@@ -211,10 +211,10 @@ HINT = "what is proven there is not known; docs/operations.md: a record that is 
 
 
 def parse(data: bytes, where: str) -> Record:
-    """Return the record that DATA holds.
+    """Return the record in DATA.
 
     Raises:
-        errors.RecordInvalid: it is no record; nothing at all is none either.
+        errors.RecordInvalid: DATA is not a record; empty DATA is not one either.
     """
     try:
         return Record.model_validate_json(data)

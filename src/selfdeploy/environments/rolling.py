@@ -9,16 +9,16 @@ from selfdeploy.environments.engine import Engine
 from selfdeploy.environments.front import NOBODY, Front, refuse_failed
 
 SERVER = "server"
-"""The service of Compose's that the replicas are of."""
+"""Name of the replicas' Compose service."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rolling:
-    """Replicas of one environment behind FRONT.
+    """The replicas of one environment behind FRONT.
 
-    COMPOSE runs Compose on the rendered file; FIND lists the replicas, running or not; WANTED is the hash that Compose
-    labels a replica of the rendered file with; PROVE asks one replica from inside until it has settled; CHECK raises
-    if the environment's lock is lost. Times in seconds.
+    COMPOSE runs Compose on the rendered file. FIND lists the replicas, running or not. WANTED is Compose's hash of a
+    replica in the rendered file. PROVE probes one replica from inside until it has settled. CHECK raises if the
+    environment's lock is lost. Times in seconds.
     """
 
     engine: Engine
@@ -31,17 +31,18 @@ class Rolling:
     grace: float
 
     def bring(self, *, anew: bool) -> str:
-        """Return the name of the live replica, one of the rendered file; it has been proven before it went live.
+        """Make a replica of the rendered file live, proven before it gets requests, and return its name.
 
-        With ANEW, it is a new one in any case. The previous replica runs on, for the way back, until `retire`.
+        With ANEW, the replica is a new one in any case. The previous replica runs on until `retire`, ready to take over
+        again.
 
         Raises:
-            errors.NotProven, errors.ReplicaFailed: the new replica does not prove itself; no request reached it.
+            errors.NotProven, errors.ReplicaFailed: the new replica is not proven; it got no request.
             errors.PortTaken, errors.CommandFailed: the front could not be placed or switched.
         """
         live = self.front.live()
         if live and all(container.title != live for container in self.find()):
-            self.front.switch(NOBODY)  # the new replica may get the name of the one that is gone
+            self.front.switch(NOBODY)  # the new replica may get the name of the missing one
             live = ""
         candidate = None if anew else self._matching(live)
         self._clear({live, candidate.title if candidate else ""}, live)
@@ -56,9 +57,9 @@ class Rolling:
         return candidate.title
 
     def retire(self) -> None:
-        """End every replica but the live one, and send requests there after a restart, too.
+        """Terminate every replica but the live one; it stays live after a restart of the front, too.
 
-        A replica gets the whole grace for the requests under way.
+        A replica gets the whole grace for its requests in progress.
         """
         live = self.front.live()
         if not live:
@@ -67,14 +68,15 @@ class Rolling:
         self._end([container for container in self.find() if container.title != live])
 
     def _matching(self, live: str) -> Container | None:
-        """Return a running replica of the rendered file, the live one first; None if there is none."""
+        """Return a running replica of the rendered file, preferably the live one; None if there is none."""
         matching = [each for each in self.find() if each.state.running and each.hash == self.wanted]
         return next(iter(sorted(matching, key=lambda each: each.title != live)), None)
 
     def _clear(self, needed: set[str], live: str) -> None:
-        """End the replicas that are not NEEDED, left by a rollout that was cut off or refused.
+        """Terminate the replicas that are not NEEDED, left by an interrupted or a refused rollout.
 
-        One that is newer than the LIVE one never had a request: it goes at once.
+        A replica newer than the LIVE one never got a request, so it is removed at once. Without LIVE, all replicas
+        stay.
         """
         containers = self.find()
         since = next((each.created for each in containers if each.title == live), "")
@@ -83,7 +85,7 @@ class Rolling:
         self._end([each for each in spare if each.created <= since])
 
     def _start(self) -> Container:
-        """Return a new replica beside the others, started."""
+        """Start a new replica beside the others, and return it."""
         before = {each.id for each in self.find()}
         argv = ["create", "--no-recreate", "--no-build", "--pull", "never", "--scale", f"{SERVER}={len(before) + 1}"]
         refuse_failed(self.compose(*argv, SERVER, timeout=180), self.engine.name)
@@ -95,7 +97,7 @@ class Rolling:
         return created[0]
 
     def _free_port(self) -> None:
-        """Stop the replicas that have the public port themselves: they are from before there was a front."""
+        """Stop the replicas that publish the public port themselves, left from before the front existed."""
         self._stop([each for each in self.find() if each.published])
 
     def _end(self, containers: Sequence[Container]) -> None:

@@ -1,4 +1,4 @@
-"""The secrets of a Compose environment: which a Compose file takes, and their values now; kept nowhere."""
+"""The secrets of a Compose environment: their names in a Compose file, and their present values; stored nowhere."""
 
 import os
 from pathlib import Path
@@ -9,10 +9,10 @@ from selfdeploy import config, errors
 
 
 def read(project: config.Project, name: str) -> dict[str, str]:
-    """Return the secrets of the environment NAME; read now, from the files or variables that deploy.toml names.
+    """Return the secrets of the environment NAME, read now from the files or variables in deploy.toml.
 
     Raises:
-        errors.ConfigInvalid: one of them is not there.
+        errors.ConfigInvalid: a secret is missing, or contains a NUL.
     """
     values = {}
     for variable, secret in project.compose(name).secrets.items():
@@ -29,13 +29,12 @@ def read(project: config.Project, name: str) -> dict[str, str]:
 
 
 def read_for(project: config.Project, name: str, rendered: str) -> dict[str, str]:
-    """Return `read`'s secrets, when RENDERED, which may be of another day, takes none but them.
+    """Return the secrets of `read`, after a check that they include all secrets of RENDERED, which may be older.
 
-    Compose would start the server without one that is missing, or with whatever the caller's environment has under
-    that name.
+    Otherwise Compose would start the server without a missing secret, or with the caller's variable of the same name.
 
     Raises:
-        errors.ConfigInvalid: RENDERED takes one that deploy.toml no longer names.
+        errors.ConfigInvalid: RENDERED uses a secret that deploy.toml no longer names.
     """
     values = read(project, name)
     if missing := sorted(named(rendered) - set(values)):
@@ -47,14 +46,14 @@ def read_for(project: config.Project, name: str, rendered: str) -> dict[str, str
 
 
 def named(rendered: str) -> set[str]:
-    """Return the names of the secrets that the Compose file RENDERED takes: its variables without a value.
+    """Return the names of the secrets in the Compose file RENDERED: its variables without a value.
 
     Raises:
-        errors.ConfigInvalid: it is none.
+        errors.ConfigInvalid: RENDERED is not a Compose file with a service 'server'.
     """
     try:
         told = yaml.safe_load(rendered)["services"]["server"].get("environment") or {}
-        if isinstance(told, list):  # Compose's other way to write it, which a template of one's own may have
+        if isinstance(told, list):  # Compose's list form, which a custom template may use
             return {str(line) for line in told if "=" not in str(line)}
         return {str(name) for name, value in told.items() if value is None}
     except (yaml.YAMLError, LookupError, TypeError, AttributeError, ValueError, RecursionError) as exc:

@@ -1,4 +1,4 @@
-"""The site's own Traefik as the front: a file in the volume that its file provider watches names the live replica."""
+"""The site's own Traefik as the front: a file in its file provider's volume names the live replica."""
 
 import json
 import re
@@ -20,8 +20,8 @@ ADDRESS = re.compile(r"http://([A-Za-z0-9][A-Za-z0-9_.-]*):4000")
 class Traefik:
     """The router and service of one environment, OWNER, in the site's Traefik.
 
-    SETTINGS are deploy.toml's (`network`, `volume`, `rule`, `entrypoints`, `tls`, `resolver`); IMAGE is one that the
-    engine holds, and that has node and cat. Traefik takes the file as a whole: it switches in one step.
+    SETTINGS are deploy.toml's (`network`, `volume`, `rule`, `entrypoints`, `tls`, `resolver`). IMAGE is on the engine
+    and has node and cat. Traefik loads the file as a whole, so it switches in one step.
     """
 
     engine: Engine
@@ -31,17 +31,17 @@ class Traefik:
 
     @property
     def title(self) -> str:
-        """Return what it is, and where its file is."""
+        """Return its kind and the place of its file."""
         return f"Traefik, {self._file} in the volume {self._volume}"
 
     @property
     def is_placed(self) -> bool:
-        """Whether the file has these settings, whatever replica is live."""
+        """Whether the file has these settings, with any live replica."""
         live = self.live()
         return bool(live) and self._read() == self._content(live)
 
     def live(self) -> str:
-        """Return the replica that the file names; empty if there is no such file."""
+        """Return the replica named in the file; empty if there is no such file."""
         try:
             servers = json.loads(self._read())["http"]["services"][self.owner]["loadBalancer"]["servers"]
             match = ADDRESS.fullmatch(servers[0]["url"])
@@ -50,7 +50,7 @@ class Traefik:
         return match[1] if match and match[1] != NOBODY else ""
 
     def missing(self) -> str:
-        """Return which of the site's volume and network the engine does not have; empty if it has both."""
+        """Return a message if the engine lacks the site's volume or network; empty if it has both."""
         for kind in ("volume", "network"):
             name = str(self.settings[kind])
             if self.engine.run(kind, "inspect", name, check=False).code:
@@ -59,12 +59,12 @@ class Traefik:
         return ""
 
     def place(self) -> None:
-        """Raise `errors.CommandFailed` unless the volume and the network are there."""
+        """Raise `errors.CommandFailed` unless the volume and the network exist."""
         if why := self.missing():
             raise errors.CommandFailed(why, NAMED)
 
     def switch(self, replica: str) -> None:
-        """Write the file that names REPLICA; Traefik takes it up within its throttle (two seconds by default)."""
+        """Write the file that names REPLICA; Traefik loads it within its throttle (two seconds by default)."""
         content = self._content(replica)
         written = volumes.write(self.engine, self.image, self.owner, self._volume, self._file, content)
         if written != content:
@@ -92,7 +92,7 @@ class Traefik:
         return volumes.read(self.engine, self.image, self.owner, self._volume, self._file).stdout
 
     def _content(self, replica: str) -> bytes:
-        """Return the dynamic configuration that sends requests to REPLICA; JSON is YAML, too."""
+        """Return the dynamic configuration that sends requests to REPLICA; it is JSON, which is YAML, too."""
         router: dict[str, Any] = {"rule": self.settings["rule"], "service": self.owner}
         if self.settings.get("entrypoints"):
             router["entryPoints"] = list(self.settings["entrypoints"])

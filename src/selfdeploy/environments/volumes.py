@@ -1,4 +1,4 @@
-"""Files in the volumes of a Docker engine, read and written by containers: an engine elsewhere has no files of ours."""
+"""Files in a Docker engine's volumes, read and written by containers, because a remote engine lacks our files."""
 
 import hashlib
 from collections.abc import Callable
@@ -13,26 +13,26 @@ if (data.length !== Number(size) || actual !== sha256) { console.error("cut shor
 const fd = fs.openSync(path + ".new", "w", 0o644); fs.writeFileSync(fd, data); fs.fsyncSync(fd); fs.closeSync(fd);
 fs.renameSync(path + ".new", path); process.stdout.write(fs.readFileSync(path));
 """
-"""Writes what it reads to a file, whole or not at all: a writer that dies half way leaves what was there before."""
+"""Writes stdin to a file, atomically: a writer that dies half way leaves the previous content."""
 
 NOT_STARTED = 125
-"""What docker run exits with where it has started no container (its manual)."""
+"""Exit code of `docker run` if it has started no container (its manual)."""
 
 PASSING = f"{render.LABEL}.passing"
-"""Labels a container that writes or reads a file and goes, with whose file it is."""
+"""Label of the short-lived containers that write or read a file; its value is the file's owner."""
 
 CONFINED = ("--network", "none", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")
 
 
 def script(path: str, data: bytes) -> list[str]:
-    """Return the arguments that have a container's node write what it reads, which has to be DATA, to PATH."""
+    """Return the arguments for node to write its stdin, which has to be DATA, to PATH."""
     return ["-e", WRITE, path, str(len(data)), hashlib.sha256(data).hexdigest()]
 
 
 def write(engine: Engine, image: str, owner: str, volume: str, name: str, data: bytes) -> bytes:
-    """Have a container of IMAGE, on ENGINE, write DATA to the file NAME of VOLUME; return what that then holds.
+    """Write DATA to the file NAME of VOLUME with a container of IMAGE on ENGINE; return the file's new content.
 
-    OWNER is whose volume it is, as `sweep` is told.
+    OWNER is the Compose project, for `sweep`.
     """
     argv = ["run", "--interactive", "--rm", *CONFINED, *surroundings.inside(), f"--label={PASSING}={owner}"]
     argv += ["--user", "0:0"]
@@ -44,9 +44,9 @@ def write(engine: Engine, image: str, owner: str, volume: str, name: str, data: 
 
 
 def read(engine: Engine, image: str, owner: str, volume: str, name: str) -> process.Outcome:
-    """Return how it went that a container of IMAGE, on ENGINE, read the file NAME of VOLUME, and what it says.
+    """Read the file NAME of VOLUME with a container of IMAGE on ENGINE; return its outcome, with the content as output.
 
-    OWNER is whose volume it is, as `sweep` is told.
+    OWNER is the Compose project, for `sweep`.
     """
     argv = ["run", "--rm", *CONFINED, *surroundings.inside(), f"--label={PASSING}={owner}"]
     argv += ["--volume", f"{volume}:/v:ro", "--entrypoint", "cat", image, f"/v/{name}"]
@@ -54,25 +54,25 @@ def read(engine: Engine, image: str, owner: str, volume: str, name: str) -> proc
 
 
 def remove(engine: Engine, image: str, owner: str, volume: str, name: str) -> None:
-    """Have a container of IMAGE, on ENGINE, remove the file NAME of VOLUME, if it is there."""
+    """Remove the file NAME of VOLUME, if present, with a container of IMAGE on ENGINE."""
     argv = ["run", "--rm", *CONFINED, f"--label={PASSING}={owner}", "--user", "0:0", "--volume", f"{volume}:/v"]
     argv += surroundings.inside()
     engine.run(*argv, "--entrypoint", "rm", image, "-f", f"/v/{name}", timeout=60)
 
 
 def insist(run: Callable[[], process.Outcome]) -> process.Outcome:
-    """Return how it went that a container did what prints something, as RUN has it do: once more where it said nothing.
+    """Return the outcome of RUN, a container with output; run it once more if it did not start or printed nothing.
 
-    It may have been swept away before it was started; and an engine with much to do loses the output of what ends soon.
+    `sweep` may have removed the container before its start, and a busy engine loses the output of a short-lived one.
     """
     told = run()
     return run() if told.code == NOT_STARTED or not (told.code or told.stdout) else told
 
 
 def sweep(engine: Engine, owner: str) -> None:
-    """Remove the containers that were made on ENGINE to write and read for OWNER, and whose maker was killed too soon.
+    """Remove OWNER's short-lived containers on ENGINE that were never started, because their creator was killed.
 
-    One that was started ends by itself, and goes.
+    A started one ends by itself, and is removed then.
     """
     unstarted = ["--filter", f"label={PASSING}={owner}", "--filter", "status=created"]
     if left := engine.run("container", "ls", "--all", "--quiet", *unstarted, timeout=30).text.split():
