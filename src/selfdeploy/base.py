@@ -1,4 +1,4 @@
-"""Images for sites without a registry to pull from: a base with Node, and a registry, from Debian's packages."""
+"""Images built from Debian's packages, for sites without a registry to pull from: base, registry and front."""
 
 import contextlib
 import hashlib
@@ -17,7 +17,7 @@ PACKAGES = {
     "front": ("busybox-static", "haproxy", "socat"),
 }
 FILES = {"registry": ("registry.yml",), "front": ("front.cfg", "front.sh")}
-"""What else an image is built of, from docker/."""
+"""Further files of an image, from docker/."""
 
 HOOKS = {
     "base": (
@@ -28,20 +28,20 @@ HOOKS = {
     "front": ('mkdir -p "$1/state" "$1/run/front"; chown 1000:1000 "$1/state" "$1/run/front"',),
 }
 UNPACKED = {"front"}
-"""The kinds whose packages are unpacked and not installed: no shell, no package manager, seconds to make."""
+"""The kinds with packages unpacked and not installed: no shell, no package manager, built in seconds."""
 
 LEAN = ("/usr/share/*", "/usr/lib/*/perl/*", "/usr/lib/*/perl5/*", "/usr/bin/perl*")
-"""What such an image does not get of its packages."""
+"""Paths of its packages that such an image does not get."""
 
 
 def recipe(kind: str, node: str) -> str:
-    """Return a tag that names what the image KIND is made from."""
+    """Return a tag that identifies the ingredients of the image KIND."""
     parts = [SUITE, *PACKAGES[kind], *HOOKS[kind], node if kind == "base" else ""]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
 def front(project: config.Project) -> str:
-    """Return the reference of the image of PROJECT's fronts: deploy.toml's, or a tag that names what it is made of."""
+    """Return the reference of PROJECT's front image: deploy.toml's, or a tag that identifies its ingredients."""
     if project.image.front:
         return project.image.front
     files = [shipped.find(project, f"docker/{name}").read_bytes() for name in ("Dockerfile.front", *FILES["front"])]
@@ -52,7 +52,7 @@ def front(project: config.Project) -> str:
 
 
 def _mirror() -> str:
-    """Return the address this machine's own apt takes Debian's packages from."""
+    """Return the address from which this machine's own apt takes Debian's packages."""
     argv = ["apt-get", "indextargets", "--format", "$(REPO_URI)", f"Codename: {SUITE}", "Created-By: Packages"]
     lines = process.run(argv, timeout=60, check=False).text.splitlines()
     if not lines:
@@ -76,10 +76,10 @@ def _node(project: config.Project) -> Path:
 
 @contextlib.contextmanager
 def _context(project: config.Project, kind: str) -> Iterator[Path]:
-    """Give the folder that the image KIND (`base` or `registry`) is built of, for as long as that takes.
+    """Give the build folder of the image KIND (`base`, `registry` or `front`) for the block.
 
     Raises:
-        errors.BuildFailed: mmdebstrap, or what is done with the folder, failed; the end of what it said is the hint.
+        errors.BuildFailed: mmdebstrap, or a command in the block, failed; the hint is the end of its output.
     """
     tree.hide(project.work)
     with tree.scratch(project.work, "base") as scratch:
@@ -101,7 +101,7 @@ def _context(project: config.Project, kind: str) -> Iterator[Path]:
 
 
 def _docker(*argv: str) -> list[str]:
-    """Return the docker command line ARGV for the caller's own engine, named: it is one for all of a command."""
+    """Return the docker command line ARGV for the caller's own engine; one engine serves the whole command."""
     return engine.connect("base", "").argv(*argv)
 
 
@@ -110,10 +110,10 @@ def _dockerfile(project: config.Project, kind: str) -> Path:
 
 
 def build(project: config.Project, kind: str, tag: str, on: engine.Engine | None = None) -> None:
-    """Build the image KIND (`base`, `registry` or `front`) and tag it TAG on the engine ON, or else the caller's own.
+    """Build the image KIND (`base`, `registry` or `front`) and tag it TAG, on the engine ON or the caller's own.
 
     Raises:
-        errors.BuildFailed: mmdebstrap or the engine did not make it; the end of what it said is the hint.
+        errors.BuildFailed: mmdebstrap or the engine failed; the hint is the end of its output.
     """
     with _context(project, kind) as context:
         target = on or engine.connect("base", "")
@@ -124,13 +124,13 @@ def build(project: config.Project, kind: str, tag: str, on: engine.Engine | None
 
 
 TRIPPED = ("blob unknown", "unknown blob", "Internal Server Error")
-"""What a registry says where two first releases push the same layers at once: soon the layers are there."""
+"""A registry's errors while two first releases push the same layers at once; a second push finds the layers there."""
 
 
 def push(
     project: config.Project, reference: str, revision: source.Revision, tell: Callable[[str], None] = lambda _: None
 ) -> None:
-    """Have the registry have the base image as REFERENCE, with the project's builder where that takes no engine."""
+    """Push the base image to the registry as REFERENCE, by the project's builder if it needs no engine."""
     if builders.has_engine(project):
         process.run(_docker("tag", provide(project, "base", tell), reference), timeout=60)
         argv = _docker("push", "--quiet", reference)
@@ -147,10 +147,10 @@ def push(
 
 
 def provide(project: config.Project, kind: str, tell: Callable[[str], None] = lambda _: None) -> str:
-    """Return the tag under which the local engine has the image KIND (`base` or `registry`); TELL that it is built.
+    """Return the tag of the image KIND (`base` or `registry`) on the local engine; build it if missing, and TELL so.
 
     Raises:
-        errors.BuildFailed: it was not there, and could not be built.
+        errors.BuildFailed: it was missing, and could not be built.
     """
     tag = f"selfdeploy-{kind}:{recipe(kind, project.gates.node)}"
     if process.run(_docker("image", "inspect", tag), timeout=60, check=False).code:
@@ -160,9 +160,10 @@ def provide(project: config.Project, kind: str, tell: Callable[[str], None] = la
 
 
 def refuse_unfit(image: str, node: str, builder: builders.Builder) -> None:
-    """Raise `errors.BuildFailed` unless BUILDER finds in the base IMAGE tini, and a Node of the major version of NODE.
+    """Raise `errors.BuildFailed` unless BUILDER finds tini and a Node of NODE's major version in the base IMAGE.
 
-    Native modules are built by the gates' Node, and a Node of another major version does not load them.
+    Native modules are built by the gates' Node, and a Node of another major version does not load them. A base that
+    BUILDER does not try is accepted.
     """
     try:
         found = builder.node(image)

@@ -1,4 +1,4 @@
-"""The commits between the revision that runs and the one that comes, as git tells them."""
+"""The commits between the running revision and the next one, as git lists them."""
 
 import re
 from collections.abc import Iterable
@@ -8,13 +8,13 @@ from pathlib import Path
 from selfdeploy import errors, git
 
 SHOWN = 10
-"""How many commits are listed; their number is told in any case."""
+"""Most commits to list; their number is always given."""
 
 FORMAT = "%H%x00%an%x00%s"
-"""A line a commit, as git-rev-list writes it."""
+"""One line for each commit, in the syntax of git-rev-list."""
 
 FOUND = re.compile(r"^([0-9a-f]{40})\0([^\0\n]*)\0([^\0\n]*)$", re.MULTILINE)
-"""The same as it is read: a name or a subject may hold anything else."""
+"""The pattern to read such a line; a name or a subject may hold anything else."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class Commit:
     author: str
 
     def __str__(self) -> str:
-        """Return it as a plan lists it."""
+        """Return the line for a plan."""
         return f"{self.revision[:12]} {self.subject} ({self.author})"
 
 
@@ -43,7 +43,7 @@ def subjects(checkout: Path, revisions: Iterable[str]) -> dict[str, str]:
 
 
 def _ask(checkout: Path, *argv: str, stdin: bytes | None = None) -> str:
-    """Return what git answers; nothing where it fails, or is not installed: going back needs no checkout."""
+    """Return git's output; empty if it fails or is not installed, because a rollback needs no checkout."""
     try:
         told = git.run(checkout, *argv, stdin=stdin)
     except errors.SelfdeployError:
@@ -52,14 +52,15 @@ def _ask(checkout: Path, *argv: str, stdin: bytes | None = None) -> str:
 
 
 def subject(checkout: Path, revision: str) -> str:
-    """Return the first line of the message of REVISION; empty where CHECKOUT does not have it."""
+    """Return the first line of the message of REVISION; empty if CHECKOUT does not have it."""
     return subjects(checkout, [revision]).get(revision, "")
 
 
 def between(checkout: Path, running: str, wanted: str) -> tuple[str, ...]:
-    """Return lines that say which commits of CHECKOUT lead from RUNNING to WANTED, and which are left behind.
+    """Return lines on the commits of CHECKOUT from RUNNING to WANTED: the new ones, and the ones left behind.
 
-    Empty where both are the same. A clone that lacks one of them, or the history between, says so in the one line.
+    Empty if both are the same. A clone without one of them, or without the history between, gives one line with this
+    fact.
     """
     if running == wanted:
         return ()
@@ -84,7 +85,7 @@ def _listed(checkout: Path, mark: str, without: str, of: str, count: int) -> lis
 
 
 def read(checkout: Path, selection: str, limit: int = SHOWN) -> list[Commit]:
-    """Return the newest LIMIT commits of SELECTION, a revision or a range, in CHECKOUT; none where git finds none."""
+    """Return the newest LIMIT commits of SELECTION, a revision or a range, in CHECKOUT; empty if git finds none."""
     argv = ["rev-list", f"--max-count={limit}", "--no-commit-header", f"--format={FORMAT}", "--end-of-options"]
     found = FOUND.findall(_ask(checkout, *argv, selection, "--"))
     return [Commit(revision=revision, author=author, subject=subject) for revision, author, subject in found]

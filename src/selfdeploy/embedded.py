@@ -1,4 +1,4 @@
-"""The registry for a site that has none: Debian's, in a container on loopback, its data in a named volume."""
+"""A local registry for a site without one: Debian's, in a container on loopback, with its data in a named volume."""
 
 import socket
 import time
@@ -18,10 +18,10 @@ def _address(project: config.Project) -> tuple[str, int] | None:
 
 
 def is_wanted(project: config.Project) -> bool:
-    """Say whether PROJECT's repository is on this machine's loopback, at a port where nothing answers, or ours not yet.
+    """Return True if PROJECT's repository is on loopback, and nothing answers there, or our registry not yet.
 
     Raises:
-        errors.SelfdeployError: what answers there is no registry, or refuses us.
+        errors.SelfdeployError: another server than a registry answers there, or the registry refuses us.
     """
     address = _address(project)
     if address is None or not registry.is_loopback(project.image.repository.partition("/")[0]):
@@ -49,9 +49,9 @@ def _exists(name: str) -> bool:
 
 
 def _make(name: str, publish: str, image: str) -> None:
-    """Have there be a container NAME of IMAGE, at PUBLISH; of several that make it at once, one does.
+    """Create the container NAME of IMAGE, at PUBLISH, unless it exists; safe to call concurrently.
 
-    A name is taken some time before the container that has it can be seen.
+    The engine reserves a name some time before it shows the container.
     """
     argv = ["docker", "run", "--detach", "--name", name, "--restart", "unless-stopped", "--read-only"]
     argv += ["--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--publish", publish]
@@ -67,10 +67,10 @@ def _make(name: str, publish: str, image: str) -> None:
 
 
 def ensure(project: config.Project, tell: Callable[[str], None]) -> None:
-    """Have the local registry run, and wait until it answers.
+    """Start the local registry, and wait until it answers.
 
     Raises:
-        errors.ConfigInvalid: the engine is on another host, or the repository not at a port of this one.
+        errors.ConfigInvalid: the engine is on another host, or the repository is not at a port of this one.
         errors.CommandFailed: the engine could not start it.
         errors.RegistryUnreachable: it does not answer within 20 s.
     """
@@ -86,7 +86,7 @@ def ensure(project: config.Project, tell: Callable[[str], None]) -> None:
     publish = f"[{host}]:{port}:5000" if ":" in host else f"127.0.0.1:{port}:5000"
     if not _exists(name):
         _make(name, publish, base.provide(project, "registry", tell))
-    process.run(["docker", "start", name], timeout=60)  # changes nothing where it runs; a port that is taken fails here
+    process.run(["docker", "start", name], timeout=60)  # has no effect if it runs; fails if the port is taken
     tell(f"started the local registry at {host}:{port}")
     store = _connect(project)
     ends = time.monotonic() + 20

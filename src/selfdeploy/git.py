@@ -1,4 +1,4 @@
-"""Git, asked by its plumbing: what it answers depends on the repository, and not on the settings of a person."""
+"""Git's plumbing: its answers depend on the repository, and not on a person's settings."""
 
 import os
 from collections.abc import Mapping
@@ -7,17 +7,17 @@ from pathlib import Path
 from selfdeploy import process, surroundings
 
 OBJECTS = "SELFDEPLOY_OBJECTS"
-"""The variable that names further folders of git objects, as `GIT_ALTERNATE_OBJECT_DIRECTORIES` does."""
+"""The variable for further folders of git objects, like `GIT_ALTERNATE_OBJECT_DIRECTORIES`."""
 
 CALM = ("color.ui=false", "core.fsmonitor=false", "core.hooksPath=/dev/null", "core.quotePath=false")
-"""Settings of every call: no colours, no daemon, no hooks, names as they are."""
+"""Settings of every call: no colours, no daemon, no hooks, unquoted names."""
 
 PLAIN = (
     *("core.attributesFile=/dev/null", "core.autocrlf=false", "core.eol=lf", "core.safecrlf=false"),
     *("core.splitIndex=false", "core.symlinks=true", "core.untrackedCache=false"),
     "submodule.recurse=false",
 )
-"""Settings of a checkout whose bytes are the revision's alone: its `.gitattributes` decide, and no settings."""
+"""Settings of a checkout with exactly the revision's bytes: its `.gitattributes` decide, and no settings."""
 
 
 def run(
@@ -28,7 +28,7 @@ def run(
     stdin: bytes | None = None,
     timeout: float = 120,
 ) -> process.Outcome:
-    """Run the git command line ARGV in FOLDER and return how it went, whatever its exit code.
+    """Run the git command line ARGV in FOLDER and return its outcome, whatever its exit code.
 
     SETTINGS (`name=value`) win over those of the person and of the repository.
     """

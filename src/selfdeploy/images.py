@@ -1,4 +1,4 @@
-"""From a gated tree to its image in the registry: on which base, by which builder, and once more to compare."""
+"""From a gated tree to its image in the registry: the base, the build, and a second build to compare."""
 
 import datetime
 from collections.abc import Callable
@@ -15,7 +15,7 @@ DOCKERFILE = "docker/Dockerfile.sf-server"
 
 @dataclass(frozen=True, kw_only=True)
 class Images:
-    """The images of REVISION's gated trees in STORE; TELL is told a line now and then."""
+    """The images of REVISION's gated trees in STORE; TELL receives lines of progress."""
 
     project: config.Project
     revision: source.Revision
@@ -28,19 +28,19 @@ class Images:
         return shipped.find(self.project, DOCKERFILE)
 
     def tag(self, gated: receipt.GatedTree) -> str:
-        """Return the tag of GATED's image: an equal tree on another revision, base or Dockerfile makes another one."""
+        """Return the tag of GATED's image; another revision, base or Dockerfile gives an equal tree another tag."""
         labels = inspection.labels(self.revision, gated.ship, gated.digest)
         made_on = self.project.image.base or base.recipe("base", self.project.gates.node)
         made_by = builders.recipe(self.project) or made_on
         return inspection.tag(labels, self._dockerfile.read_bytes(), made_by, self.revision.epoch)
 
     def builder(self, base_image: str = "", dockerfile: Path | None = None) -> builders.Builder:
-        """Return the builder of a gated tree's image, on BASE_IMAGE; DOCKERFILE in place of the project's."""
+        """Return the builder of a gated tree's image on BASE_IMAGE; DOCKERFILE replaces the project's."""
         arguments = {"BASE": base_image} if base_image else {}
         return builders.choose(self.project, dockerfile or self._dockerfile, arguments, self.revision)
 
     def refuse_unfit_base(self) -> None:
-        """Raise what `base.refuse_unfit` does of the base image that deploy.toml names; a digest is tried once."""
+        """Raise the errors of `base.refuse_unfit` for the base image in deploy.toml; try each digest once."""
         named = self.project.image.base
         if named and named not in self._tried:
             base.refuse_unfit(named, self.project.gates.node, self.builder())
@@ -58,11 +58,11 @@ class Images:
 
     @property
     def own_base(self) -> str:
-        """The name of the base image that is built here where deploy.toml names none."""
+        """The name of the base image built here for a deploy.toml without one."""
         return f"{self.project.image.repository}-base:{base.recipe('base', self.project.gates.node)}"
 
     def find_base(self) -> str:
-        """Return the base image by digest: the configured one, or the registry's; empty where it has none yet."""
+        """Return the base image by digest: the configured one, or the registry's; empty if it has none yet."""
         image = self.project.image
         if image.base:
             self.refuse_unfit_base()
@@ -72,13 +72,13 @@ class Images:
         return f"{image.repository}-base@{found[0].digest}" if found else ""
 
     def push(self, gated: receipt.GatedTree, *, again: bool = False) -> registry.Image:
-        """Return the image of GATED as the registry has it; built AGAIN, under another tag and without a cache.
+        """Build the image of GATED, and return it as the registry has it; AGAIN sets another tag and no cache.
 
-        The folders that are copied into it have names that only their content has (`builders.context` says why).
+        The copied folders have names unique to their content (`builders.context` explains the reason).
 
         Raises:
-            errors.TreeChanged: what is there is not what the gates left.
-            errors.ImageMismatch: the registry has another image than the builder says it pushed.
+            errors.TreeChanged: the files differ from the ones that the gates left, or changed during the build.
+            errors.ImageMismatch: the registry has another image than the builder reports.
         """
         tag = self.tag(gated)
         tree.hide(self.project.work)
@@ -90,7 +90,7 @@ class Images:
         base_image = self.base() if builders.wants_base(self.project) else ""
         builder, dockerfile = self.builder(base_image), self._dockerfile
         layered = not builder.own_files and context.takes_layers(dockerfile)
-        # BuildKit keeps a context by the name of its folder: the next build sends what this one did not.
+        # BuildKit keeps a context by the name of its folder: the next build sends only files that differ.
         folder = scratch / (context.name(self.project.image.repository, self.project.work) if cached else scratch.name)
         packed = packing.pack(
             gated.ship, gated.root, folder, self.revision.epoch, whole="" if layered else self.tag(gated)
@@ -105,7 +105,7 @@ class Images:
         if base_image:
             labels[inspection.BASE] = base_image
         if builder.own_files or self._dockerfile.read_bytes() != shipped.own(DOCKERFILE).read_bytes():
-            del labels[inspection.TREE]  # an image that has it is not read file by file
+            del labels[inspection.TREE]  # an image with this label is not read file by file
         root = packed.context if layered else packed.context / packed.folders[0]
         told = builder.push(root, reference, labels, self.revision.epoch, cached=cached)
         if not packed.is_unchanged():
@@ -123,10 +123,10 @@ class Images:
         return found
 
     def build_again(self, gated: receipt.GatedTree, image: registry.Image) -> None:
-        """Return when GATED, built again without a cache and in another folder, makes IMAGE, bit for bit.
+        """Build GATED again, without a cache and in another folder; raise unless this gives IMAGE, bit for bit.
 
         Raises:
-            errors.NotReproducible: it makes another one; the message names the first layer and file that differ.
+            errors.NotReproducible: it gives another image; the message names the first layer and file that differ.
         """
         again = self.push(gated, again=True)
         if again.digest != image.digest:

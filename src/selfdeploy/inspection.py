@@ -1,4 +1,4 @@
-"""Whether an image in the registry is what it was asked to be: labels, command line, user and files."""
+"""Checks of an image in the registry: its labels, command line, user and files."""
 
 import hashlib
 import json
@@ -17,11 +17,11 @@ CREATED = f"{OCI}.created"
 TREE = f"{render.LABEL}.tree"
 
 LINE = ("node", "/opt/sf/dist/loader.js", "server", "/workspace", "--host", "0.0.0.0", "--port", "4000")  # noqa: S104
-"""The contract's command line: all addresses of the container, which publishes what its environment says."""
+"""The contract's command line. It listens on all addresses of the container; the environment's settings publish it."""
 
 
 def labels(revision: source.Revision, ship: Path, digest: str) -> dict[str, str]:
-    """Return the labels that the image of the gated tree SHIP, which hashes to DIGEST, has to have."""
+    """Return the labels that the image of the gated tree SHIP, with the hash DIGEST, must have."""
     package = json.loads((ship / "package.json").read_bytes())
     return {
         REVISION: revision.commit,
@@ -33,13 +33,13 @@ def labels(revision: source.Revision, ship: Path, digest: str) -> dict[str, str]
 
 
 def tag(expected: Mapping[str, str], dockerfile: bytes, base: str, epoch: int) -> str:
-    """Return the tag of the image that is made from all this: labels (and so the tree), DOCKERFILE, BASE and EPOCH."""
+    """Return the tag of the image made from EXPECTED labels (and so the tree), DOCKERFILE, BASE and EPOCH."""
     parts = [sorted(expected.items()), hashlib.sha256(dockerfile).hexdigest(), base, epoch, layering.VERSION]
     return f"image-{hashlib.sha256(json.dumps(parts).encode()).hexdigest()}"
 
 
 def read_labels(store: registry.Registry, child: registry.Child) -> dict[str, Any]:
-    """Return the labels of the image CHILD, as the registry has them."""
+    """Return the labels of the image CHILD in the registry."""
     told = _read_inner(store, child).get("Labels")
     return told if isinstance(told, dict) else {}
 
@@ -50,13 +50,13 @@ def _read_inner(store: registry.Registry, child: registry.Child) -> dict[str, An
 
 
 def bases(store: registry.Registry, image: registry.Image, digest: str) -> dict[str, str]:
-    """Return the base of IMAGE by platform; empty where it was not built here from the gated tree DIGEST."""
+    """Return the base of IMAGE by platform; empty if it was not built here from the gated tree DIGEST."""
     told = {platform: read_labels(store, child) for platform, child in image.platforms.items()}
     return {name: str(labels.get(BASE, "")) if labels.get(TREE) == digest else "" for name, labels in told.items()}
 
 
 def check_labels(platform: str, told: Mapping[str, Any], expected: Mapping[str, str]) -> None:
-    """Raise `errors.ImageMismatch` at the first label of PLATFORM's image that TOLD has otherwise than EXPECTED."""
+    """Raise `errors.ImageMismatch` at the first label in EXPECTED that TOLD, PLATFORM's labels, has otherwise."""
     for name, value in expected.items():
         if told.get(name) != value:
             raise errors.ImageMismatch(
@@ -76,7 +76,7 @@ def check_run(platform: str, inner: Mapping[str, Any]) -> None:
 
 
 def check_contract(store: registry.Registry, image: registry.Image, revision: str) -> None:
-    """Raise `errors.ImageMismatch` unless IMAGE says it is of REVISION, and starts as the contract has it."""
+    """Raise `errors.ImageMismatch` unless IMAGE has the label of REVISION and starts by the contract."""
     for platform, child in image.platforms.items():
         check_run(platform, _read_inner(store, child))
         check_labels(platform, read_labels(store, child), {REVISION: revision})
@@ -91,13 +91,13 @@ def check(
     foreign: bool,
     required: Sequence[str] = (),
 ) -> dict[str, list[str]]:
-    """Return how the files of IMAGE differ from those of the gated tree SHIP, by platform, where FOREIGN accepts that.
+    """Return the differences of IMAGE's files from the gated tree SHIP, by platform, if FOREIGN accepts them.
 
-    An image that carries the tree's hash among the EXPECTED labels is one that was built from it; of any other the
-    layers are read. An image with other files still needs the loader and the REQUIRED packages: a path for each.
+    An image with the tree's hash among its labels, as EXPECTED, was built from the tree; of any other, the layers are
+    read. An image with other files still needs the loader and the REQUIRED packages (a path for each).
 
     Raises:
-        errors.ImageMismatch: other labels, user or command line than the contract's; or other files.
+        errors.ImageMismatch: the labels, user or command line are not the contract's; or the files are not acceptable.
     """
     check_contract(store, image, expected[REVISION])
     differing = {}

@@ -1,4 +1,4 @@
-"""What a repository that holds SF has to have before it can be released: written where missing, never over another."""
+"""The files that a repository with SF needs before a release: written if missing, never over another file."""
 
 import contextlib
 import os
@@ -18,40 +18,40 @@ FILES = {
     ".forgejo/selfdeploy.txt": "templates/repository/selfdeploy.txt",
     ".forgejo/workflows/self-deploy.yml": "templates/repository/self-deploy.yml",
 }
-"""Each file of the repository, and which of those that come with us it is."""
+"""Each file of the repository, and our file for it."""
 
 MADE = b'"title": "deploy.toml of selfdeploy"'
-"""What a schema has in it that an earlier version of ours wrote: nobody changes it, and it is written anew."""
+"""Text in a schema that an earlier version of ours wrote. Nobody edits it, so it is written again."""
 
 IMPORTS = {"tasks.py": "from selfdeploy.tasks import", "noxfile.py": "from selfdeploy.sessions import"}
-"""By which a file that has more in it than ours does all the same what ours does."""
+"""A line by which a file with more content than ours still works as ours does."""
 
 IGNORED = (".selfdeploy/", ".nox/", ".venv/", "__pycache__/", "dist/", "node_modules/")
-"""What git must not see: a release takes no checkout with changes that no revision names."""
+"""Paths that git must not see: a release refuses a checkout with uncommitted changes."""
 
 
 State = Literal["written", "to write", "there", "yours", "differs"]
-"""What became of a file, or would, with `to write`."""
+"""The state of a file: written by us, still to write, equal to ours, usable, or another one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class File:
-    """One file of the repository, and what became of it."""
+    """One file of the repository, and its state."""
 
     name: str
     state: State
     ours: Path
 
     def __str__(self) -> str:
-        """Return the line that a person reads."""
+        """Return the line to print for it."""
         return f"{self.state:<9} {self.name}"
 
 
 def write(root: Path, *, dry: bool = False) -> list[File]:
-    """Write what ROOT, the top of a git work tree, lacks, and return each file and what became of it.
+    """Write the files that ROOT, the top of a git work tree, lacks; return each file with its state.
 
-    A file that is there stays as it is: `yours` when it serves, `differs` when it is another than ours. When DRY,
-    nothing is written.
+    An existing file stays as it is: `yours` if it is usable, `differs` if it is not. Only an outdated schema of ours is
+    replaced, and .gitignore gets the missing lines. If DRY, nothing is written.
     """
     made = []
     for name, template in FILES.items():
@@ -62,7 +62,7 @@ def write(root: Path, *, dry: bool = False) -> list[File]:
 
 
 def refuse_others(files: Sequence[File]) -> None:
-    """Raise `errors.FileDiffers`, which names them, when there are FILES that differ from ours."""
+    """Raise `errors.FileDiffers`, which names them, if any of FILES differ from ours."""
     if others := [file for file in files if file.state == "differs"]:
         raise errors.FileDiffers(
             "\n".join(f"{file.name}: is another than selfdeploy's; it was left as it is" for file in others),
@@ -87,7 +87,7 @@ def _settle(path: Path, ours: bytes, *, dry: bool) -> State:
 
 
 def _serves(path: Path, found: bytes) -> bool:
-    """Say whether FOUND, which PATH has, is of use as it is: it is there to be changed, or has our import in it."""
+    """Return True if FOUND, the content of PATH, is usable as it is: it is meant for editing, or has our import."""
     text = found.decode(errors="replace")
     if path.name in IMPORTS:
         return any(line.startswith(IMPORTS[path.name]) for line in text.splitlines())
@@ -95,7 +95,7 @@ def _serves(path: Path, found: bytes) -> bool:
 
 
 def _write_new(path: Path, data: bytes) -> bool:
-    """Write DATA to PATH, whole, unless there is anything of that name; say whether it was written."""
+    """Write DATA to PATH, whole, unless the name exists; return True if it was written."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.") as scratch:
         scratch.write(data)
@@ -108,7 +108,7 @@ def _write_new(path: Path, data: bytes) -> bool:
 
 
 def _ignore(path: Path, *, dry: bool) -> State:
-    """Have PATH, a .gitignore, name all of IGNORED; what is in it stays."""
+    """Add the missing entries of IGNORED to PATH, a .gitignore, and keep its content."""
     text = path.read_text(encoding="utf-8", errors="surrogateescape") if path.exists() else ""
     known = {line.strip().strip("/") for line in text.splitlines()}
     missing = [name for name in IGNORED if name.strip("/") not in known]

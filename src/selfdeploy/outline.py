@@ -1,4 +1,4 @@
-"""What a revision holds besides plain files, and how large it is, by one listing of git."""
+"""The outline of a revision: its size, and its entries besides plain files, from one listing of git."""
 
 import re
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ GITLINK = b"160000"
 """The mode of an entry that names a commit of another repository (gitdatamodel)."""
 
 POINTER = b"version https://git-lfs.github.com/spec/v1"
-"""How a pointer of Git LFS begins; it has less than `SMALL` bytes (git-lfs, docs/spec.md)."""
+"""The first bytes of a Git LFS pointer, a file of less than `SMALL` bytes (git-lfs, docs/spec.md)."""
 
 SMALL = 1024
 
@@ -20,7 +20,7 @@ ENTRY = re.compile(rb"([0-7]{6}) [a-z]+ ([0-9a-f]+) +([0-9]+|-)\t(.+)", re.DOTAL
 
 @dataclass(frozen=True, kw_only=True)
 class Submodule:
-    """A folder that is a commit of another repository, which `.gitmodules` names."""
+    """A folder that is a commit of another repository, named in `.gitmodules`."""
 
     path: str
     commit: str
@@ -30,16 +30,16 @@ class Submodule:
 
     @property
     def folder(self) -> Path:
-        """Where the checkout has its clone, once it is initialized."""
+        """The folder of its clone in the checkout, once it is initialized."""
         return self.top / self.inside
 
     def tree(self, within: str = "") -> str:
-        """Return the tree of its commit; WITHIN is what its path is told with.
+        """Return the tree of its commit; errors give its path below WITHIN.
 
         Raises:
             errors.SourceUnusable: its clone is missing, or does not have the commit.
         """
-        # Without a path, one entry that .gitmodules does not name would keep git from all of them.
+        # Without a path, one entry missing from .gitmodules would make git fail for all of them.
         hint = f"git -C {self.top} submodule update --init --recursive -- {self.inside}"
         top = git.run(self.folder, "rev-parse", "--show-toplevel") if self.folder.is_dir() else None
         if top is None or top.code or Path(top.text).resolve() != self.folder.resolve():
@@ -52,9 +52,9 @@ class Submodule:
 
 @dataclass(frozen=True, kw_only=True)
 class Outline:
-    """The FILES of a revision and their bytes (SIZE); its SUBMODULES; LFS POINTERS that a checkout leaves as they are.
+    """The FILES of a revision and their bytes (SIZE), its SUBMODULES, and the LFS POINTERS that stay in a checkout.
 
-    EMPTY are the folders of entries that name a commit of no known repository: a clone has them empty.
+    EMPTY are the folders for commits of no known repository: a clone has them empty.
     """
 
     files: int
@@ -64,9 +64,9 @@ class Outline:
     pointers: tuple[str, ...]
 
     def refuse(self, submodules: str, within: str = "") -> None:
-        """Raise `errors.SourceUnusable` for what an export cannot hold; SUBMODULES is `refuse` or `checkout`.
+        """Raise `errors.SourceUnusable` if an export cannot hold an entry; SUBMODULES is `refuse` or `checkout`.
 
-        WITHIN is the path of the submodule that it is the outline of; its own submodules are looked at too.
+        The submodules' own entries are checked too. WITHIN is the path of this outline's submodule, for errors.
         """
         if self.submodules and submodules == "refuse":
             raise errors.SourceUnusable(
@@ -126,7 +126,7 @@ def _ask(checkout: Path, *argv: str, stdin: bytes | None = None) -> bytes:
 
 
 def _submodules(checkout: Path, tree: str) -> frozenset[str]:
-    """Return the paths, from the repository's top, that `.gitmodules` of TREE names."""
+    """Return the paths of the submodules in the .gitmodules of TREE."""
     argv = ("config", "-z", "--blob", f"{tree}:.gitmodules", "--get-regexp", r"^submodule\..*\.path$")
     listed = git.run(checkout, *argv).stdout.split(b"\0")  # without the file there is none
     paths = (entry.partition(b"\n")[2].decode("utf-8", "surrogateescape") for entry in listed if entry)
@@ -134,12 +134,12 @@ def _submodules(checkout: Path, tree: str) -> frozenset[str]:
 
 
 def _fetches_large(checkout: Path) -> bool:
-    """Return whether git replaces LFS pointers in a checkout (git-lfs install)."""
+    """Return True if git replaces LFS pointers in a checkout (git-lfs install)."""
     return git.run(checkout, "config", "--get-regexp", r"^filter\.lfs\.(smudge|process)$").code == 0
 
 
 def _pointers(checkout: Path, files: dict[str, str]) -> list[str]:
-    """Return those of FILES, with the ids of their contents, that are pointers of Git LFS."""
+    """Return the names in FILES, a mapping to the ids of their contents, that are Git LFS pointers."""
     ids = "".join(f"{digest}\n" for digest in dict.fromkeys(files.values()))
     stream = _ask(checkout, "cat-file", "--batch", stdin=ids.encode()) if ids else b""
     found, at = set[str](), 0

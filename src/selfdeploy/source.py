@@ -1,4 +1,4 @@
-"""The SF checkout: its revision, its tree, clean or not; and an export of it to work in."""
+"""The SF checkout: its revision, its tree, its uncommitted changes, and an export of it to work in."""
 
 import dataclasses
 import os
@@ -19,18 +19,18 @@ ADDRESS = re.compile(
     ) (?P<path>[^/@?\#\s][^@?\#\s]*?) (?:\.git)?/?
     """
 )
-"""A repository's address as git takes it (git-clone, GIT URLS): http, ssh or short, on a host whose name has a dot."""
+"""A repository's address in git's forms (git-clone, GIT URLS): http, ssh or short, on a host whose name has a dot."""
 
 COMMIT = re.compile("[0-9a-f]{40}")
-"""What git calls a commit, a tree or a file in full."""
+"""The full id of a commit, a tree or a file in git."""
 
 COMMITTER = re.compile(rb"^committer .*> ([0-9]{1,12}) [+-][0-9]+$", re.MULTILINE)
-"""The header of a commit that has its time, in seconds since 1970 (git-commit-tree, DATE FORMATS)."""
+"""The header of a commit with its time, in seconds since 1970 (git-commit-tree, DATE FORMATS)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Revision:
-    """One commit, and the folder of it that is SF."""
+    """One commit, and SF's folder in it."""
 
     checkout: Path
     commit: str
@@ -39,9 +39,9 @@ class Revision:
     repository: str
     epoch: int
     live: bool = False
-    """Whether `tree` is the checkout's files as they are, and not the commit's."""
+    """True if `tree` is the checkout's files as they are, and not the commit's."""
     submodules: Literal["refuse", "checkout"] = "refuse"
-    """What becomes of submodules in an export."""
+    """How an export treats submodules."""
 
 
 def _git(folder: Path, *argv: str, check: bool = True, **given: Any) -> process.Outcome:  # noqa: ANN401 -- git.run's
@@ -53,10 +53,10 @@ def _git(folder: Path, *argv: str, check: bool = True, **given: Any) -> process.
 
 
 def read(checkout: Path, repository: str = "", submodules: Literal["refuse", "checkout"] = "refuse") -> Revision:
-    """Return HEAD of CHECKOUT, a git work tree or a folder in one, whose exports have SUBMODULES or refuse them.
+    """Return HEAD of CHECKOUT, a git work tree or a folder in one; SUBMODULES applies to its exports.
 
     Raises:
-        errors.SourceUnusable: no folder, no git checkout, no commit, or HEAD has no such folder.
+        errors.SourceUnusable: no folder, no git checkout, no commit, or HEAD does not have the folder.
     """
     if not checkout.is_dir():
         raise errors.SourceUnusable(f"{checkout}: no such folder", "name SF's git checkout: --source")
@@ -93,14 +93,14 @@ def _origin(checkout: Path) -> str:
 
 
 def name_repository(address: str) -> str:
-    """Return the public name of the repository at git's ADDRESS, without a login; `local` when it has none."""
+    """Return the public name of the repository at git's ADDRESS, without a login; `local` if it has none."""
     match = ADDRESS.fullmatch(address)
     return f"https://{match['host'] or match['name']}/{match['path']}" if match else "local"
 
 
 def refuse_dirty(revision: Revision) -> None:
-    """Raise `errors.CheckoutDirty`, naming the files, when the folder differs from its revision."""
-    # A submodule's own settings may hide what has changed in it.
+    """Raise `errors.CheckoutDirty`, which names the files, if the folder differs from its revision."""
+    # A submodule's own settings may hide its changes.
     shown = ("--untracked-files=all", "--ignore-submodules=none")
     status = _git(revision.checkout, "status", "--porcelain", *shown, "--", ".").text
     if status:
@@ -113,9 +113,9 @@ def refuse_dirty(revision: Revision) -> None:
 
 
 def uncommitted(folder: Path, names: Sequence[str]) -> list[str]:
-    """Return which files among NAMES, files and folders in FOLDER, differ from its git checkout's HEAD; sorted.
+    """Return the files among NAMES, files and folders in FOLDER, that differ from its git checkout's HEAD; sorted.
 
-    None where FOLDER is in no git checkout, or ignored by it.
+    Empty if FOLDER is not in a git checkout, or is ignored by it.
     """
     argv = ["status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames", "--", *names]
     told = _git(folder, *argv, check=False)
@@ -124,7 +124,7 @@ def uncommitted(folder: Path, names: Sequence[str]) -> list[str]:
 
 
 def outline(revision: Revision) -> Outline:
-    """Return what REVISION holds besides plain files, and how large it is."""
+    """Return the outline of REVISION: its size, and its entries besides plain files."""
     modules = revision.tree if revision.live and revision.path == "." else revision.commit
     return _outline.read(revision.checkout, revision.tree, revision.path, modules)
 
@@ -133,7 +133,7 @@ def export(revision: Revision, to: Path) -> Outline:
     """Write the files of REVISION below TO, as a checkout would, `export-ignore` paths included; return its outline.
 
     Raises:
-        errors.SourceUnusable: the folder holds a submodule that is not to be exported, or an LFS pointer.
+        errors.SourceUnusable: the folder holds an LFS pointer, or a submodule while REVISION refuses them.
     """
     found = outline(revision)
     found.refuse(revision.submodules)
@@ -153,7 +153,7 @@ def export(revision: Revision, to: Path) -> Outline:
 
 
 def enter(revision: Revision, module: Submodule, within: str = "") -> Revision:
-    """Return the submodule MODULE of REVISION, whose path is told with WITHIN, as a revision.
+    """Return the submodule MODULE of REVISION as a revision; errors give its path below WITHIN.
 
     Raises:
         errors.SourceUnusable: its clone is missing, or does not have the commit.
@@ -163,9 +163,9 @@ def enter(revision: Revision, module: Submodule, within: str = "") -> Revision:
 
 
 def _check_out(revision: Revision, scratch: Path) -> Path:
-    """Return the folder below SCRATCH that has the files of REVISION, as a checkout with git's own settings has them.
+    """Check out the files of REVISION below SCRATCH, with our own git settings, and return their folder.
 
-    The attributes in the folders above it count too, and nothing of the person's work tree does.
+    The attributes in the folders above it count too. Nothing in the person's work tree does.
     """
     top = scratch / "top"
     top.mkdir()
@@ -180,20 +180,20 @@ def _check_out(revision: Revision, scratch: Path) -> Path:
     for depth in range(len(inside)):
         name = "/".join((*inside[:depth], ".gitattributes"))
         listed = ask("ls-tree", "-z", "--full-tree", revision.commit, name)
-        if entry := re.match(rb"(100[0-7]{3}) blob ([0-9a-f]{40})\t", listed):  # git reads none through a link
+        if entry := re.match(rb"(100[0-7]{3}) blob ([0-9a-f]{40})\t", listed):  # git does not read a linked one
             ask("update-index", "--add", "--cacheinfo", f"{entry[1].decode()},{entry[2].decode()},{name}")
     ask("read-tree", *([f"--prefix={'/'.join(inside)}/"] if inside else []), revision.tree)
     ask("checkout-index", "--all", "--force")
     made = top.joinpath(*inside)
-    made.mkdir(parents=True, exist_ok=True)  # of an empty tree, git makes nothing
+    made.mkdir(parents=True, exist_ok=True)  # git creates nothing for an empty tree
     return made
 
 
 def resolve(checkout: Path, name: str) -> str:
-    """Return the commit that NAME (a branch, a tag, the beginning of a commit's name) stands for in CHECKOUT.
+    """Return the commit that NAME (a branch, a tag, the beginning of a commit's id) stands for in CHECKOUT.
 
     Raises:
-        errors.SourceUnusable: it stands for none.
+        errors.SourceUnusable: NAME does not stand for a commit.
     """
     told = _git(checkout, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}", check=False)
     if told.code or not COMMIT.fullmatch(told.text):
@@ -203,7 +203,7 @@ def resolve(checkout: Path, name: str) -> str:
 
 
 def compare_revisions(checkout: Path, wanted: str, running: str) -> Literal["older", "newer", "unknown"]:
-    """Say whether WANTED is an ancestor of RUNNING (`older`) or not; `unknown` where CHECKOUT has not got it all."""
+    """Return `older` if WANTED is an ancestor of RUNNING, else `newer`; `unknown` if CHECKOUT lacks history."""
     if wanted == running:
         return "newer"
     if _git(checkout, "cat-file", "-e", f"{running}^{{commit}}", check=False).code:
@@ -211,11 +211,11 @@ def compare_revisions(checkout: Path, wanted: str, running: str) -> Literal["old
     code = _git(checkout, "merge-base", "--is-ancestor", wanted, running, check=False).code
     if code == 0:
         return "older"
-    # No path from one to the other means nothing where history ends early.
+    # In a shallow history, a missing path from one to the other proves nothing.
     whole = _git(checkout, "rev-parse", "--is-shallow-repository", check=False).text == "false"
     return "newer" if code == 1 and whole else "unknown"
 
 
 def ask(revision: Revision, *argv: str, stdin: bytes | None = None) -> process.Outcome:
-    """Return how the git command ARGV ended in the checkout of REVISION, whatever its exit code; STDIN is its input."""
+    """Run the git command ARGV, with STDIN, in the checkout of REVISION; return its outcome, whatever its exit code."""
     return _git(revision.checkout, *argv, stdin=stdin, check=False)

@@ -1,4 +1,4 @@
-"""Folders of files as values: what ships of an export, what it hashes to, and files that are whole or absent."""
+"""Folders of files: their hashes, the times and modes of an image, scratch folders, and files whole or absent."""
 
 import atexit
 import contextlib
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 BLOCK = 1 << 20
-"""Bytes that are read of a file at once."""
+"""Bytes of a file to read at once."""
 
 
 def _lives(process: str) -> bool:
@@ -25,9 +25,10 @@ def _lives(process: str) -> bool:
 
 @contextlib.contextmanager
 def scratch(parent: Path, name: str, *, linger: bool = False) -> Iterator[Path]:
-    """Give a new folder below PARENT for the block, called NAME and more; those of killed processes go as well.
+    """Give a new folder below PARENT for the block, its name starting with NAME; remove those of killed processes.
 
-    It is deleted with the block, or where it may LINGER at the end of this process: the result does not wait for it.
+    It is deleted after the block. If it may LINGER, it is deleted at the end of this process instead, so that the
+    result does not wait for it.
     """
     sweep(parent)
     folder = Path(tempfile.mkdtemp(dir=parent, prefix=f"{name}-{os.getpid()}-"))
@@ -41,21 +42,21 @@ def scratch(parent: Path, name: str, *, linger: bool = False) -> Iterator[Path]:
 
 
 def sweep(parent: Path, name: str = "[a-z]+") -> None:
-    """Remove what killed processes of this user have left below PARENT: folders NAME (a pattern), pid and more.
+    """Remove the folders that this user's killed processes left below PARENT.
 
-    A folder of another user's is left, whatever it is called; so is a link.
+    Their names are NAME (a pattern), a pid and more. Other users' folders stay, whatever their names, and so do links.
     """
     for left in parent.glob("*-*-*"):
         made = re.fullmatch(rf"{name}-([0-9]+)-\w+", left.name)
-        with contextlib.suppress(OSError):  # another one may sweep as well
+        with contextlib.suppress(OSError):  # another process may sweep as well
             if made and not _lives(made[1]) and left.lstat().st_uid == os.getuid():
                 shutil.rmtree(left, ignore_errors=True)
 
 
 def temporary() -> tempfile.TemporaryDirectory[str]:
-    """Return a new folder for its owner alone, where the machine has its temporary files; those of killed processes go.
+    """Return a new private folder in the machine's temporary folder; remove those of killed processes.
 
-    A pid says nothing where others are counted: in a container that shares that place with this machine.
+    Its name has the pid namespace: a pid means nothing to a container that has its own and shares the temporary folder.
     """
     parent, counted = Path(tempfile.gettempdir()), Path("/proc/self/ns/pid").stat().st_ino
     sweep(parent, f"selfdeploy-{counted}")
@@ -65,9 +66,9 @@ def temporary() -> tempfile.TemporaryDirectory[str]:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write DATA to PATH such that a reader, at any moment, sees all of it or what was there before.
+    """Write DATA to PATH so that a reader, at any moment, sees all of it or all of the old content.
 
-    What a process left beside it that was killed while it wrote is removed.
+    It also removes the partial files of processes killed while they wrote PATH.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
@@ -81,7 +82,7 @@ def write_whole(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         scratch.replace(path)
     except OSError as exc:
-        if exc.filename is None:  # a disk that is full names no file
+        if exc.filename is None:  # the error of a full disk has no file name
             raise OSError(exc.errno, exc.strerror, str(path)) from exc
         raise
     finally:
@@ -92,15 +93,15 @@ _given_up: set[Path] = set()
 
 
 def give_up(folder: Path) -> None:
-    """Have `hide` refuse FOLDER from now on: somebody is deleting it, and it is not to come back."""
+    """Make `hide` refuse FOLDER from now on: it is being deleted, and must not come back."""
     _given_up.add(folder)
 
 
 def hide(folder: Path) -> None:
-    """Make FOLDER, for working files, such that git does not see it; whoever makes one makes it so.
+    """Make git ignore FOLDER, for working files, and create it if missing; every user of FOLDER calls this first.
 
     Raises:
-        FileNotFoundError: it is given up.
+        FileNotFoundError: FOLDER is given up.
     """
     if folder in _given_up:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
@@ -111,7 +112,7 @@ def hide(folder: Path) -> None:
 def walk(root: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
     """Yield every path below ROOT, relative to it, with its entry; sorted component by component, links not followed.
 
-    Memory: the listings of the folders from ROOT to the path, no more.
+    Memory: only the listings of the folders from ROOT to the path.
     """
     start = len(os.fspath(root)) + 1
     open_folders = [_listing(os.fspath(root))]
@@ -136,25 +137,25 @@ def _walk(root: Path) -> Iterator[Path]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """What stands at one path: its kind, and the sha256 of its bytes (in hex) or the target of the link."""
+    """The kind of one path, and the sha256 of its bytes (in hex) or the target of the link."""
 
     kind: Literal["file", "program", "folder", "link", "special"]
     content: str = ""
 
 
 def entries(root: Path) -> dict[str, Entry]:
-    """Return what stands at every path below ROOT, sorted component by component."""
+    """Return the entry at every path below ROOT, sorted component by component."""
     return {name: read(entry) for name, entry in walk(root)}
 
 
 def read(entry: os.DirEntry[str]) -> Entry:
-    """Return what stands at ENTRY."""
+    """Return the kind and content of ENTRY."""
     mode = entry.stat(follow_symlinks=False).st_mode
     if stat.S_ISLNK(mode):
         return Entry(kind="link", content=os.readlink(entry.path))  # noqa: PTH115 -- a Path takes longer than the call
     if stat.S_ISDIR(mode):
         return Entry(kind="folder")
-    if not stat.S_ISREG(mode):  # to read a pipe would wait for who writes it
+    if not stat.S_ISREG(mode):  # reading a pipe would wait for a writer
         return Entry(kind="special")
     return Entry(kind="program" if mode & stat.S_IXUSR else "file", content=_hash(entry))
 
@@ -171,7 +172,7 @@ def _hash(entry: os.DirEntry[str]) -> str:
 
 
 def line(name: str, entry: Entry) -> bytes:
-    """Return what the hash of a tree is taken over for ENTRY at NAME."""
+    """Return the bytes for ENTRY at NAME that go into a tree's hash."""
     link = entry.kind == "link"
     content = hashlib.sha256(os.fsencode(entry.content)).hexdigest() if link else entry.content
     return os.fsencode(f"{name}\0{entry.kind}\0{content}\n")
@@ -186,9 +187,9 @@ def digest(root: Path) -> str:
 
 
 def level(root: Path, epoch: int) -> None:
-    """Give ROOT and all below it the one time EPOCH, and the modes that images get: an image keeps both.
+    """Set the time of ROOT and everything below it to EPOCH, and the modes to an image's: an image keeps both.
 
-    How it came to where it is (another umask, a copy) then makes no difference.
+    The tree's origin (another umask, a copy) then makes no difference.
     """
     for _, entry in walk(root):
         settle(entry.path, entry.stat(follow_symlinks=False), epoch)
@@ -196,7 +197,7 @@ def level(root: Path, epoch: int) -> None:
 
 
 def settle(path: str, found: os.stat_result, epoch: int) -> None:
-    """Give PATH, whose state is FOUND, the time EPOCH and its mode in an image; touch only what differs."""
+    """Set PATH, in the state FOUND, to the time EPOCH and its mode in an image; change only differences."""
     if not stat.S_ISLNK(found.st_mode):
         wanted = 0o755 if stat.S_ISDIR(found.st_mode) or found.st_mode & stat.S_IXUSR else 0o644
         if stat.S_IMODE(found.st_mode) != wanted:

@@ -1,4 +1,4 @@
-"""The image builders: from the files of an image to its digest in the registry."""
+"""The image builders: from an image's files to its digest in the registry."""
 
 import json
 from collections.abc import Mapping
@@ -18,47 +18,47 @@ if TYPE_CHECKING:
 
 
 class Builder(Protocol):
-    """What makes an image of a folder and pushes it; each of its processes has a deadline and ends with us."""
+    """Builds an image of a folder and pushes it; each of its processes has a deadline and ends with ours."""
 
     @property
     def own_files(self) -> bool:
-        """Whether somebody else decides what goes into the image, so that it has to be read to be believed."""
+        """True if the image's files are not ours, so that they must be verified."""
 
     def refuse_unready(self) -> None:
-        """Return when it could build now.
+        """Raise unless the builder could build now.
 
         Raises:
-            errors.BuilderUnready: what it needs is not there, or does not answer.
+            errors.BuilderUnready: a tool or service that it needs is missing, or does not answer.
         """
 
     def node(self, base: str) -> str:
-        """Return the version of the Node that the image BASE starts by tini; empty where that is not tried.
+        """Return the version of the Node that tini starts in the image BASE; empty if the builder does not try it.
 
         Raises:
-            errors.CommandFailed: it does not start it.
+            errors.CommandFailed: tini does not start it.
         """
 
     def push(self, root: Path, to: str, labels: Mapping[str, str], epoch: int, *, cached: bool = True) -> str:
         """Return the digest of the image of ROOT, built and pushed to TO, a repository and tag.
 
         Args:
-            root: the folder whose content goes to the image's `/`, alone in its own and named by its content; or the
-                folder that the builder's Dockerfile copies such folders from.
+            root: the folder whose content goes to the image's `/`, alone in its parent and named by its content; or the
+                parent of such folders, from which the builder's Dockerfile copies them.
             to: the repository and tag.
             labels: the image's labels.
-            epoch: the time of all that is made, in seconds since 1970.
-            cached: whether what an earlier build left may be taken.
+            epoch: the time of everything created, in seconds since 1970.
+            cached: whether the results of an earlier build may be reused.
 
         Raises:
-            errors.BuildFailed: it failed; the end of what it said is the hint.
-            errors.CommandTimedOut: its time was up, and it was ended.
+            errors.BuildFailed: it failed; the hint is the end of its output.
+            errors.CommandTimedOut: its time ran out, and it was ended.
         """
 
 
 def choose(
     project: config.Project, dockerfile: Path, arguments: Mapping[str, str], revision: source.Revision
 ) -> Builder:
-    """Return the builder that PROJECT wants, for DOCKERFILE with the build ARGUMENTS, or for REVISION's own flake."""
+    """Return PROJECT's builder, for DOCKERFILE with the build ARGUMENTS, or for REVISION's own flake."""
     image = project.image
     packing: dict[str, Any] = {"dockerfile": dockerfile, "arguments": arguments}
     match image.builder:
@@ -99,7 +99,7 @@ def _place(project: config.Project) -> "Container | Pod":
 
 
 def wants_base(project: config.Project) -> bool:
-    """Say whether the image of PROJECT is built on a base image that we name."""
+    """Return True if the image of PROJECT is built on a base image that we name."""
     image = project.image
     if image.builder in {"command", "nix2container"}:
         return image.builder == "command" and "base" in places((*image.command.argv, *image.command.without_cache))
@@ -107,13 +107,13 @@ def wants_base(project: config.Project) -> bool:
 
 
 def has_engine(project: config.Project) -> bool:
-    """Say whether building PROJECT's image takes the Docker engine of this machine anyway."""
+    """Return True if building PROJECT's image needs the Docker engine of this machine anyway."""
     image = project.image
     return image.builder != "buildkit" and not (image.builder == "kaniko" and image.kaniko.environment is not None)
 
 
 def recipe(project: config.Project) -> str:
-    """Return what builds the image of PROJECT where that is no Dockerfile on a base image; empty where it is."""
+    """Return the recipe of PROJECT's image if it is not a Dockerfile on a base image; else empty."""
     image = project.image
     if image.builder in {"command", "nix2container"}:
         return json.dumps([image.builder, image.command.argv, image.nix.copy_to])

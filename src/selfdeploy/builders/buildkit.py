@@ -1,4 +1,4 @@
-"""The BuildKit builder: buildctl against a buildkitd, which builds and pushes; no Docker engine has a part in it."""
+"""The BuildKit builder: buildctl builds and pushes with a buildkitd, without a Docker engine."""
 
 import json
 import os
@@ -19,9 +19,9 @@ RUN --network=none ["tini", "--", "node", "--version"]
 
 @dataclass(frozen=True, kw_only=True)
 class BuildKit:
-    """Builds with the buildkitd at ADDRESS, or where BUILDKIT_HOST says, each call under TIMEOUT seconds.
+    """Builds with the buildkitd at ADDRESS, or else at BUILDKIT_HOST, each call under TIMEOUT seconds.
 
-    What a registry wants to see is read from Docker's config.json by buildctl, and passed on for as long as it runs.
+    buildctl reads the registry's credentials from Docker's config.json, and passes them on for as long as it runs.
     """
 
     dockerfile: Path
@@ -32,7 +32,7 @@ class BuildKit:
     own_files: bool = False
 
     def refuse_unready(self) -> None:
-        """Return when buildkitd answers."""
+        """Raise `errors.BuilderUnready` unless buildkitd answers."""
         if not self.address and "BUILDKIT_HOST" not in os.environ:
             raise errors.BuilderUnready("buildkit: no address", "set BUILDKIT_HOST, or image.buildkit in deploy.toml")
         try:
@@ -46,7 +46,7 @@ class BuildKit:
             )
 
     def node(self, base: str) -> str:
-        """Return the version of the Node that the image BASE starts by tini: a step of a build that is not kept."""
+        """Return the version of the Node that tini starts in the image BASE, from a build that is not kept."""
         with tree.temporary() as scratch:
             file = Path(scratch, "Dockerfile")
             file.write_text(FITNESS)
@@ -56,7 +56,7 @@ class BuildKit:
         return told[-1] if told else ""
 
     def push(self, root: Path, to: str, labels: Mapping[str, str], epoch: int, *, cached: bool = True) -> str:
-        """Return the digest of the image of ROOT, built and pushed to TO; buildctl's metadata file says it."""
+        """Return the digest of the image of ROOT, built and pushed to TO, from buildctl's metadata file."""
         folder, given = context.of(root, self.dockerfile)
         arguments = {**self.arguments, **given, "SOURCE_DATE_EPOCH": str(epoch)}
         output = f"type=image,name={to},push=true,rewrite-timestamp=true,oci-mediatypes=true"

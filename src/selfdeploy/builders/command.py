@@ -1,4 +1,4 @@
-"""A builder of one's own: a command line with named places in it, and a file where it leaves the digest."""
+"""A custom builder: a command line with placeholders, and a file for the digest."""
 
 import json
 import shutil
@@ -13,13 +13,13 @@ from selfdeploy.registry import credentials
 
 
 def fill(argv: Sequence[str], values: Mapping[str, str]) -> list[str]:
-    """Return ARGV with VALUES in their places."""
+    """Return ARGV with VALUES in place of its placeholders."""
     return [PLACE.sub(lambda found: values[found[1]], part) for part in argv]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """Builds with ARGV, and with WITHOUT_CACHE behind it where none may be used, in FOLDER, under TIMEOUT seconds.
+    """Builds with ARGV in FOLDER, under TIMEOUT seconds; WITHOUT_CACHE follows ARGV if no cache may be used.
 
     It inherits the caller's environment. Tools that follow the containers project find Docker's logins there.
     """
@@ -32,17 +32,17 @@ class Command:
     own_files: bool = True
 
     def refuse_unready(self) -> None:
-        """Return when there is such a program."""
+        """Raise `errors.BuilderUnready` unless the program exists."""
         program = self.argv[0]
         if shutil.which(program if "/" not in program else self.folder / program) is None:
             raise errors.BuilderUnready(f"{program}: not found", "install it, or name another builder")
 
     def node(self, base: str) -> str:
-        """Return the version of the Node that the image BASE starts by tini, on the engine of this machine."""
+        """Return the version of the Node that tini starts in the image BASE, on this machine's engine."""
         return docker.run_node(base)
 
     def push(self, root: Path, to: str, labels: Mapping[str, str], epoch: int, *, cached: bool = True) -> str:
-        """Return the digest of the image of ROOT, built and pushed to TO; the file it was told of says it."""
+        """Return the digest of the image of ROOT, built and pushed to TO, from the command's digest file."""
         repository, _, tag = to.rpartition(":")
         with tree.temporary() as scratch:
             digest_file, labels_file = Path(scratch, "digest"), Path(scratch, "labels", "labels.json")
@@ -68,6 +68,6 @@ class Command:
         return record.digest(told, f"{to}: {self.argv[0]}: {{digest_file}}")
 
     def _environment(self) -> dict[str, str]:
-        """Return our environment, with Docker's logins where skopeo and its kin look for them."""
+        """Return our environment, with Docker's logins for skopeo and related tools."""
         logins = {"REGISTRY_AUTH_FILE": str(credentials.path())} if credentials.path().exists() else {}
         return {**logins, **surroundings.read("command")}

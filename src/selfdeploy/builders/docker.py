@@ -1,4 +1,4 @@
-"""The Docker builder: buildx on the engine of this machine, and the engine's push."""
+"""The Docker builder: buildx on this machine's engine, and the engine's push."""
 
 import re
 from collections.abc import Mapping
@@ -10,15 +10,15 @@ from selfdeploy.builders import context, record
 from selfdeploy.environments import engine
 
 TRIAL = "dev.selfdeploy.trial"
-"""Labels a container that tries a base image and goes."""
+"""Label of a temporary container that tries a base image."""
 
 LEFT = "10m"
-"""How old such a container is that nobody starts any more."""
+"""Minimum age of such a container to remove it as abandoned."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Docker:
-    """Builds with the engine of this machine, each call under TIMEOUT seconds."""
+    """Builds with this machine's engine, each call under TIMEOUT seconds."""
 
     dockerfile: Path
     arguments: Mapping[str, str]
@@ -26,19 +26,19 @@ class Docker:
     own_files: bool = False
 
     def refuse_unready(self) -> None:
-        """Return when the engine answers, and the docker command has buildx."""
+        """Raise `errors.BuilderUnready` unless the engine answers and the docker command has buildx."""
         refuse_silent_engine()
         if process.run(["docker", "buildx", "version"], timeout=20, check=False).code:
             raise errors.BuilderUnready("docker: it has no buildx", "install it (./bootstrap does): docker-buildx")
 
     def node(self, base: str) -> str:
-        """Return the version of the Node that the image BASE starts by tini."""
+        """Return the version of the Node that tini starts in the image BASE."""
         return run_node(base)
 
     def push(self, root: Path, to: str, labels: Mapping[str, str], epoch: int, *, cached: bool = True) -> str:
-        """Return the digest of the image of ROOT, built and pushed to TO; the push's own answer says it.
+        """Return the digest of the image of ROOT, built and pushed to TO, from the output of the push.
 
-        What buildx puts on record is, with the plain docker driver, the digest of the image's config.
+        With the plain docker driver, buildx reports the digest of the image's config instead.
 
         Raises:
             errors.ConfigInvalid: TO is on our loopback, and the engine on another host.
@@ -60,7 +60,7 @@ class Docker:
 
 
 def refuse_silent_engine() -> None:
-    """Raise `errors.BuilderUnready` when the engine of this machine, or DOCKER_HOST's, does not answer."""
+    """Raise `errors.BuilderUnready` unless the engine of this machine, or of DOCKER_HOST, answers."""
     try:
         outcome = process.run(["docker", "version", "--format", "{{.Server.Version}}"], timeout=20, check=False)
     except (errors.ToolMissing, errors.CommandTimedOut) as exc:
@@ -71,12 +71,12 @@ def refuse_silent_engine() -> None:
 
 
 def run_node(base: str) -> str:
-    """Return the version of the Node that the image BASE starts by tini, on the engine of this machine.
+    """Return the version of the Node that tini starts in the image BASE, on this machine's engine.
 
-    What was made for that and not started, since its maker was killed, goes with the next one.
+    It also removes the trial containers that a killed process created and never started.
 
     Raises:
-        errors.CommandFailed: it does not.
+        errors.CommandFailed: tini does not start it.
     """
     left = ["--filter", f"label={TRIAL}", "--filter", f"until={LEFT}"]
     process.run(["docker", "container", "prune", "--force", *left], timeout=60, check=False)

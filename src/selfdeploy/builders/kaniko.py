@@ -1,4 +1,4 @@
-"""The kaniko builder: the executor in a container, or in a pod, that gets all it needs over its standard input."""
+"""The kaniko builder: the executor in a container or a pod, with all its input on standard input."""
 
 import gzip
 import io
@@ -18,11 +18,11 @@ from selfdeploy.builders.pod import Pod
 from selfdeploy.registry import connections, credentials
 
 THERE = "/kaniko/buildcontext"
-"""Where the executor unpacks what it gets; nothing below /kaniko goes into the image."""
+"""The folder into which the executor unpacks its input; nothing below /kaniko goes into the image."""
 CONFIG = f"{THERE}/docker"
-"""The folder of its config.json."""
+"""The folder of the executor's config.json."""
 CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "MKNOD", "SETFCAP", "SETGID", "SETUID")
-"""What unpacking a base image as root takes, of what Docker and Kubernetes grant by default."""
+"""Capabilities needed to unpack a base image as root, out of the defaults of Docker and Kubernetes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,15 +32,15 @@ class Container:
     timeout: float
 
     def refuse_unready(self) -> None:
-        """Return when the engine answers."""
+        """Raise `errors.BuilderUnready` unless the engine answers."""
         docker.refuse_silent_engine()
 
     def node(self, base: str) -> str:
-        """Return the version of the Node that the image BASE starts by tini."""
+        """Return the version of the Node that tini starts in the image BASE."""
         return docker.run_node(base)
 
     def run(self, image: str, argv: list[str], what: str, give: process.Giver, *, loopback: bool) -> str:
-        """Return the digest that the executor writes to its standard output, which nothing comes after."""
+        """Return the digest that the executor writes at the end of its standard output."""
         name = f"selfdeploy-build-{uuid.uuid4().hex[:12]}"
         start = ["docker", "run", "--rm", "--interactive", "--name", name, "--cap-drop", "ALL"]
         start += [part for name_ in CAPABILITIES for part in ("--cap-add", name_)]
@@ -67,15 +67,15 @@ class Kaniko:
     own_files: bool = False
 
     def refuse_unready(self) -> None:
-        """Return when an executor could be started."""
+        """Raise `errors.BuilderUnready` unless an executor could start."""
         self.place.refuse_unready()
 
     def node(self, base: str) -> str:
-        """Return the version of the Node that the image BASE starts by tini; empty where it is not tried."""
+        """Return the version of the Node that tini starts in the image BASE; empty if PLACE does not try it."""
         return self.place.node(base)
 
     def push(self, root: Path, to: str, labels: Mapping[str, str], epoch: int, *, cached: bool = True) -> str:  # noqa: ARG002 -- it keeps no cache
-        """Return the digest of the image of ROOT, built and pushed to TO; the executor's digest file says it."""
+        """Return the digest of the image of ROOT, built and pushed to TO, from the executor's digest file."""
         hosts = {registry.Reference.parse(to.rpartition(":")[0]).host}
         hosts |= {base.partition("/")[0] for base in (self.arguments.get("BASE", ""),) if "/" in base}
         argv = ["--context", "tar://stdin", "--context-sub-path", "root", "--destination", to]
@@ -98,7 +98,7 @@ class Kaniko:
 
 
 def logins(hosts: Iterable[str]) -> bytes:
-    """Return, as a config.json of Docker's, what we know for HOSTS: an executor has none of our credential helpers."""
+    """Return our logins for HOSTS, as a config.json of Docker's: an executor does not have our credential helpers."""
     auths: dict[str, dict[str, str]] = {}
     for host in sorted(hosts):
         found = credentials.find(host, credentials.path())

@@ -1,24 +1,24 @@
-"""The layers of an image: which file goes into which, and the instructions that make them; pure."""
+"""The layers of an image: the layer of each file, and the instructions that make the layers; pure."""
 
 import re
 from collections.abc import Sequence
 
 PACKAGES = "packages"
-"""The packages in the top node_modules: they change when package-lock.json does."""
+"""The packages in the top node_modules; they change with package-lock.json."""
 
 INNER = "inner-packages"
 """The packages in every other node_modules: the web host's, and those of workspaces."""
 
 APPLICATION = "application"
-"""All other files: they change with each commit, and have its time."""
+"""All other files; they change with each commit, and have its time."""
 
 LAYERS = (PACKAGES, INNER, APPLICATION)
-"""Their order in the image. A builder reuses a layer only on top of the same layers, so the steady ones come first."""
+"""Their order in the image. A builder reuses a layer only on top of the same layers, so the stable ones come first."""
 
 PACKED = 499_162_500
 """The time of the files in packages: 26 October 1985, as in every archive that npm packs.
 
-The commit's own time would make another layer of equal packages for each commit.
+With the commit's own time, equal packages would make another layer for each commit.
 """
 
 VERSION = 2
@@ -28,7 +28,7 @@ HIDDEN_LOCK = ".package-lock.json"
 """npm's notes in node_modules. They hold the application's own version, so they belong to the application."""
 
 _GYP = re.compile(r"(?:^|/)build/(?:Makefile|config\.gypi|[^/]+\.(?:Makefile|mk))$")
-"""What node-gyp writes beside a module that it compiles: it names the export, another folder for each commit."""
+"""node-gyp's files beside a module that it compiles; they name the export, another folder for each commit."""
 
 _ARGUMENT = re.compile(r"^ARG[ \t]+TREE\b.*\n?", re.MULTILINE)
 _COPY = re.compile(
@@ -48,19 +48,19 @@ def layer(name: str, *, folder: bool = False) -> str:
 
 
 def takes_tree(dockerfile: str) -> bool:
-    """Return whether DOCKERFILE has the argument TREE, the name of a folder in the context."""
+    """Return True if DOCKERFILE has the argument TREE, the name of a folder in the context."""
     return _ARGUMENT.search(dockerfile) is not None
 
 
 def takes_layers(dockerfile: str) -> bool:
-    """Return whether DOCKERFILE can copy layers: its only use of TREE is one copy to `/`."""
+    """Return True if DOCKERFILE can copy layers: its only use of TREE is one copy to `/`."""
     return takes_tree(dockerfile) and len(_COPY.findall(dockerfile)) == len(_USE.findall(dockerfile)) == 1
 
 
 def expand(dockerfile: str, folders: Sequence[str]) -> str:
     """Return DOCKERFILE with its copy of TREE repeated for each of FOLDERS, in order.
 
-    Builders remember a copy by its instruction: the name of the folder is part of it.
+    Builders cache a copy by its instruction, and the name of the folder is part of it.
     """
     without = _ARGUMENT.sub("", dockerfile)
     return _COPY.sub(lambda found: "\n".join(f"{found[1]}{folder}{found[2]}" for folder in folders), without)

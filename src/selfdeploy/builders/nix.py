@@ -1,8 +1,8 @@
-"""The nix2container builder, a preset of the command: SF's flake makes the image and copies it to the registry.
+"""The nix2container builder, a preset of the command: SF's flake builds the image and copies it to the registry.
 
-The flake gets two inputs from us, which are no flakes: `tree`, the folder whose content goes to the image's `/`, and
-`labels`, with the image's labels in `labels.json`. What it runs is nix2container's `copyTo`, which passes its arguments
-on to `skopeo copy`.
+The flake gets two inputs from us, neither of them a flake: `tree`, the folder for the image's `/`, and `labels`, with
+the image's labels in `labels.json`. The command runs nix2container's `copyTo`, which passes its arguments on to `skopeo
+copy`.
 """
 
 from pathlib import PurePosixPath
@@ -12,7 +12,7 @@ from selfdeploy import config, registry, source
 
 
 def argv(image: config.Image, revision: source.Revision) -> tuple[str, ...]:
-    """Return the command line that runs what IMAGE names of SF's flake, as the commit REVISION has it."""
+    """Return the command line that runs IMAGE's `copyTo` from SF's flake at the commit of REVISION."""
     inside = () if revision.path == "." else PurePosixPath(revision.path).parts
     top = revision.checkout.parents[len(inside) - 1] if inside else revision.checkout
     flake = f"git+file://{quote(str(top))}?rev={revision.commit}&shallow=1"

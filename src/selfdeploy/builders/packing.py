@@ -1,4 +1,4 @@
-"""The context of a build: a gated tree in folders named by their content, linked and not copied."""
+"""The context of a build: a gated tree in folders named by their content, hard-linked and not copied."""
 
 import hashlib
 import heapq
@@ -15,7 +15,7 @@ from selfdeploy.builders import layering
 class Packed:
     """The FOLDERS of CONTEXT: their contents go to the image's `/`, one after the other.
 
-    DIGEST is the hash of PACKAGE (`opt/sf`) in them, STATE a hash of their files' sizes, times and inodes.
+    DIGEST is the hash of PACKAGE (`opt/sf`) in them, STATE a hash of their files' modes, sizes, times and inodes.
     """
 
     context: Path
@@ -25,10 +25,10 @@ class Packed:
     state: str
 
     def is_unchanged(self) -> bool:
-        """Return whether the files still have the content that was hashed.
+        """Return True if the files still have the hashed content.
 
-        They are read again only where a time of change (ctime) differs: the kernel sets it, and no program can set it
-        back. It also changes when another process links the file.
+        They are read again only if their STATE differs. It includes the time of change (ctime): the kernel sets it, and
+        no program can set it back. It also changes when another process links the file.
         """
         state = hashlib.sha256()
         for path, _, entry in _paths(self.context, self.folders):
@@ -45,12 +45,12 @@ class Packed:
 
 
 def pack(package: Path, root: Path, context: Path, epoch: int, *, whole: str = "") -> Packed:
-    """Link the files of ROOT into the new folder CONTEXT, by layer.
+    """Hard-link the files of ROOT into the new folder CONTEXT, by layer.
 
     Args:
         package: the folder below ROOT to hash: SF's.
         root: the folder whose content goes to the image's `/`; its files get the times and modes of an image.
-        context: where the layers' folders go.
+        context: the new parent of the layers' folders.
         epoch: time of the application's files, in seconds since 1970.
         whole: name of the one folder that takes all files; empty for a folder a layer, named by its content.
     """
@@ -64,7 +64,7 @@ def pack(package: Path, root: Path, context: Path, epoch: int, *, whole: str = "
     hashes = {layer: hashlib.sha256(str(sorter.time(layer)).encode()) for layer in layers}
     total, state, start = hashlib.sha256(), hashlib.sha256(), len(sorter.package) + 1
     for path, layer, entry in _paths(context, layers):
-        state.update(_state(path, entry))  # before it is read: a change in between shows
+        state.update(_state(path, entry))  # before reading, to detect a change in between
         if sorter.layer(path, entry) == layer:  # a folder is in all layers with files below it
             found = tree.read(entry)
             hashes[layer].update(tree.line(path, found))
@@ -123,7 +123,7 @@ class _Sorter:
             self.folders[folder] = self.time(layer)
 
     def settle_folders(self) -> None:
-        """Give the folders their times, which links in them have changed."""
+        """Set the times of the folders, after the new links in them changed these."""
         for folder, time in self.folders.items():
             tree.settle(folder, os.stat(folder), time)  # noqa: PTH116
 
@@ -145,7 +145,7 @@ def _state(path: str, entry: os.DirEntry[str]) -> bytes:
 
 
 def _let_clock_tick(file: Path) -> None:
-    """Return when the next change of a file beside FILE will have a later time than all before."""
+    """Return when the next change of a file beside FILE will have a later time than all earlier ones."""
     file.touch()
     first = file.stat().st_ctime_ns
     while file.stat().st_ctime_ns == first:

@@ -1,4 +1,4 @@
-"""A pod that builds: started, fed over its standard input, read, and removed, through kubectl."""
+"""A pod that builds: kubectl starts it, feeds its standard input, reads its result, and removes it."""
 
 import json
 import time
@@ -21,8 +21,8 @@ PATIENCE = 120.0
 class Pod:
     """A pod in a NAMESPACE of the cluster of the environment PLACE, reached by KUBECONFIG, under TIMEOUT seconds.
 
-    The cluster itself ends it when its time is up, also where we are no longer there to. CAPABILITIES are all that its
-    root may do; LOGINS is the folder in it where the executor looks for Docker's config.json.
+    The cluster itself ends it when its time is up, even if our process is gone. CAPABILITIES are all that its root user
+    has. The executor looks for Docker's config.json in the pod's folder LOGINS.
     """
 
     place: config.Kubernetes
@@ -33,7 +33,7 @@ class Pod:
     logins: str
 
     def refuse_unready(self) -> None:
-        """Return when the cluster answers, and lets us make pods and attach to them."""
+        """Raise `errors.BuilderUnready` unless the cluster answers, and lets us manage pods and attach to them."""
         for verb, resource in (("create", "pods"), ("create", "pods/attach"), ("get", "pods/log"), ("delete", "pods")):
             argv = self._argv("auth", "can-i", "--quiet", verb, resource)
             try:
@@ -47,18 +47,18 @@ class Pod:
                 )
 
     def node(self, base: str) -> str:  # noqa: ARG002 -- the cluster may not have it, and the rollout proves it
-        """Return nothing: what the base starts is not tried before."""
+        """Return an empty string: a pod does not try the base image in advance."""
         return ""
 
     def run(self, image: str, argv: list[str], what: str, give: process.Giver, *, loopback: bool) -> str:
-        """Return the digest that the executor left as its termination message."""
+        """Return the digest in the executor's termination message."""
         name = f"selfdeploy-build-{uuid.uuid4().hex[:12]}"
         self._remove_ended()
         try:
             made = json.dumps(self.manifest(name, image, argv, loopback=loopback))
             self._run(what, "create", "--filename", "-", stdin=made)
             self._wait(name, what, ("Running", *ENDED), PATIENCE)
-            # What it is fed and what it says go over one connection; its end is asked of the cluster.
+            # Its input and output share one connection; the cluster reports its end.
             attach = self._argv("attach", name, "--stdin", "--quiet", "--pod-running-timeout=30s")
             try:
                 process.feed(attach, give, timeout=self.timeout, env=surroundings.read("kubectl"))
@@ -108,7 +108,7 @@ class Pod:
         }
 
     def _wait(self, name: str, what: str, phases: tuple[str, ...], seconds: float) -> dict[str, Any]:
-        """Return what the cluster says of the pod NAME, once it is in one of PHASES."""
+        """Return the cluster's description of the pod NAME, once it is in one of PHASES."""
         ends = time.monotonic() + seconds
         while True:
             pod = parse(self._run(what, "get", "pod", name, "--output", "json").stdout, what)
@@ -129,7 +129,7 @@ class Pod:
         return self._kubectl("logs", name, f"--tail={record.LINES}").text
 
     def _remove_ended(self) -> None:
-        """Remove what builds have left whose own process was killed."""
+        """Remove the ended pods of builds whose own process was killed."""
         for phase in ENDED:
             selectors = ("--selector", LABEL, "--field-selector", f"status.phase={phase}")
             self._kubectl("delete", "pods", *selectors, "--wait=false")
@@ -153,10 +153,10 @@ class Pod:
 
 
 def parse(data: bytes, what: str) -> dict[str, Any]:
-    """Return the pod, which builds WHAT, that DATA describes.
+    """Return the pod in DATA; it builds WHAT.
 
     Raises:
-        errors.BuildFailed: it describes none.
+        errors.BuildFailed: DATA does not describe a pod.
     """
     try:
         told: dict[str, Any] = json.loads(data)
@@ -171,10 +171,10 @@ def parse(data: bytes, what: str) -> dict[str, Any]:
 
 
 def how_ended(pod: Mapping[str, Any], what: str) -> dict[str, Any]:
-    """Return how the executor of POD, which builds WHAT, ended.
+    """Return the final state of the executor of POD, which builds WHAT.
 
     Raises:
-        errors.BuildFailed: it never ran: the node had no room for it, or put the pod out before.
+        errors.BuildFailed: it never ran: the node had no room for it, or evicted the pod before.
     """
     status = pod.get("status") or {}
     for each in status.get("containerStatuses") or ():

@@ -1,4 +1,4 @@
-"""What a builder leaves when it has ended: the digest of what it pushed, or why it pushed nothing."""
+"""The result of a builder: the digest that it pushed, or the reason for its failure."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from pathlib import Path
 from selfdeploy import errors, process
 
 LINES = 15
-"""Lines of a builder's output that are shown when it failed."""
+"""Most lines of a failed builder's output to show."""
 
 
 def run(
@@ -22,9 +22,9 @@ def run(
     """Run ARGV, which builds or pushes WHAT, to its end; GIVE writes its standard input.
 
     Raises:
-        errors.BuildFailed: it failed; the end of what it said is the hint.
-        errors.CommandTimedOut: the TIMEOUT (seconds) passed; the hint is the same.
-        errors.BuilderUnready: there is no such program.
+        errors.BuildFailed: it failed; the hint is the end of its output.
+        errors.CommandTimedOut: the TIMEOUT (seconds) passed; the hint is the same, and the setting to raise.
+        errors.BuilderUnready: the program is missing.
     """
     try:
         if give is None:
@@ -42,16 +42,16 @@ def run(
 
 
 def tail(outcome: process.Outcome) -> str:
-    """Return the end of what a builder said: its complaint, or its output where it complained of nothing."""
+    """Return the end of a builder's standard error, or of its standard output if standard error is empty."""
     said = outcome.stderr.strip() or outcome.stdout.strip()
     return "\n".join(said.decode(errors="replace").splitlines()[-LINES:])
 
 
 def digest(text: str, where: str) -> str:
-    """Return the digest that TEXT, a builder's record at WHERE, is.
+    """Return the digest in TEXT, a builder's output at WHERE.
 
     Raises:
-        errors.BuildFailed: it is none.
+        errors.BuildFailed: TEXT is not a digest.
     """
     told = text.strip()
     if not re.fullmatch(r"sha256:[0-9a-f]{64}", told):

@@ -1,4 +1,4 @@
-"""The files of an image: chosen by npm from what the gates left, checked, and started once."""
+"""The files of an image: chosen by npm from the export of the gates, checked, and started once."""
 
 import json
 import shutil
@@ -16,12 +16,12 @@ from selfdeploy.contents.smoke import start
 __all__ = ["RULES", "Npm", "Staged", "refuse_incomplete", "refuse_outward_links", "stage", "start"]
 
 RULES = 3
-"""Part of a receipt's key: a tree that was laid out by other rules does not ship."""
+"""Version of the layout's rules, part of a receipt's key: a tree laid out by other rules does not ship."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Staged:
-    """What ships: notes for the evidence, and the packages that have to be in any image of it."""
+    """The shipped files: notes for the evidence, the packages that any image of them must have, and native modules."""
 
     files: int
     notes: tuple[str, ...] = ()
@@ -30,14 +30,14 @@ class Staged:
 
 
 def stage(export: Path, ship: Path, *, npm: Npm, include: Sequence[str] = (), epoch: int = 0) -> Staged:
-    """Lay out below SHIP what goes into the image, and give all of it the one time EPOCH (seconds since 1970).
+    """Lay out the image's files below SHIP, and set all their times to EPOCH (seconds since 1970).
 
-    npm chooses: the packages that production needs of those that the gates installed, and the files that the root
-    package and each linked package publish. INCLUDE, if there is any, chooses the root package's files instead.
+    npm chooses the installed packages needed in production, and the files published by the root package and each linked
+    package. INCLUDE, if not empty, chooses the root package's files instead.
 
     Raises:
         errors.TreeChanged: links lead out of the tree, or nowhere.
-        errors.SourceUnusable: package.json, the lock file or INCLUDE does not say what ships.
+        errors.SourceUnusable: package.json, the lock file or INCLUDE does not define the shipped files.
         errors.ContentsIncomplete: a package or the loader is missing, or a native module does not load.
     """
     shutil.rmtree(ship, ignore_errors=True)
@@ -55,7 +55,7 @@ def stage(export: Path, ship: Path, *, npm: Npm, include: Sequence[str] = (), ep
 
 
 def choose(export: Path, scratch: Path, npm: Npm, include: Sequence[str]) -> tuple[Plan, dict[str, lock.Required]]:
-    """Return the plan of what ships of EXPORT, and the packages that have to; SCRATCH is for working files."""
+    """Return the plan of EXPORT's shipped files, and the required packages; SCRATCH is for working files."""
     package = lock.read_object(export / "package.json")
     published.read_files(package, "package.json")
     scratch.mkdir(parents=True, exist_ok=True)
@@ -63,7 +63,7 @@ def choose(export: Path, scratch: Path, npm: Npm, include: Sequence[str]) -> tup
     removed = store.list_removed(export, npm, scratch) if stored else npm.list_removed(export)
     known = lock.read_required(export)
     required = {name: entry for name, entry in known.items() if name not in removed}
-    # In that layout npm links a workspace only where production names it, and installs its packages all the same.
+    # With its store, npm links a workspace only if production names it, but installs its packages anyway.
     workspaces = [entry.target for entry in known.values() if stored and (export / entry.target).is_dir()]
     installed = packages.find(export, removed, [folder for folder in workspaces if folder])
     plan = Plan(export=export)
@@ -80,20 +80,20 @@ def choose(export: Path, scratch: Path, npm: Npm, include: Sequence[str]) -> tup
 
 
 def refuse_outward_links(export: Path, gate: str) -> None:
-    """Raise `errors.TreeChanged` if links of what ships lead out of EXPORT after GATE has passed."""
+    """Raise `errors.TreeChanged` if links of shipped files lead out of EXPORT after GATE has passed."""
     heads = set()
     for folder in ("", *packages.list_linked(export)):
         try:
             package = json.loads((export / folder / "package.json").read_bytes())
             files = published.read_files(package, "package.json") or []
         except (OSError, ValueError, RecursionError, AttributeError, errors.SourceUnusable):
-            files = []  # `stage` refuses what is wrong with it
+            files = []  # `stage` reports the error
         heads |= {f"{folder}/{head}" if folder else head for head in links.heads(files)}
     links.refuse_outward(export, sorted(heads), gate)
 
 
 def _list_marks(ship: Path, required: Mapping[str, lock.Required]) -> list[str]:
-    """Return a path below SHIP for each REQUIRED package by which an image has it."""
+    """Return a path below SHIP for each REQUIRED package, by which to recognize it in an image."""
     marks, root = set(), ship.resolve()
     for location, entry in required.items():
         package = (check.find(ship, location, entry) / "package.json").resolve()

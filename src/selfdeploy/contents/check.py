@@ -1,4 +1,4 @@
-"""What has to ship: the packages of the lock file, each at its place, and what the command line starts."""
+"""Checks of the shipped files: the lock file's packages, each at its place, and the loader."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,17 +9,17 @@ from selfdeploy.contents.lock import Required
 from selfdeploy.tree import Entry
 
 LOADER = "dist/loader.js"
-"""What the contract's command line starts, below /opt/sf."""
+"""The file that the contract's command line starts, below /opt/sf."""
 
 SHOWN = 20
-"""Packages that an error names."""
+"""Most packages that an error names."""
 
 
 def refuse_missing(ship: Path, required: Mapping[str, Required]) -> None:
     """Raise unless SHIP has the loader and all REQUIRED packages in the right version.
 
     Raises:
-        errors.ContentsIncomplete: names what is missing.
+        errors.ContentsIncomplete: a file or package is missing, or has another version; the message names it.
     """
     if not (ship / LOADER).is_file():
         raise errors.ContentsIncomplete(
@@ -35,7 +35,7 @@ def refuse_missing(ship: Path, required: Mapping[str, Required]) -> None:
 
 
 def _complain(ship: Path, location: str, package: Required) -> str:
-    """Return what is wrong with PACKAGE at LOCATION below SHIP; empty if nothing is."""
+    """Return the problem with PACKAGE at LOCATION below SHIP; empty if there is none."""
     folder = find(ship, location, package)
     if not folder.is_dir():
         return f"{location}: required by the lock file, and missing"
@@ -45,7 +45,7 @@ def _complain(ship: Path, location: str, package: Required) -> str:
 
 
 def find(ship: Path, location: str, package: Required) -> Path:
-    """Return the folder of PACKAGE below SHIP: LOCATION, or its place where npm has links to a store."""
+    """Return the folder of PACKAGE below SHIP: LOCATION, or its workspace or place in npm's store."""
     folder = ship / location
     if not store.is_used(ship) or _is(folder, package.version):
         return folder
@@ -56,7 +56,7 @@ def find(ship: Path, location: str, package: Required) -> Path:
 
 
 def _is(folder: Path, version: str) -> bool:
-    """Return True if FOLDER has a package of VERSION, which is any if empty."""
+    """Return True if FOLDER has a package of VERSION; an empty VERSION accepts any."""
     return folder.is_dir() and version in ("", _read_version(folder))
 
 
@@ -71,13 +71,13 @@ def _read_version(folder: Path) -> str:
 def refuse_incomplete(
     platform: str, gated: Mapping[str, Entry], actual: Mapping[str, Entry], required: Sequence[str]
 ) -> None:
-    """Raise unless the files ACTUAL of an image of PLATFORM have the loader and the REQUIRED packages.
+    """Raise unless ACTUAL, the files of an image of PLATFORM, has the loader and the REQUIRED packages.
 
-    Each of REQUIRED is a path of the GATED files. An installed package's package.json has to be the very same: it is
-    the version that the gates ran on.
+    Each of REQUIRED is a path of the GATED files. The package.json of an installed package must be identical to the
+    gated one: its version is the one that the gates ran on.
 
     Raises:
-        errors.ImageMismatch: names what is missing, and what is of another version.
+        errors.ImageMismatch: a path is missing, or a package has another version; the message names it.
     """
     wrong = [f"{path}: missing in the image" for path in (LOADER, *required) if path not in actual]
     installed = [path for path in required if "node_modules/" in path and path.endswith("/package.json")]
@@ -99,6 +99,6 @@ def _cut(lines: list[str]) -> list[str]:
 
 
 def list_top(ship: Path) -> str:
-    """Return the entries of SHIP for a person, a few of them."""
+    """Return the first few entries of SHIP, for a message."""
     names = sorted(path.name for path in ship.iterdir())
     return ", ".join(names[:10]) + (" ..." if len(names) > 10 else "")  # noqa: PLR2004

@@ -1,4 +1,4 @@
-"""The files of an image, laid out in one pass: hard links where a file is nobody else's, relative links."""
+"""The layout of an image's files in one pass: hard links to files without another name, relative symbolic links."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ from selfdeploy.contents.patterns import Paths
 
 @dataclass(kw_only=True)
 class Plan:
-    """The files and links below EXPORT that ship, the changed targets of links, and notes for the evidence."""
+    """The shipped files and links below EXPORT, the rewritten targets of links, and notes for the evidence."""
 
     export: Path
     paths: Paths = field(default_factory=dict)
@@ -24,7 +24,7 @@ class Plan:
     _folders: set[str] = field(default_factory=lambda: {""})
 
     def add(self, paths: Mapping[str, bool] | Iterable[tuple[str, bool]]) -> list[str]:
-        """Ship PATHS as well, and return the new ones; instead of a path behind a link the link itself ships."""
+        """Add PATHS to the plan, and return the new ones; for a path behind a link, add the link instead."""
         new = []
         for path, is_link in dict(paths).items():
             if posixpath.dirname(path) not in self._folders:
@@ -36,7 +36,7 @@ class Plan:
         return new
 
     def _add_folders(self, folder: str) -> str:
-        """Add FOLDER and its parents; return the link among them, and add none then."""
+        """Add FOLDER and its parents; if one of them is a link, add none and return the link."""
         parts = folder.split("/")
         above = ["/".join(parts[: end + 1]) for end in range(len(parts))]
         for name in above:
@@ -50,10 +50,10 @@ class Plan:
         return path in self.paths or path in self._folders
 
     def settle_links(self) -> None:
-        """Make links relative, and ship their targets.
+        """Make absolute links relative, and add the targets of all links.
 
         Raises:
-            errors.TreeChanged: links lead out of the tree, or nowhere; all of them are named.
+            errors.TreeChanged: links lead out of the tree, or nowhere; the message names up to `links.SHOWN` of each.
         """
         queue = [path for path, is_link in self.paths.items() if is_link]
         outward, nowhere = [], []
@@ -84,7 +84,7 @@ class Plan:
             self.notes.append(f"{path}: a link to {given}, ships as a link to {self.targets[path]}")
 
     def _add_target(self, path: str, target: str) -> list[str]:
-        """Ship TARGET, which PATH links to, unless it does; return the new links."""
+        """Add TARGET of the link PATH unless it ships already; return the new links."""
         if self.ships(target):
             return []
         is_package = (self.export / target / "package.json").exists()
@@ -95,7 +95,7 @@ class Plan:
         return [path for path in new if self.paths[path]]
 
     def add_programs(self, folders: Iterable[str]) -> None:
-        """Ship the links in FOLDERS (node_modules/.bin) to files that ship."""
+        """Add the entries of FOLDERS (node_modules/.bin), except links to files that do not ship."""
         for folder in folders:
             for path, is_link in list(patterns.walk(self.export, folder)):
                 target = links.target(self.export, path) if is_link else ""
@@ -106,7 +106,7 @@ class Plan:
                 self.add({path: is_link})
 
     def lay_out(self, ship: Path) -> None:
-        """Write the plan below the new folder SHIP."""
+        """Write the planned files below the new folder SHIP."""
         ship.mkdir(parents=True)
         exported, shipped = str(self.export), str(ship)
         for folder in sorted(self._folders - {""}):
@@ -120,7 +120,7 @@ class Plan:
 
 
 def _link(source: str, to: str) -> None:
-    """Have the file SOURCE at TO as well, without a copy if nobody else has it: the tree goes away soon."""
+    """Hard-link SOURCE at TO, or copy it if it has another name already: the export is deleted soon."""
     if os.lstat(source).st_nlink == 1:
         with contextlib.suppress(OSError):
             os.link(source, to)

@@ -8,7 +8,7 @@ from pathlib import Path
 from selfdeploy import errors
 
 SHOWN = 20
-"""Links that an error names."""
+"""Most links that an error names."""
 
 MAGIC = frozenset("*?[]{}()!+@|\\")
 
@@ -27,19 +27,19 @@ def target(export: Path, link: str) -> str | None:
 
 
 def is_of_node_gyp(link: str) -> bool:
-    """Return True for the link to Python that node-gyp leaves in a package that it compiles; nothing there uses it."""
+    """Return True for node-gyp's link to Python in a package that it compiles; nothing there uses it."""
     return "/build/node_gyp_bins/" in link and "node_modules/" in link
 
 
 def relative(link: str, path: str) -> str:
-    """Return the content of LINK, below the same folder as PATH, that leads to PATH."""
+    """Return the relative target of LINK that leads to PATH; both are below the same folder."""
     return posixpath.relpath(path or ".", posixpath.dirname(link) or ".")
 
 
 def refuse_outward(export: Path, heads: Iterable[str], gate: str) -> None:
-    """Raise `errors.TreeChanged` if links below HEADS lead out of EXPORT; GATE, which ran last, is named.
+    """Raise `errors.TreeChanged` if links below HEADS lead out of EXPORT; the message names GATE, the last one to run.
 
-    All of them are named at once.
+    It names up to `SHOWN` of the links at once.
     """
     outward = [link for head in heads for link in find(export, head) if target(export, link) is None]
     if outward:
@@ -50,14 +50,14 @@ def refuse_outward(export: Path, heads: Iterable[str], gate: str) -> None:
 
 
 def describe(export: Path, paths: list[str], what: str) -> str:
-    """Return a line for each of the links PATHS with its target; WHAT is wrong with them."""
+    """Return a line for each of the links PATHS, with its target and WHAT is wrong with it."""
     lines = [f"{path}: a link to {(export / path).readlink()}, which {what}" for path in paths[:SHOWN]]
     more = len(paths) - SHOWN
     return "\n".join([*lines, *([f"and {more} more"] if more > 0 else [])])
 
 
 def find(export: Path, head: str) -> Iterator[str]:
-    """Yield the links at and below HEAD, a path below EXPORT; installed packages are npm's and left out."""
+    """Yield the links at and below HEAD, a path below EXPORT; skip npm's installed packages."""
     if (export / head).is_symlink():
         yield head
         return
@@ -67,7 +67,7 @@ def find(export: Path, head: str) -> Iterator[str]:
         try:
             entries = sorted(os.scandir(export / folder), key=lambda entry: entry.name)
         except (FileNotFoundError, NotADirectoryError):
-            continue  # a gate that is under way removes files
+            continue  # a running gate removes files
         for entry in entries:
             path = f"{folder}/{entry.name}" if folder else entry.name
             if entry.is_symlink():
@@ -77,13 +77,13 @@ def find(export: Path, head: str) -> Iterator[str]:
 
 
 def _is_installed(export: Path, path: str) -> bool:
-    """Return True for .git, and for node_modules that npm installed outside of the folders that a build writes."""
+    """Return True for .git, and for a node_modules folder of npm outside of the build output (`dist`)."""
     parts = path.split("/")
     return parts[-1] == ".git" or (parts[-1] == "node_modules" and "dist" not in parts and (export / path).is_dir())
 
 
 def heads(files: Iterable[str]) -> set[str]:
-    """Return the paths that the patterns FILES begin with, as far as they have no special character."""
+    """Return the beginnings of the patterns FILES, up to the first part with a special character, and `dist`."""
     found = {"dist"}
     for pattern in files:
         if pattern.startswith("!"):

@@ -1,4 +1,4 @@
-"""npm's lock file: the packages that production cannot do without, by location."""
+"""npm's lock file: the packages that production requires, by location."""
 
 import json
 import posixpath
@@ -11,7 +11,7 @@ from typing import Any
 from selfdeploy import errors
 
 FILES = ("npm-shrinkwrap.json", "package-lock.json", "node_modules/.package-lock.json")
-"""The lock files by precedence; the last is what npm says it installed ("Hidden Lockfiles" in npm's documentation)."""
+"""The lock files by precedence; the last lists npm's installed packages ("Hidden Lockfiles" in npm's documentation)."""
 
 NO_PEERS = re.compile(r"^\s*(omit(\[\])?\s*=.*\bpeer\b|legacy-peer-deps\s*=\s*true)", re.MULTILINE)
 """A setting in .npmrc that keeps npm from installing peer dependencies."""
@@ -33,7 +33,7 @@ def read_object(file: Path, name: str = "") -> dict[str, Any]:
     """Return the JSON object in FILE, called NAME in errors.
 
     Raises:
-        errors.SourceUnusable: FILE is missing or holds anything else.
+        errors.SourceUnusable: FILE is missing, or is not a JSON object.
     """
     name = name or file.name
     try:
@@ -87,7 +87,7 @@ def read_required(export: Path) -> dict[str, Required]:
 
 
 def normalize(version: object) -> str:
-    """Return VERSION as npm compares it: without a leading `v`, and without build metadata; empty if it is none."""
+    """Return VERSION as npm compares it, without a leading `v` and build metadata; empty if it is not a version."""
     match = VERSION.fullmatch(str(version).partition("+")[0])
     return match[1] if match else ""
 
@@ -103,7 +103,7 @@ def _version(location: str, entry: Mapping[str, Any]) -> str:
 
 
 def _flatten(dependencies: Mapping[str, Any], lock: str, parent: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the packages of lockfileVersion 1, whose nesting is that of the folders."""
+    """Yield the packages of lockfileVersion 1, nested as their folders are."""
     for name, entry in dependencies.items():
         location = f"{parent}node_modules/{name}"
         if not isinstance(entry, dict) or not isinstance(entry.get("dependencies", {}), dict):

@@ -1,4 +1,4 @@
-"""Namespaces in which the server of a staged tree is tried out before there is an image."""
+"""Namespaces to try out the server of a staged tree, before there is an image."""
 
 import re
 import sys
@@ -21,9 +21,9 @@ TIMEOUT = 30.0
 
 @dataclass(frozen=True, kw_only=True)
 class Namespaces:
-    """The file system read-only, TREE too, but for FOLDER and /tmp, and the image's user, 1000.
+    """A file system that is read-only (TREE too) except for FOLDER and /tmp, and the image's user, 1000.
 
-    ALONE, there is no network but loopback, and all processes end with the command.
+    If ALONE, the only network is loopback, and all processes end with the command.
     """
 
     tree: Path
@@ -32,7 +32,7 @@ class Namespaces:
 
     @property
     def prefix(self) -> list[str]:
-        """The argv prefix of a command that runs in them."""
+        """The argv prefix that runs a command in them."""
         program = [sys.executable, "-I", str(Path(__file__).with_name("sandbox.py"))]
         own = [*OWN, *(ALONE if self.alone else ()), "--", *program]
         return [*own, "alone" if self.alone else "beside", str(self.tree), str(self.folder)]
@@ -48,5 +48,5 @@ class Namespaces:
 
 
 def translate(variables: Mapping[str, str], tree: Path) -> dict[str, str]:
-    """Return VARIABLES of a container for a server of TREE: /opt/sf, where the image has it, becomes TREE."""
+    """Return a container's VARIABLES for a server of TREE, with TREE in place of the image's /opt/sf."""
     return {name: PLACE.sub(lambda _: str(tree), value) for name, value in variables.items()}

@@ -1,4 +1,4 @@
-"""The native modules that ship: each of the gates' platform has to load."""
+"""The shipped native modules: each one for the gates' platform has to load."""
 
 import json
 import os
@@ -17,16 +17,16 @@ MUSL = (b"libc.musl-", b"ld-musl-")
 OS_ABI = (0, 3)
 """`EI_OSABI` of an ELF header for Linux: System V (what most compilers write) and GNU/Linux."""
 OTHER_SYSTEMS = (b"OpenBSD\0", b"NetBSD\0")
-"""Owners of ELF notes of systems whose modules have System V's `EI_OSABI`."""
+"""Owners of ELF notes on other systems with modules that have System V's `EI_OSABI`."""
 TESTS = frozenset({"test", "tests", "__tests__", "fixtures", "__fixtures__", "spec"})
 HEADER = 20
-"""Bytes of an ELF header up to and with the machine."""
+"""Bytes of an ELF header, up to and including the machine."""
 
 PIECE = 1 << 20
-"""Bytes of a module that are read at once."""
+"""Bytes of a module to read at once."""
 
 TIMEOUT = 120.0
-"""Seconds for all of them; a second more for each."""
+"""Seconds for all modules together; each module adds a second."""
 
 LOAD = """
 const { spawnSync } = require("node:child_process");
@@ -40,17 +40,17 @@ for (const file of JSON.parse(require("node:fs").readFileSync(0, "utf8"))) {
 }
 console.log(JSON.stringify(failed));
 """
-"""Loads each file in a process of its own: a module that crashes is named."""
+"""Loads each file in its own process, so that a crashing module is named."""
 
 
 def load(ship: Path, environment: Mapping[str, str]) -> dict[str, list[str]]:
-    """Load the native modules below SHIP that are for this platform; return all of them, as `loaded` and `skipped`.
+    """Load the native modules below SHIP for this platform; return all modules, as `loaded` and `skipped`.
 
-    A module in `prebuilds/`, where packages have one for each platform and Node version, may fail to load if another
-    one of the package loads.
+    A module in `prebuilds/`, the folder with one for each platform and Node version, may fail to load if another one of
+    its package loads.
 
     Raises:
-        errors.ContentsIncomplete: modules do not load; all are named, with node's error.
+        errors.ContentsIncomplete: modules do not load; the message names all, with node's error.
     """
     found = sorted(_find(ship))
     fit = [path for path in found if is_for_this_platform(ship, path)]
@@ -88,7 +88,7 @@ def _find(ship: Path) -> Iterator[str]:
 
 
 def is_for_this_platform(ship: Path, path: str) -> bool:
-    """Return True unless the module PATH is for another system, machine or C library; or a test's own file."""
+    """Return True unless the module PATH is for another system, machine or C library, or is a test's own file."""
     if (ship / path).stat().st_size < HEADER:
         return not TESTS & set(PurePosixPath(path).parts)
     with (ship / path).open("rb") as file:
@@ -106,7 +106,7 @@ def is_for_this_platform(ship: Path, path: str) -> bool:
 
 
 def _search(file: BinaryIO, marks: Collection[bytes]) -> set[bytes]:
-    """Return which of MARKS are in FILE, with a small part of it in memory at a time: modules of 78 MB were seen."""
+    """Return the MARKS found in FILE, read piece by piece: some modules are large (78 MB seen)."""
     found, overlap, rest = set[bytes](), max(len(mark) for mark in marks) - 1, b""
     file.seek(0)
     while data := file.read(PIECE):

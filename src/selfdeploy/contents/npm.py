@@ -1,4 +1,4 @@
-"""npm's answers about a tree: the packages that production does not need, and the files that a package publishes."""
+"""npm's answers about a tree: its packages without use in production, and the files that a package publishes."""
 
 import json
 import re
@@ -13,10 +13,10 @@ TIMEOUT = 300.0
 """Seconds for one answer."""
 
 ALONE = ("--offline", "--ignore-scripts", "--loglevel=error")
-"""Asks npm to start nothing and to use its cache alone."""
+"""npm's options to run no scripts and to use only its cache."""
 
 QUIET = (*ALONE, "--json", "--dry-run")
-"""Asks npm to change nothing as well."""
+"""The same, and npm's options to change nothing and to print JSON."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class Npm:
     environment: Mapping[str, str]
 
     def list_removed(self, export: Path) -> frozenset[str]:
-        """Return the locations that `npm prune --omit=dev` removes from EXPORT; EXPORT stays as it is.
+        """Return the locations that `npm prune --omit=dev` would remove from EXPORT; EXPORT does not change.
 
         Raises:
             errors.SourceUnusable: npm cannot read the tree or its lock file.
@@ -52,7 +52,7 @@ class Npm:
     def list_blocked(self, folder: Path) -> list[str]:
         """Return the packages installed in FOLDER whose install scripts npm 12 did not run.
 
-        None for an older npm, which runs all, for an installer that is not npm, and where npm is set to ignore scripts.
+        Empty for an older npm, which runs all of them, for another installer, and if npm is set to ignore scripts.
 
         Raises:
             errors.SourceUnusable: npm cannot read the tree.
@@ -75,7 +75,7 @@ class Npm:
     def list_packed(self, parent: Path, folders: Sequence[str]) -> dict[str, list[str]]:
         """Return the files that `npm pack` puts into the package of each of FOLDERS below PARENT.
 
-        Each folder has a package.json with the folder as its name.
+        The package.json in each folder has to give the folder as the package's name.
 
         Raises:
             errors.SourceUnusable: npm refuses a package.json.
@@ -98,7 +98,7 @@ class Npm:
 
 
 def _output(argv: Sequence[str], outcome: process.Outcome) -> str:
-    """Return what ARGV printed.
+    """Return the output of ARGV.
 
     Raises:
         errors.SourceUnusable: it failed.
@@ -112,7 +112,7 @@ def _output(argv: Sequence[str], outcome: process.Outcome) -> str:
 
 
 def parse(command: str, text: str) -> Any:  # noqa: ANN401 -- any JSON
-    """Return the JSON value in TEXT, the output of COMMAND; a dry run prints lines for people before it."""
+    """Return the JSON value in TEXT, the output of COMMAND; skip the lines that a dry run prints before it."""
     start = re.search(r"^[\[{]$|^[\[{]", text, re.MULTILINE)
     try:
         return json.loads(text[start.start() :] if start else text)

@@ -8,7 +8,7 @@ from selfdeploy import errors
 from selfdeploy.contents import links, store
 
 LEFT_OUT = frozenset({".bin", ".cache", ".package-lock.json", ".store", ".vite", ".vite-temp", ".vitest"})
-"""Entries of node_modules that do not ship: caches, npm's notes; .bin and npm's store are chosen by the links."""
+"""Entries of node_modules that do not ship: caches, npm's notes. Links choose the content of .bin and npm's store."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +25,8 @@ class Packages:
 def find(export: Path, removed: Collection[str], linked: Iterable[str] = ()) -> Packages:
     """Return the packages installed in EXPORT, without those at the locations REMOVED.
 
-    Packages of a linked package (a workspace, a `file:` dependency) stand in its own folder. LINKED are the folders of
-    such that ship although no link leads there.
+    A linked package (a workspace, a `file:` dependency) keeps its packages in its own folder. LINKED are the folders of
+    linked packages that ship even if no link leads to them.
 
     Raises:
         errors.SourceUnusable: a package is a link out of EXPORT, or a node_modules folder is a link.
@@ -61,7 +61,7 @@ def find(export: Path, removed: Collection[str], linked: Iterable[str] = ()) -> 
 
 
 def _list_modules(export: Path, package: str, packages: Packages) -> list[str]:
-    """Return the locations in the node_modules of PACKAGE; add to PACKAGES what is no package there."""
+    """Return the package locations in the node_modules of PACKAGE; add its other entries to PACKAGES."""
     folder = f"{package}/node_modules" if package else "node_modules"
     if (export / folder).is_symlink():
         raise errors.SourceUnusable(f"{folder}: a link", "have npm make the folder itself")
@@ -87,7 +87,7 @@ def _list(folder: Path) -> list[str]:
 
 
 def list_linked(export: Path) -> set[str]:
-    """Return the folders of the packages that EXPORT's node_modules links to, as far as they are in EXPORT."""
+    """Return the folders in EXPORT of the packages that its node_modules links to, except those in npm's store."""
     locations = [path for path in _list_modules(export, "", Packages()) if (export / path).is_symlink()]
     targets = {target for path in locations if (target := links.target(export, path)) and (export / target).is_dir()}
     return {target for target in targets if not store.find_entry(target)}

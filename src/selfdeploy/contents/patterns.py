@@ -1,4 +1,4 @@
-"""Files of a tree by path, and the patterns of `image.include`: the later ones win, `!` takes out again."""
+"""Files of a tree by path, and the patterns of `image.include`: later ones win, and `!` excludes."""
 
 import os
 from collections.abc import Collection, Iterator, Sequence
@@ -11,7 +11,7 @@ Paths = dict[str, bool]
 
 
 def choose(export: Path, patterns: Sequence[str]) -> Paths:
-    """Return the files and links below EXPORT that PATTERNS choose; a folder stands for all that it holds.
+    """Return the files and links below EXPORT that PATTERNS choose; a folder includes all its content.
 
     Raises:
         errors.SourceUnusable: a pattern leads out of EXPORT, is malformed, or matches nothing.
@@ -44,7 +44,7 @@ def _match(export: Path, pattern: str) -> Iterator[tuple[str, bool]]:
 
 
 def walk(export: Path, path: str, leave_out: Collection[str] = ()) -> Iterator[tuple[str, bool]]:
-    """Yield the files and links at and below PATH, a path below EXPORT, without the entries of PATH named in LEAVE_OUT.
+    """Yield the files and links at and below PATH, a path below EXPORT; skip the entries of PATH named in LEAVE_OUT.
 
     Each comes with True if it is a link. Special files (pipes, sockets, devices) have no content and are left out.
     """

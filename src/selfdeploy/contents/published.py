@@ -1,4 +1,4 @@
-"""The files that packages publish: npm's choice, and what npm does not know of a build."""
+"""The files that packages publish: npm's choice, and build output unknown to npm."""
 
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -12,16 +12,16 @@ from selfdeploy.contents.patterns import Paths
 from selfdeploy.contents.skeleton import DIST, Package
 
 NEVER = frozenset({".git", ".npmrc", "node_modules"})
-"""Entries of a package's folder that npm publishes in no case."""
+"""Entries of a package's folder that npm never publishes."""
 
 
 def choose(export: Path, folders: Sequence[str], npm: Npm, scratch: Path) -> Paths:
-    """Return the files and links below EXPORT that the packages FOLDERS publish; the root package is "".
+    """Return the files and links below EXPORT published by the packages FOLDERS; the root package is "".
 
-    npm decides, on copies below SCRATCH whose files are empty. It knows neither a build output that git ignores nor the
-    packages of a staged web host. So without `files` and .npmignore the root package's `dist/` ships too, and a linked
-    package, which runs from its own folder, ships whole. A node_modules folder in `dist/` ships with the folder that it
-    is in.
+    npm decides, on copies below SCRATCH with empty files. It does not know build output ignored by git, nor the
+    packages of a staged web host. So without `files` and .npmignore the root package's `dist/` ships too. A linked
+    package without them ships whole, because it runs from its own folder. A node_modules folder in `dist/` ships with
+    the folder around it.
 
     Raises:
         errors.SourceUnusable: a package.json is malformed, or npm refuses it.
@@ -51,7 +51,7 @@ def read(export: Path, folder: str) -> Package:
 
 
 def read_files(package: Mapping[str, Any], name: str) -> list[str] | None:
-    """Return `files` of PACKAGE, whose package.json is called NAME; None if it has none."""
+    """Return the `files` of PACKAGE, whose package.json is called NAME; None without `files`."""
     files = package.get("files")
     if files is None or (isinstance(files, list) and all(isinstance(pattern, str) for pattern in files)):
         return files
@@ -59,7 +59,7 @@ def read_files(package: Mapping[str, Any], name: str) -> list[str] | None:
 
 
 def _ask(packages: Mapping[str, Package], whole: Collection[str], npm: Npm, scratch: Path) -> dict[str, list[str]]:
-    """Return npm's choice of each of PACKAGES, by folder, without those that ship WHOLE."""
+    """Return npm's choice for each of PACKAGES, by folder, except for the packages in WHOLE."""
     with tree.scratch(scratch, "pack") as parent:
         tree.write_whole(parent / "package.json", b"{}")  # npm takes its folder for the project, and none above it
         names, modules = dict[str, str](), dict[str, list[str]]()
@@ -78,12 +78,12 @@ def _ask(packages: Mapping[str, Package], whole: Collection[str], npm: Npm, scra
 
 
 def _is_unlimited(package: Package) -> bool:
-    """Return True if only git's ignore rules would choose PACKAGE's files, and so leave out what its build writes."""
+    """Return True if only git's ignore rules would choose PACKAGE's files, and so exclude its build output."""
     return package.files is None and not (package.folder / ".npmignore").exists()
 
 
 def _is_around(paths: Collection[str], modules: str) -> bool:
-    """Return True if one of PATHS is in the folder that the node_modules folder MODULES is in."""
+    """Return True if one of PATHS is in the parent folder of MODULES, a node_modules folder."""
     above = modules.removesuffix("node_modules")
     return any(path.startswith(above) for path in paths)
 

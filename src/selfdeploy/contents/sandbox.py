@@ -1,7 +1,8 @@
-"""The program that `unshare` starts in new namespaces: all read-only but for a folder and /tmp, then the image's user.
+"""The first program in new namespaces: it makes the file system read-only and becomes the image's user.
 
-A process in them may take half of the memory that is free: one that wants more must not take the machine with it.
-It loads nothing but the standard library. Its arguments: `alone` or `beside`, the tree, the folder, the command.
+`unshare` starts it. One folder and /tmp stay writable. A process may take half of the free memory, so that it cannot
+exhaust the machine's. It imports only the standard library. Its arguments: `alone` or `beside`, the tree, the folder,
+the command.
 """
 
 import ctypes
@@ -24,7 +25,7 @@ KEPT = {
     os.ST_NODIRATIME: 2048,
     os.ST_RELATIME: 1 << 21,
 }
-"""What a mount has to keep when another user made it, and the flags of mount(2) for it."""
+"""Options that another user's mount has to keep, and their flags of mount(2)."""
 
 
 def bring_up_loopback() -> None:
@@ -34,7 +35,7 @@ def bring_up_loopback() -> None:
 
 
 def bind(path: str, flags: int, over: str = "") -> None:
-    """Mount PATH over OVER, or itself, in this mount namespace, with FLAGS. Source: mount(2)."""
+    """Mount PATH over OVER, or over itself, in this mount namespace, with FLAGS. Source: mount(2)."""
     source, target = os.fsencode(path), os.fsencode(over or path)
     if ctypes.CDLL(None, use_errno=True).mount(source, target, None, ctypes.c_ulong(flags), None):
         number = ctypes.get_errno()
@@ -42,14 +43,14 @@ def bind(path: str, flags: int, over: str = "") -> None:
 
 
 def make_read_only(folder: str) -> None:
-    """Make FOLDER, a mount, read-only."""
+    """Remount FOLDER, a mount point, read-only."""
     own = os.statvfs(folder).f_flag
     kept = sum(flag for known, flag in KEPT.items() if own & known)
     bind(folder, MS_BIND | MS_REMOUNT | MS_RDONLY | kept)
 
 
 def name_user(folder: str) -> None:
-    """Call user 1000 `sf`, as in the image, by a list of users in FOLDER: a server may ask for its own name."""
+    """Name user 1000 `sf`, as in the image, in a list of users in FOLDER: a server may look up its own name."""
     with open(USERS, "rb") as file:  # noqa: PTH123 -- as little as possible is loaded
         others = [line for line in file if line.split(b":")[2:3] != [b"1000"] and not line.startswith(b"sf:")]
     own = f"sf:x:1000:1000:SF:{folder}/home:/bin/sh\n"
@@ -59,7 +60,7 @@ def name_user(folder: str) -> None:
 
 
 def limit_memory() -> None:
-    """Let a process have half of the memory that is free now, as RLIMIT_DATA counts it. Source: getrlimit(2)."""
+    """Limit a process to half of the free memory, as RLIMIT_DATA counts it. Source: getrlimit(2)."""
     with open("/proc/meminfo", encoding="ascii") as file:  # noqa: PTH123 -- as little as possible is loaded
         told = dict(line.split(":", 1) for line in file)
     half = int(told["MemAvailable"].split()[0]) * 1024 // 2

@@ -1,4 +1,4 @@
-"""A package without its content: the same paths, empty, for npm to choose from."""
+"""A package without content: the same paths as empty files, for npm to choose from."""
 
 import json
 import os
@@ -12,15 +12,15 @@ from selfdeploy import tree
 from selfdeploy.contents import links
 
 DIST = "dist"
-"""The folder of a package that its build writes."""
+"""The folder of a package's build output."""
 
 DROPPED = ("scripts", "workspaces", "bundleDependencies", "bundledDependencies", "publishConfig")
-"""Keys of package.json that do not choose files, or would have npm look elsewhere for them."""
+"""Keys of package.json that do not choose files, or make npm look for them elsewhere."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Package:
-    """The package in FOLDER, with its package.json and the `files` of that, if any."""
+    """The package in FOLDER, with its package.json and the `files` in it, if any."""
 
     folder: Path
     json: Mapping[str, Any]
@@ -28,15 +28,15 @@ class Package:
 
     @property
     def names_modules(self) -> bool:
-        """True if `files` has a say about folders called node_modules."""
+        """True if `files` names folders called node_modules."""
         return any("node_modules" in pattern for pattern in self.files or ())
 
 
 def write(package: Package, to: Path, leave_out: Collection[str]) -> list[str]:
-    """Lay out PACKAGE in the new folder TO, without the folders LEAVE_OUT and what npm cannot choose.
+    """Lay out PACKAGE in the new folder TO, without the folders LEAVE_OUT and paths that npm cannot choose.
 
-    A link becomes a file, for npm packs no links. A .gitignore in `dist/`, which a build wrote, is about git alone and
-    left out. Return the folders called node_modules in `dist/`, which are left out unless `files` names such.
+    A link becomes a file, because npm packs no links. A .gitignore in `dist/` is build output, meant only for git, and
+    is left out. Return the node_modules folders in `dist/`; they are left out unless `files` names such folders.
     """
     to.mkdir()
     tops = None if package.files is None else list_tops(package.json, package.files)
@@ -67,14 +67,14 @@ def _write_file(entry: os.DirEntry[str], to: Path, *, built: bool) -> None:
 
 
 def _is_wanted(path: str, tops: Collection[str] | None) -> bool:
-    """Return True if npm can choose files below PATH, where only paths below TOPS are published."""
+    """Return True if npm can choose files below PATH; TOPS, if given, are the only published top entries."""
     if path in {"node_modules", ".git"} or path.endswith("/.git"):
         return False
     return tops is None or path.partition("/")[0] in tops
 
 
 def list_tops(package: Mapping[str, Any], files: Sequence[str]) -> set[str] | None:
-    """Return the entries of the package's folder that npm can choose files of; None if that can be any."""
+    """Return the entries of the package's folder from which npm can choose files; None if it can be any."""
     named = [package.get("main"), package.get("browser"), package.get("bin"), package.get("directories")]
     paths = [path for value in named for path in (value.values() if isinstance(value, dict) else [value])]
     tops = set()

@@ -1,4 +1,4 @@
-"""The staged tree started once as the image starts it, without a network, until it answers."""
+"""The smoke test: the staged tree starts once as in the image, without a network, until it answers."""
 
 import json
 import time
@@ -11,10 +11,10 @@ from selfdeploy.contents.namespaces import Namespaces, translate
 
 PATH = "/api/healthz"
 TAIL = 40
-"""Lines of the server's output in an error."""
+"""Most lines of the server's output in an error."""
 
 SLACK = 30.0
-"""Seconds on top of the server's own."""
+"""Seconds added to the server's own time limit."""
 
 START = """
 const { spawn } = require("node:child_process");
@@ -56,14 +56,14 @@ def start(
     seconds: float,
     manifest: bytes,
 ) -> dict[str, object]:
-    """Start the server of SHIP, and return once it has answered; or the reason why it was not started.
+    """Start the server of SHIP, and return its start-up time once it answers, or the reason not to start it.
 
-    It runs as the image's user, with the contract's command line and variables, and VARIABLES of the site's own, a HOME
-    and a workspace below SCRATCH, all else read-only, and no network but loopback. ENVIRONMENT has the PATH of node.
-    MANIFEST stands for the release manifest. Its output goes to LOG.
+    It runs as the image's user, with the contract's command line and variables, the site's own VARIABLES, and a HOME
+    and a workspace below SCRATCH. Everything else is read-only, except /tmp, and the only network is loopback.
+    ENVIRONMENT has the PATH of node. MANIFEST replaces the release manifest. The server's output goes to LOG.
 
     Raises:
-        errors.StartFailed: it ended, or did not answer within SECONDS; the end of its output is in the message.
+        errors.StartFailed: it ended, or did not answer within SECONDS; the message has the end of its output.
     """
     if not seconds:
         return {"started": False, "why": "gates.smoke is off"}
@@ -97,12 +97,12 @@ def start(
 
 
 def _describe(variables: Mapping[str, str]) -> str:
-    """Return the names of VARIABLES to end a sentence."""
+    """Return a phrase with the names of VARIABLES, to end a sentence."""
     return f"the variables {', '.join(sorted(variables))}" if variables else "no variables of deploy.toml"
 
 
 def _write_surroundings(folder: Path, manifest: bytes) -> dict[str, str]:
-    """Write into FOLDER what the server finds in a container, and return its variables."""
+    """Write the files that a container gives the server into FOLDER, and return the server's variables."""
     for name in ("home", "workspace"):
         (folder / name).mkdir()
     (folder / "sf-release-manifest.json").write_bytes(manifest)

@@ -1,4 +1,4 @@
-"""npm's store: with `install-strategy=linked` packages stand below node_modules/.store, and links lead to them.
+"""npm's store: with `install-strategy=linked`, packages live below node_modules/.store, and links lead to them.
 
 Source: npm's RFC 0042, isolated mode.
 """
@@ -16,18 +16,18 @@ from selfdeploy.contents.npm import Npm
 STORE = "node_modules/.store"
 
 DESCRIPTIONS = frozenset({"package.json", ".npmrc", *(PurePosixPath(name).name for name in lock.FILES)})
-"""The files that npm reads of a tree to decide which packages go."""
+"""The files of a tree from which npm decides the packages to remove."""
 
 TARBALLS = (".tgz", ".tar.gz", ".tar")
 
 
 def is_used(export: Path) -> bool:
-    """Return True if npm has installed the packages of EXPORT as links to its store."""
+    """Return True if npm has installed EXPORT's packages as links to its store."""
     return (export / STORE).is_dir()
 
 
 def find_entry(target: str) -> str:
-    """Return the folder in the store that holds the package at TARGET; empty if TARGET is not in the store.
+    """Return the store's folder with the package at TARGET; empty if TARGET is not in the store.
 
     An entry's node_modules has the package itself, and links to its dependencies.
     """
@@ -36,15 +36,15 @@ def find_entry(target: str) -> str:
 
 
 def find_package(root: Path, name: str, version: str) -> Iterator[Path]:
-    """Yield the folders of the package NAME in the store of ROOT, of VERSION or one that begins as it does."""
+    """Yield the folders of the package NAME in the store of ROOT, in VERSION or a version that begins with it."""
     return (root / STORE).glob(f"{glob.escape(f'{name}@{version}')}*/node_modules/{glob.escape(name)}")
 
 
 def list_removed(export: Path, npm: Npm, scratch: Path) -> frozenset[str]:
-    """Return the locations of links that `npm prune --omit=dev` removes from EXPORT; EXPORT stays as it is.
+    """Return the locations of links that `npm prune --omit=dev` would remove from EXPORT; EXPORT does not change.
 
-    A dry run says nothing of links (npm 10 to 12): npm prunes a copy below SCRATCH, whose packages are their
-    package.json alone. Packages in the store are not listed: what no link leads to is not needed.
+    A dry run does not list links (npm 10 to 12). So npm prunes a copy below SCRATCH, with only the package.json of each
+    package. Packages in the store are not listed: a package without a link to it is not needed.
 
     Raises:
         errors.SourceUnusable: npm cannot read the tree or its lock file.
@@ -57,7 +57,7 @@ def list_removed(export: Path, npm: Npm, scratch: Path) -> frozenset[str]:
 
 
 def _copy(export: Path, to: Path) -> list[str]:
-    """Copy into the new folder TO what npm reads of EXPORT; return the links outside of the store."""
+    """Copy the files of EXPORT that npm reads into the new folder TO; return the links outside of the store."""
     to.mkdir()
     found, queue = [], [""]
     while queue:
@@ -78,5 +78,5 @@ def _copy(export: Path, to: Path) -> list[str]:
 
 
 def _is_dependency(path: str) -> bool:
-    """Return True for a package that a `file:` dependency may name; what depends on it has another place in a copy."""
+    """Return True for a tarball that a `file:` dependency may name; its dependents have another path in the copy."""
     return path.endswith(TARBALLS) and "node_modules" not in PurePosixPath(path).parts

@@ -1,1 +1,1 @@
-"""The required gates: what runs on an export of the revision, in which order, and the receipt it leaves."""
+"""The required gates: their order, their run on an export of the revision, and their receipt."""

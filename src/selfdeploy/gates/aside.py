@@ -1,4 +1,4 @@
-"""Trees that nobody needs any more: renamed at once, deleted when the result is out."""
+"""Unneeded trees: renamed at once, deleted after the result is out."""
 
 import atexit
 import os
@@ -9,14 +9,14 @@ from pathlib import Path
 from selfdeploy import tree
 
 LATER = "SELFDEPLOY_DELETES"
-"""Set by a process that deletes them itself once it has shown its own result."""
+"""Set by a process that deletes such trees itself, after it has shown its own result."""
 
 
 def put(folder: Path, parent: Path) -> None:
-    """Move FOLDER aside in PARENT, on the same disk, to be deleted when this process ends, or its parent."""
+    """Move FOLDER aside within PARENT (same disk), for deletion at the end of this process or its parent."""
     if not os.path.lexists(folder):
         return
-    # The name is one that `tree.sweep` knows: it is deleted also when this process is killed.
+    # `tree.sweep` knows this name, and deletes the folder even if this process is killed.
     away = Path(tempfile.mkdtemp(dir=parent, prefix=f"aside-{os.getpid()}-"))
     folder.rename(away / folder.name)
     if LATER not in os.environ:
@@ -24,6 +24,6 @@ def put(folder: Path, parent: Path) -> None:
 
 
 def delete_later(parent: Path) -> None:
-    """Have what processes that are gone put aside below PARENT deleted at the end of this process."""
+    """Delete, at the end of this process, the trees that dead processes moved aside below PARENT."""
     if LATER not in os.environ:
         atexit.register(tree.sweep, parent, "aside")

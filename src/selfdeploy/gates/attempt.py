@@ -1,4 +1,4 @@
-"""One attempt at the gates of a revision: it goes on where the last one failed, or begins with a new export."""
+"""One attempt at the gates of a revision: it resumes the last attempt, or begins with a new export."""
 
 import contextlib
 import time
@@ -13,14 +13,14 @@ from selfdeploy.gates.progress import Progress, Start
 from selfdeploy.gates.room import Room
 
 PATIENCE = 15.0
-"""Seconds that processes of an attempt that was killed have to end."""
+"""How long the processes of a killed attempt may take to end, in seconds."""
 
 
 @dataclass(kw_only=True)
 class Attempt:
-    """The attempt that is under way in PLACE; TELL is called with lines of progress.
+    """The current attempt in PLACE; TELL receives its lines of progress.
 
-    One that is not RECORDED leaves nothing for another to go on with.
+    If it is not RECORDED, no later attempt can resume it.
     """
 
     place: Room
@@ -30,7 +30,7 @@ class Attempt:
     state: Progress = field(default_factory=lambda: Progress(key=""))
 
     def begin(self, project: config.Project, chosen: Mapping[str, config.Gate], *, fresh: bool) -> dict[str, Any]:
-        """Make the room ready, and return the facts of the gates CHOSEN that have passed in it; none when FRESH."""
+        """Prepare the room, and return the facts of the CHOSEN gates that already passed in it; none if FRESH."""
         key = progress.key(project, self.revision)
         known = progress.read(self.place) if self.recorded and not fresh else None
         if known and known.key == key:
@@ -51,14 +51,14 @@ class Attempt:
         self.place.home.mkdir()
 
     def settle(self) -> None:
-        """Write down how the room is, now that it is ready for the gates."""
+        """Save the state of the prepared room, before any gate runs."""
         if not self.state.steps:
             self.state = self.state.model_copy(update={"latest": listing.FIRST})
         if self.recorded and listing.take(self.place, self.state.latest):
             self.state.write(self.place)
 
     def _go_on(self, known: Progress, chosen: Mapping[str, config.Gate]) -> dict[str, Any]:
-        """Return the facts of the gates that need not run again, the room being as they left it; none otherwise."""
+        """Return the facts of the gates that need not run again; empty if the attempt has to begin anew."""
         why = "nothing had passed"
         with contextlib.suppress(OSError):
             proven = [name for name, step in known.steps.items() if self._is_proven(name, chosen, step.facts)]
@@ -76,7 +76,7 @@ class Attempt:
         return name in chosen and receipt.is_proven(self.place, name, chosen[name], facts)
 
     def _why_not(self, start: Start, now: int) -> str:
-        """Return why the attempt cannot go on from START, NOW being the listing of the room; empty when it can."""
+        """Return why the attempt cannot resume at START; empty if it can. NOW is the number for a new listing."""
         if not self.place.listing(start.since).exists() or not self._is_left():
             return "the last attempt is not known well enough, or still runs"
         if not listing.take(self.place, now):
@@ -95,7 +95,7 @@ class Attempt:
         return f"{changed} has changed" if changed else ""
 
     def _is_left(self) -> bool:
-        """Return whether no process works in the export any more; those of a killed attempt have a moment to end."""
+        """Return True if no process works in the room; wait up to `PATIENCE` for those of a killed attempt."""
         ends = time.monotonic() + PATIENCE
         while workers(self.place.folder):
             if time.monotonic() > ends:
@@ -104,13 +104,13 @@ class Attempt:
         return True
 
     def started(self, name: str, gate: config.Gate) -> None:
-        """Write down that the gate NAME is about to start."""
+        """Save that the gate NAME is about to start."""
         if self.recorded:
             self.state = self.state.begin(name, gate)
             self.state.write(self.place)
 
     def passed(self, name: str, facts: Mapping[str, object]) -> None:
-        """Write down that the gate NAME passed, with what stands in the room now."""
+        """Save that the gate NAME passed, with a new listing of the room."""
         if not self.recorded:
             return
         ended = self.state.end(name, facts)
@@ -120,13 +120,13 @@ class Attempt:
             listing.drop(self.place, ended.oldest)
 
     def staged(self) -> None:
-        """Write down how the room is after what ships was laid out in vain: files in it have other times now."""
+        """Take the latest listing again after a failed staging, which has changed the times of files."""
         if listing.take(self.place, self.state.latest):
             self.state.write(self.place)
 
 
 def workers(folder: Path) -> list[str]:
-    """Return the processes, by id, whose working folder is in FOLDER."""
+    """Return the ids of the processes with a working folder in FOLDER."""
     found = []
     for process in Path("/proc").iterdir():
         with contextlib.suppress(OSError):

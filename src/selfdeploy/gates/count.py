@@ -1,11 +1,11 @@
-"""How many tests ran, as a value; pure."""
+"""The number of tests that ran, as a value; pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
 NAMED = 10
-"""How many suites without tests a line of progress names."""
+"""Most suites without tests that a line of progress names."""
 
 FIELDS = ("passed", "failed", "skipped", "todo")
 
@@ -31,7 +31,7 @@ class Count:
         return Count(**numbers, empty=(*self.empty, *other.empty))
 
     def __str__(self) -> str:
-        """Return the count in words, as a line of progress has it."""
+        """Return the count in words, for a line of progress."""
         words = [f"{self.ran} test{'' if self.ran == 1 else 's'} ran"]
         words += [f"{getattr(self, name)} {name}" for name in FIELDS[1:] if getattr(self, name)]
         more = f" and {len(self.empty) - NAMED} more" if len(self.empty) > NAMED else ""
@@ -39,12 +39,12 @@ class Count:
         return ", ".join(words) + empty
 
     def as_data(self) -> dict[str, object]:
-        """Return the count as the evidence holds it."""
+        """Return the count in the form of the evidence."""
         return {"ran": self.ran, **{name: getattr(self, name) for name in FIELDS}, "withoutTests": list(self.empty)}
 
     @classmethod
     def of(cls, data: Mapping[str, object]) -> Self:
-        """Return the count in DATA, whose names are those of the fields; anything else in it is left out."""
+        """Return the count in DATA, keyed by the names of the fields; ignore anything else in it."""
         numbers = {name: value for name in FIELDS if isinstance(value := data.get(name), int) and value >= 0}
         names = data.get("empty", ())
         empty = [name for name in names if isinstance(name, str)] if isinstance(names, list) else []

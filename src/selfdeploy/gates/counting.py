@@ -1,4 +1,4 @@
-"""How many tests a gate ran, from its log: what the runners recorded, or else what they printed; pure."""
+"""The number of tests that a gate ran, by its runners' records or else their printed totals; pure."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,24 +10,25 @@ from selfdeploy.gates import printed, text
 from selfdeploy.gates.count import Count
 
 TRAILER = "[selfdeploy] tests: "
-"""How the last line of a counted gate's log begins; after it comes, as JSON, the list of what was recorded."""
+"""Prefix of the last line of a counted gate's log; a JSON list of its runners' records follows."""
 
 
 def is_counted(gate: config.Gate) -> bool:
-    """Return whether GATE has to report how many tests it ran."""
+    """Return True if GATE has to report how many tests it ran."""
     return bool(gate.minimum_tests or gate.tests_pattern)
 
 
 def trailer(records: Iterable[object]) -> str:
-    """Return the last line of a counted gate's log: RECORDS, which its runners left beside it."""
+    """Return the last line of a counted gate's log, with its runners' RECORDS."""
     return f"\n{TRAILER}{json.dumps(list(records), sort_keys=True)}\n"
 
 
 def count(output: str, pattern: str = "") -> Count | None:
-    """Return how many tests OUTPUT, a gate's log, reports as run; None if no count can be read from it.
+    """Return the count of tests in OUTPUT, a gate's log; None if it has no readable count.
 
-    PATTERN, the gate's `tests_pattern`, comes first; then what was recorded; then what the known runners print. Where
-    a runner was recorded, the words of others are not read: a test may print anything.
+    With PATTERN, the gate's `tests_pattern`, only its matches count. Otherwise the runners' records come first, then
+    the printed forms of the known runners. If a runner left a record, the summary line of another runner is ignored: a
+    test may print anything.
     """
     printed_output, records = _parted(output)
     lines = text.lines(printed_output)
@@ -42,7 +43,7 @@ def count(output: str, pattern: str = "") -> Count | None:
 
 
 def body(output: str) -> str:
-    """Return OUTPUT without the line that `trailer` made."""
+    """Return OUTPUT without its trailer."""
     return _parted(output)[0]
 
 
@@ -51,7 +52,7 @@ def _total(counts: Sequence[Count]) -> Count | None:
 
 
 def _parted(output: str) -> tuple[str, list[Mapping[str, object]]]:
-    """Return OUTPUT without its last line, if that is a trailer, and what the trailer holds."""
+    """Split OUTPUT into the log and the records in its trailer, if it has one."""
     before, mark, last = output.rpartition(f"\n{TRAILER}")
     try:
         records = json.loads(last) if mark else []
@@ -63,9 +64,10 @@ def _parted(output: str) -> tuple[str, list[Mapping[str, object]]]:
 
 
 def _printed(lines: Sequence[str], ran: set[str], reports: Sequence[Count]) -> list[Count]:
-    """Return the counts that LINES hold, in the forms of the runners in RAN, or of any where RAN is empty.
+    """Return the counts in LINES, in the forms of the runners in RAN, or of all runners if RAN is empty.
 
-    REPORTS are the counts of JSON reports in files; these, and those in LINES, stand for vitest's and jest's own lines.
+    REPORTS are the counts of JSON reports in files. These, and JSON reports in LINES, replace vitest's and jest's own
+    lines. The forms in `printed.LAST` are read only if no other form gives a count.
     """
     counts = [*reports, *printed.json_reports(lines)]
     with_json = bool(counts)
@@ -79,7 +81,7 @@ def _printed(lines: Sequence[str], ran: set[str], reports: Sequence[Count]) -> l
 
 
 def _matched(lines: Sequence[str], pattern: str) -> list[Count]:
-    """Return the counts that PATTERN finds in LINES; a match whose groups are no numbers is none."""
+    """Return the counts that PATTERN finds in LINES; skip a match if one of its groups is not a number."""
     counts = []
     for groups in config.matches(pattern, lines):
         numbers = {name: digits.replace(",", "") for name, digits in groups.items()}

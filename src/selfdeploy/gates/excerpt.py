@@ -5,19 +5,19 @@ from collections.abc import Iterator, Sequence
 
 FIRST = 5
 LAST = 25
-"""How many lines are shown from a log's beginning and from its end."""
+"""Lines to show from a log's beginning and from its end."""
 
 CAUSES = 12
-"""How many lines of one cause are shown, how many compiler errors, and how many frames of a stack."""
+"""Most lines to show of one cause or thrown error, and most compiler errors."""
 
 NPM_LINES = 25
-"""How many lines of npm's own error are shown from its beginning; and as many again of those that name an error."""
+"""Most lines to show from the beginning of npm's own error, and most later lines that name an error."""
 
 TESTS = 20
-"""How many failing tests are named."""
+"""Most failing tests to name."""
 
 WIDEST = 400
-"""Characters of a line that are shown."""
+"""Most characters to show of a line."""
 
 NPM = re.compile(r"npm (?:error|ERR!)(?: |$)")
 USAGE = re.compile(r"npm (?:error|ERR!) (?:Usage:|Options:)")
@@ -41,7 +41,7 @@ MOCHA = re.compile(r" {2,}[0-9]+\) (.+)")
 
 
 def excerpt(lines: Sequence[str]) -> str:
-    """Return what explains the failure in LINES, a log; then the log's beginning and end."""
+    """Return the causes of the failure in LINES, a log, then the log's beginning and end; a short log whole."""
     end = len(lines)
     while end and not lines[end - 1]:
         end -= 1
@@ -56,7 +56,7 @@ def excerpt(lines: Sequence[str]) -> str:
 
 
 def _npm(lines: Sequence[str]) -> Iterator[str]:
-    """Yield npm's own errors up to its usage; of a long block, after its beginning, the lines that name an error."""
+    """Yield npm's own errors up to its usage; after the first `NPM_LINES`, only lines that name an error."""
     shown = 0
     for line in lines:
         if USAGE.match(line):
@@ -69,7 +69,7 @@ def _npm(lines: Sequence[str]) -> Iterator[str]:
 
 
 def _compiler(lines: Sequence[str]) -> Iterator[str]:
-    """Yield the first errors of TypeScript, or what a bundler says first."""
+    """Yield TypeScript's first errors, or else the first lines of a bundler's error."""
     found = [line for line in lines if COMPILER.match(line)]
     yield from found[:CAUSES]
     if len(found) > CAUSES:
@@ -80,7 +80,7 @@ def _compiler(lines: Sequence[str]) -> Iterator[str]:
 
 
 def _thrown(lines: Sequence[str]) -> Iterator[str]:
-    """Yield the first error that ended a Node program, with its place before it and the first frames of its stack."""
+    """Yield the first error that ended a Node program, after its location and with its first stack frame."""
     start = next((index for index, line in enumerate(lines) if THROWN.match(line)), None)
     if start is None:
         return
@@ -96,7 +96,7 @@ def _thrown(lines: Sequence[str]) -> Iterator[str]:
 
 
 def _failing(lines: Sequence[str]) -> list[str]:
-    """Return the names of the tests that failed, in the forms of the known runners, each once."""
+    """Return the names of the failed tests, in the forms of the known runners, without duplicates."""
     start = next((index for index, line in enumerate(lines) if SECTION.match(line)), 0)
     names = [found[1] for line in lines[start:] for form in FAILED if (found := form.fullmatch(line))]
     for index, line in enumerate(lines):
@@ -108,7 +108,7 @@ def _failing(lines: Sequence[str]) -> list[str]:
 
 
 def _mocha(lines: Sequence[str]) -> str:
-    """Return the rest of a failing test's name, LINES after its number; empty where they are something else."""
+    """Return the rest of a failing test's name from the LINES after its number; empty if they hold something else."""
     parts = []
     for line in lines:
         if not line.startswith("       "):

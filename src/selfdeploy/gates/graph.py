@@ -1,4 +1,4 @@
-"""The gates as a graph: which are wanted, and which are ready; pure."""
+"""The graph of the gates: the wanted ones, the ready ones, and their order; pure."""
 
 import statistics
 from collections.abc import Collection, Mapping, Sequence
@@ -7,10 +7,10 @@ from selfdeploy import config, errors
 
 
 def select(gates: Mapping[str, config.Gate], names: Sequence[str]) -> dict[str, config.Gate]:
-    """Return the gates NAMES and all they need, in the order of GATES; all of them when NAMES is empty.
+    """Return the gates NAMES and all their needs, in the order of GATES; every gate if NAMES is empty.
 
     Raises:
-        errors.ConfigInvalid: there is no gate of that name.
+        errors.ConfigInvalid: no gate has that name.
     """
     wanted: set[str] = set()
     left = list(names or gates)
@@ -25,21 +25,21 @@ def select(gates: Mapping[str, config.Gate], names: Sequence[str]) -> dict[str, 
 
 
 def depth(gates: Mapping[str, config.Gate], name: str) -> int:
-    """Return how many gates wait, one after the other, for the gate NAME of GATES."""
+    """Return the length of the longest chain of gates that wait for the gate NAME."""
     return max((1 + depth(gates, other) for other, gate in gates.items() if name in gate.needs), default=0)
 
 
 def ready(left: Mapping[str, config.Gate], passed: Collection[str], order: Sequence[str] = ()) -> list[str]:
-    """Return those of LEFT that can start now that PASSED have passed, in ORDER; else the most waited for first."""
+    """Return the gates of LEFT that can start after PASSED, in ORDER, or else the deepest (`depth`) first."""
     names = [name for name, gate in left.items() if all(need in passed for need in gate.needs)]
     return sorted(names, key=order.index if order else (lambda name: -depth(left, name)))
 
 
 def rank(gates: Mapping[str, config.Gate], seconds: Mapping[str, float], jobs: int) -> list[str]:
-    """Return the names of GATES in the order in which JOBS at once end soonest, each taking SECONDS.
+    """Return the names of GATES in the order that ends soonest with JOBS at once, each taking its SECONDS.
 
-    That is the longest chain of waiting gates first, unless the most waited for first ends sooner; the latter where
-    nothing is known. A gate whose time is unknown takes what half of the others do.
+    The longest chain of waiting gates comes first, unless the order of `depth` ends sooner, or no time is known. A gate
+    with an unknown time takes the median of the known ones.
     """
     waited_for = sorted(gates, key=lambda name: -depth(gates, name))
     if not seconds:
@@ -55,7 +55,7 @@ def rank(gates: Mapping[str, config.Gate], seconds: Mapping[str, float], jobs: i
 
 
 def makespan(gates: Mapping[str, config.Gate], times: Mapping[str, float], jobs: int, order: Sequence[str]) -> float:
-    """Return after how many seconds all of GATES have passed, JOBS at once, started in ORDER, each taking its TIMES."""
+    """Return the seconds until all GATES have passed, JOBS at once, started in ORDER, each taking its TIMES."""
     now, left, passed, under_way = 0.0, dict(gates), set[str](), dict[str, float]()
     while left or under_way:
         for name in ready(left, passed, order)[: jobs - len(under_way)]:

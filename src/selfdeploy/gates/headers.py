@@ -1,4 +1,4 @@
-"""Node's headers, where node-gyp looks for them, so that native modules compile without a download."""
+"""Node's headers, placed for node-gyp, so that native modules compile without a download."""
 
 import re
 from pathlib import Path
@@ -6,19 +6,19 @@ from pathlib import Path
 VERSION = re.compile(r"^#define NODE_(?:MAJOR|MINOR|PATCH)_VERSION ([0-9]+)$", re.MULTILINE)
 
 INSTALLED = "99\n"
-"""The layout of node-gyp's cache; a node-gyp that wants a higher one would download the headers."""
+"""Version of the cache's layout; a node-gyp that wants a higher one would download the headers."""
 
 
 def environment(node: Path) -> dict[str, str]:
-    """Return the variable that names the headers of NODE, the folder of its command, to node-gyp 12 and later.
+    """Return the variable that points node-gyp 12 and later to the headers of NODE, the folder of its command.
 
-    `npm_config_nodedir` is what node-gyp reads of old; npm 11 and 12 warn of it, and a later npm refuses it.
+    Older versions read `npm_config_nodedir`; npm 11 and 12 warn of it, and a later npm refuses it.
     """
     return {"npm_package_config_node_gyp_nodedir": str(_folder(node))}
 
 
 def lay_out(node: Path, home: Path) -> None:
-    """Put the headers of NODE into the cache below HOME, for the node-gyp of npm 10, and any that a package brings."""
+    """Link NODE's headers into the cache below HOME, for npm 10's node-gyp and for copies that packages bring."""
     include = _folder(node) / "include"
     try:
         numbers = VERSION.findall((include / "node" / "node_version.h").read_text(encoding="utf-8"))

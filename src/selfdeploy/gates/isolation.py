@@ -1,4 +1,4 @@
-"""Gates in namespaces of their own: a gate sees no process but its own, and so nobody's environment."""
+"""Namespaces for gates: a gate sees only its own processes, and so nobody else's environment."""
 
 import os
 import sys
@@ -9,20 +9,20 @@ from typing import Literal
 from selfdeploy import errors, process
 
 Kind = Literal["auto", "namespaces", "off"]
-"""What `gates.isolation` says: where the machine allows it, in any case, or never."""
+"""Values of `gates.isolation`: isolate if the machine allows it, always, or never."""
 
 NEEDED_BY_ROOT = "sys_admin,sys_ptrace,sys_rawio,sys_module"
-"""What a gate of root's would get out with: it could unmount its /proc, and see the machine's again."""
+"""Capabilities that a root gate loses: with them it could unmount its /proc and see the machine's."""
 
 PATIENCE = 30.0
-"""Seconds until namespaces that do not come up are given up."""
+"""How long namespaces may take to start, in seconds."""
 
 
 def prefix(user: int) -> list[str]:
-    """Return the argv prefix that gives a command of USER, by number, namespaces of its own.
+    """Return the argv prefix that runs a command of USER (a numeric id) in its own namespaces.
 
-    Mounts, processes and /proc are its own. A user other than root needs a user namespace for that, in which nothing
-    has more rights than the user.
+    Mounts, processes and /proc are its own. A user other than root also needs a user namespace, in which nothing has
+    more rights than the user.
     """
     own = ["unshare", *([] if user == 0 else ["--user", "--map-current-user"])]
     own += ["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]
@@ -34,7 +34,7 @@ def prefix(user: int) -> list[str]:
 
 
 def find(kind: Kind) -> tuple[Sequence[str], str]:
-    """Return the argv prefix of gates under KIND, and why it is empty where it should not be.
+    """Return the argv prefix for gates under KIND, and the machine's reason if it refuses namespaces.
 
     Raises:
         errors.ToolMissing: KIND is `namespaces`, and this machine does not allow them.

@@ -1,4 +1,4 @@
-"""What the rooms keep once their gates have ended, and how large it is."""
+"""The files kept in the rooms after their gates have ended, and their size."""
 
 import contextlib
 import fcntl
@@ -14,20 +14,20 @@ KEPT = 3
 """How many gated trees are kept."""
 
 UNFINISHED = 1
-"""How many rooms are kept whose gates have not all passed, until those of another have: each has a whole export."""
+"""How many rooms without a receipt are kept, until another room gets one; each has a whole export."""
 
 
 def clear(place: Room) -> None:
-    """Drop what PLACE needs no more now that it has its receipt: the export, and how it came about."""
+    """Drop the export and working files of PLACE, which has its receipt now."""
     place.progress.unlink(missing_ok=True)
     for folder in (place.export, place.home, place.listing(0).parent):
         aside.put(folder, place.folder.parent)
 
 
 def prune(newest: Room) -> None:
-    """Drop all but the last `KEPT` gated trees, NEWEST among them, and all but the last `UNFINISHED` other rooms.
+    """Drop all but the newest `KEPT` gated trees and the newest `UNFINISHED` other rooms; NEWEST counts as newest.
 
-    None of those is kept if the gates of NEWEST have passed.
+    If the gates of NEWEST have passed, no other unfinished room is kept. Rooms in use stay.
     """
     rooms = sorted(_rooms(newest.folder.parent), key=lambda place: place != newest)
     passed = [place for place in rooms if place.receipt.exists()]
@@ -40,7 +40,7 @@ def prune(newest: Room) -> None:
 
 
 def tidy_all(parent: Path) -> None:
-    """Drop what runs that were killed after they had written the receipt of a room in PARENT were about to drop."""
+    """Clear the rooms in PARENT of runs that were killed after they wrote the receipt."""
     aside.delete_later(parent)
     for place in _rooms(parent) if parent.is_dir() else ():
         if place.receipt.exists():
@@ -50,14 +50,14 @@ def tidy_all(parent: Path) -> None:
 
 
 def _rooms(parent: Path) -> list[Room]:
-    """Return the rooms in PARENT, newest first, but for the live checkout's."""
+    """Return the rooms in PARENT, newest first, without the live checkout's."""
     folders = [path for path in parent.iterdir() if path.is_dir() and "-" not in path.name and path.name != "live"]
     return [Room(folder=path) for path in sorted(folders, key=lambda path: -path.stat().st_mtime)]
 
 
 @contextlib.contextmanager
 def _unused(place: Room) -> Iterator[bool]:
-    """Say whether nobody uses PLACE, nor will until the block ends."""
+    """Lock PLACE for the block, and give True; give False if another process uses it."""
     with place.folder.with_suffix(".lock").open("ab") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -68,7 +68,7 @@ def _unused(place: Room) -> Iterator[bool]:
 
 
 def measure(folder: Path) -> tuple[int, int]:
-    """Return how many files are below FOLDER, and how many bytes they have."""
+    """Return the number of files below FOLDER, and their total size in bytes."""
     files = size = 0
     folders = [os.fspath(folder)]
     while folders:
@@ -82,7 +82,7 @@ def measure(folder: Path) -> tuple[int, int]:
 
 
 def _last_receipt(parent: Path) -> dict[str, object]:
-    """Return what the newest receipt of the rooms in PARENT says; nothing where there is none to read."""
+    """Return the newest readable receipt of the rooms in PARENT; empty if there is none."""
     for place in _rooms(parent) if parent.is_dir() else ():
         with contextlib.suppress(OSError, ValueError, RecursionError):
             if isinstance(found := json.loads(place.receipt.read_bytes()), dict):
@@ -91,7 +91,7 @@ def _last_receipt(parent: Path) -> dict[str, object]:
 
 
 def read_seconds(parent: Path) -> dict[str, float]:
-    """Return how many seconds each gate took that the newest receipt of the rooms in PARENT names."""
+    """Return each gate's duration in seconds, from the newest receipt of the rooms in PARENT."""
     passed = _last_receipt(parent).get("gates")
     times = (
         {name: facts.get("seconds") for name, facts in passed.items() if isinstance(facts, dict)}
@@ -102,6 +102,6 @@ def read_seconds(parent: Path) -> dict[str, float]:
 
 
 def read_sizes(parent: Path) -> dict[str, int]:
-    """Return the bytes of the `export` and of what did `ship` of it, by the newest receipt of the rooms in PARENT."""
+    """Return the bytes of the `export` and of its files that `ship`, from the newest receipt of the rooms in PARENT."""
     sizes = _last_receipt(parent).get("bytes")
     return {name: size for name, size in sizes.items() if isinstance(size, int)} if isinstance(sizes, dict) else {}

@@ -1,4 +1,4 @@
-"""What stands in a room at a moment, path by path, without its bytes: by it a later change is recognized."""
+"""Listings of a room, path by path and without file contents, to recognize later changes."""
 
 import contextlib
 import itertools
@@ -11,20 +11,20 @@ from selfdeploy import errors, process, source, tree
 from selfdeploy.gates.room import Room
 
 FIRST = 0
-"""The number of the listing of the bare export."""
+"""Number of the listing of the bare export."""
 
 FIELDS = "%p\\t%y %i %s %m %T@ %C@\\0"
-"""Of a path: its kind, inode, size, mode, and times. No program sets the last one, the time of change (inode(7))."""
+"""Of a path: its kind, inode, size, mode, and times. No program can set the last one, the time of change (inode(7))."""
 
 FOLDER = "%p\\td %m\\0"
-"""Of a folder: its mode; its times change with what is in it."""
+"""Of a folder: its mode alone; its times change with its entries."""
 
 MOST = 50_000
-"""Paths that are put back one by one; where more have changed, it is quicker to begin anew."""
+"""Most paths to restore one by one; with more changes, a new export is quicker."""
 
 
 def take(place: Room, number: int) -> bool:
-    """Write the listing NUMBER of PLACE, and return whether all of it could be read."""
+    """Write the listing NUMBER of PLACE, and return True if all of it could be read."""
     place.listing(number).parent.mkdir(exist_ok=True)
     scratch = place.listing(number).with_suffix(".new")
     argv = ["find", place.export.name, place.home.name, "-ignore_readdir_race", "("]
@@ -38,7 +38,7 @@ def take(place: Room, number: int) -> bool:
 
 
 def measure(place: Room, number: int) -> tuple[int, int]:
-    """Return how many files the listing NUMBER has, and how many bytes they have."""
+    """Return the number of files in the listing NUMBER, and their total size in bytes."""
     files = size = 0
     for path, line in _lines(place.listing(number)):
         kind, *fields = line[len(path) + 1 :].split(b" ")
@@ -49,7 +49,7 @@ def measure(place: Room, number: int) -> tuple[int, int]:
 
 @contextlib.contextmanager
 def _changes(place: Room, since: int, now: int) -> Iterator[tuple[dict[bytes, bytes], Path]]:
-    """Give the lines of the listing SINCE, by path, that are not in the listing NOW, and a file with the opposite."""
+    """Give the lines only in the listing SINCE, by path (at most `MOST`), and a file with the lines only in NOW."""
     with tree.scratch(place.folder, "changes") as folder:
         for name, number in (("since", since), ("now", now)):
             argv = ["sort", "--zero-terminated", "--output", str(folder / name), str(place.listing(number))]
@@ -62,7 +62,7 @@ def _changes(place: Room, since: int, now: int) -> Iterator[tuple[dict[bytes, by
 
 
 def _lines(file: Path) -> Iterator[tuple[bytes, bytes]]:
-    """Yield path and line of each line in FILE, few of them in memory at once."""
+    """Yield path and line of each line in FILE; keep only a few in memory."""
     rest = b""
     with contextlib.suppress(FileNotFoundError), file.open("rb") as opened:
         while data := opened.read(1 << 20):
@@ -72,19 +72,19 @@ def _lines(file: Path) -> Iterator[tuple[bytes, bytes]]:
 
 
 def differs(place: Room, since: int, now: int, *, but: Collection[bytes] = ()) -> str:
-    """Return a path that the listings SINCE and NOW tell apart, BUT for those; empty where there is none."""
+    """Return a path that differs between the listings SINCE and NOW, ignoring BUT; empty if none does."""
     with _changes(place, since, now) as (gone, come):
         paths = (path for paths in (gone, (path for path, _ in _lines(come))) for path in paths if path not in but)
         return os.fsdecode(next(paths, b""))
 
 
 def undo(place: Room, revision: source.Revision, since: int, now: int) -> frozenset[bytes]:
-    """Have PLACE, which is as the listing NOW, be as SINCE again; return the paths that came again from REVISION.
+    """Restore PLACE from its state in the listing NOW to the one in SINCE; return the paths restored from REVISION.
 
-    What is new goes; what no gate had touched before SINCE is as in the revision.
+    New paths are removed. A path of the export that no gate touched before SINCE is restored from the revision.
 
     Raises:
-        errors.TreeChanged: something else has changed, and there is no copy of it.
+        errors.TreeChanged: another path has changed, and there is no copy of it; or `MOST` paths have changed.
     """
     with _changes(place, since, now) as (gone, come):
         first = {line for _, line in _lines(place.listing(FIRST))} if gone else set()
@@ -100,7 +100,7 @@ def undo(place: Room, revision: source.Revision, since: int, now: int) -> frozen
 
 
 def refresh(place: Room, paths: frozenset[bytes], now: int) -> None:
-    """Have the first listing of PLACE tell of PATHS, which are as at first again, what the listing NOW does."""
+    """Replace the lines of PATHS, restored by `undo`, in the first listing of PLACE by those of the listing NOW."""
     scratch = place.listing(FIRST).with_suffix(".new")
     with scratch.open("wb") as file:
         for number in (FIRST, now):
@@ -127,7 +127,7 @@ def _remove(path: Path) -> None:
 
 
 def _restore(place: Room, revision: source.Revision, lost: Iterable[bytes]) -> None:
-    """Put the paths LOST of REVISION into the export again."""
+    """Restore the paths LOST from REVISION into the export."""
     with tree.scratch(place.folder, "again") as scratch:
         source.export(revision, scratch / "sf")
         for path in sorted(lost):

@@ -1,4 +1,4 @@
-"""The counts of tests that test runners print, each runner's form read by one function; pure."""
+"""The counts in the output of test runners; one function reads each runner's form; pure."""
 
 import html
 import json
@@ -15,10 +15,10 @@ WORDS = {
     **dict.fromkeys(("todo", "todos"), "todo"),
     **dict.fromkeys(("test", "tests", "total", "expected fail"), ""),
 }
-"""The runners' words for an outcome, and ours; what has none of ours is counted among the others already."""
+"""The runners' words for an outcome, and ours; the tests of an empty one are counted under another word already."""
 
 FILE = re.compile(r"\S(?:.*\S)?\.[cm]?[jt]sx?")
-"""A test that node names after its file; a file without tests is reported as one."""
+"""A test named after its file: node reports a file without tests as one."""
 
 NUMBER = r"([0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,9})"
 HASHED = re.compile(r"(?:#|\u2139) (tests|suites|pass|fail|cancelled|skip|skipped|todo) +([0-9]{1,9})")
@@ -49,7 +49,7 @@ def _number(digits: str) -> int:
 
 
 def _gather(pairs: Sequence[tuple[str, str]]) -> Count:
-    """Return the sum of PAIRS, each a word and a number."""
+    """Return the sum of PAIRS of a word and a number."""
     numbers = dict.fromkeys(("passed", "failed", "skipped", "todo"), 0)
     for word, digits in pairs:
         if name := WORDS.get(word, ""):
@@ -60,7 +60,7 @@ def _gather(pairs: Sequence[tuple[str, str]]) -> Count:
 def hashed(lines: Sequence[str]) -> list[Count]:
     """Read node's `spec` and `tap`, and the TAP of mocha and tape: `# pass 12`.
 
-    Node's summary is a block of eight lines. Where there is one, a line by itself is something that a test printed.
+    Node's summary is a block of eight lines. If there is one, such a line elsewhere was printed by a test.
     """
     found = [HASHED.fullmatch(line) for line in lines]
     pairs = [(match[1], match[2]) if match else ("", "") for match in found]
@@ -77,7 +77,7 @@ def _without_files(count: Count, names: Sequence[str]) -> Count:
 
 
 def _files(lines: Sequence[str]) -> Iterator[str]:
-    """Yield the names of files that node reports as tests, since they have none."""
+    """Yield the files that node reports as tests because they have none."""
     inner = False
     for line in lines:
         point = POINT.fullmatch(line)
@@ -116,14 +116,14 @@ def braced(lines: Sequence[str]) -> list[Count]:
 
 
 def bun(lines: Sequence[str]) -> list[Count]:
-    """Read bun: ` 3 pass`, where `Ran 3 tests` follows."""
+    """Read bun: ` 3 pass`, followed by `Ran 3 tests`."""
     if not any(re.match(r"Ran [0-9]+ tests? across", line) for line in lines):
         return []
     return [_gather([(found[2], found[1]) for line in lines if (found := BUN.fullmatch(line))])]
 
 
 def points(lines: Sequence[str]) -> list[Count]:
-    """Read TAP without a summary (Test Anything Protocol 14): its test points, but those that sum up others."""
+    """Read TAP without a summary (Test Anything Protocol 14): its test points, except those that sum up others."""
     if not any(line.startswith("TAP version ") for line in lines):
         return []
     leaves = list[tuple[int, str]]()
@@ -141,7 +141,7 @@ def points(lines: Sequence[str]) -> list[Count]:
 
 
 def _close(leaves: list[tuple[int, str]], depth: int) -> None:
-    """Have the last of LEAVES, those deeper than DEPTH, count at DEPTH: a point there has summed them up."""
+    """Move the last of LEAVES, those deeper than DEPTH, up to DEPTH: a point there has summed them up."""
     for index in range(len(leaves) - 1, -1, -1):
         if leaves[index][0] <= depth:
             break
@@ -149,7 +149,7 @@ def _close(leaves: list[tuple[int, str]], depth: int) -> None:
 
 
 def junit(lines: Sequence[str]) -> list[Count]:
-    """Read JUnit's XML: node's comments, or else every test case."""
+    """Read JUnit's XML: node's summary comments, or else every test case."""
     pairs = [(found[1], found[2]) for line in lines if (found := JUNIT.fullmatch(line.strip()))]
     if pairs:
         return [_without_files(_gather(pairs), list(_whole_files(lines)))]
@@ -185,7 +185,7 @@ def json_reports(lines: Sequence[str]) -> list[Count]:
 
 
 def json_report(value: object) -> Count | None:
-    """Return the count in VALUE, a report of vitest, jest or mocha; None if it is none of these."""
+    """Return the count in VALUE, a report of vitest, jest or mocha; None for any other value."""
     if isinstance(value, list) and value[:1] == ["end"] and len(value) > 1:  # mocha's json-stream
         value = {"stats": value[1]}
     if not isinstance(value, dict):
@@ -201,7 +201,7 @@ def json_report(value: object) -> Count | None:
 
 
 def _items(line: str) -> list[tuple[str, str]]:
-    """Return the words and numbers that LINE is made of; empty if it is made of anything else."""
+    """Return the pairs of word and number in LINE; empty if LINE has anything else in it."""
     pairs = []
     for part in re.split(r"\s*(?:, |[|;\u00b7])\s*", line.lower()):
         found = ITEM.fullmatch(part.strip())
@@ -213,7 +213,7 @@ def _items(line: str) -> list[tuple[str, str]]:
 
 
 def plain(lines: Sequence[str]) -> list[Count]:
-    """Read any line that is a count and nothing else: `6384 passed, 0 failed, 8 skipped`."""
+    """Read any line that consists of a count alone: `6384 passed, 0 failed, 8 skipped`."""
     pairs = []
     for line in lines:
         bare = TAIL.sub("", ENDS.sub("", line.lower()))
@@ -230,7 +230,7 @@ SUMMARIES: tuple[tuple[Reader, frozenset[str]], ...] = (
     (braced, frozenset({"tap"})),
     (bun, frozenset()),
 )
-"""What ends a run with a line of its own form, and the runners that print it, as the recorder names them."""
+"""Readers of a runner's own last line, with the runners that print it, as the recorder names them."""
 
 LAST: tuple[Reader, ...] = (points, junit, plain)
-"""What is read where there is no such line; the first of these to find a count ends the search."""
+"""Readers for a log without such a line; the first one to find a count ends the search."""

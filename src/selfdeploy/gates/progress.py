@@ -1,4 +1,4 @@
-"""How far the gates have come on a revision, and from where a next attempt can go on; pure but for its file."""
+"""The progress of the gates on a revision, and the points to resume it from; pure but for its file."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ from selfdeploy import config, source, tree
 from selfdeploy.gates.room import Room
 
 NEVER = -1
-"""The listing of an end that never came."""
+"""Listing number of a step that has not passed."""
 
 ORDINALS = {2: "second", 3: "third"}
 
@@ -39,21 +39,21 @@ class Progress(pydantic.BaseModel):
     steps: dict[str, Step] = {}
 
     def write(self, place: Room) -> None:
-        """Keep it in PLACE."""
+        """Write it into PLACE."""
         tree.write_whole(place.progress, self.model_dump_json(indent=2).encode())
 
     def begin(self, name: str, gate: config.Gate) -> "Progress":
-        """Return it with the gate NAME begun."""
+        """Return a copy with the gate NAME begun."""
         return self._with({name: Step(command=gate.command, began=self.latest)})
 
     def end(self, name: str, facts: Mapping[str, object]) -> "Progress":
-        """Return it with the gate NAME passed, the next listing taken after it."""
+        """Return a copy with the gate NAME passed, and the number of the next listing."""
         number = self.latest + 1
         ended = self.steps[name].model_copy(update={"ended": number, "facts": dict(facts)})
         return self._with({name: ended}).model_copy(update={"latest": number})
 
     def go_on(self, kept: Collection[str]) -> "Progress":
-        """Return the next attempt, with the steps KEPT and a listing of what it begins with."""
+        """Return the next attempt, with the steps KEPT and the number of its first listing."""
         steps = {name: step for name, step in self.steps.items() if name in kept}
         return Progress(key=self.key, attempt=self.attempt + 1, latest=self.latest + 1, steps=steps)
 
@@ -62,7 +62,7 @@ class Progress(pydantic.BaseModel):
 
     @property
     def oldest(self) -> int:
-        """The oldest listing that is still needed, apart from the first."""
+        """The oldest listing still needed, apart from the first."""
         return min((step.began for step in self.steps.values() if step.ended == NEVER), default=self.latest)
 
     @property
@@ -73,9 +73,9 @@ class Progress(pydantic.BaseModel):
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
-    """Where an attempt can go on: with the gates KEPT, in a room that is as the listing SINCE says.
+    """A point to resume from: the gates KEPT, in a room in the state of the listing SINCE.
 
-    What has changed since then is undone; when EXACT, there must be no change.
+    Later changes are undone; if EXACT, there must not be any.
     """
 
     kept: frozenset[str]
@@ -84,13 +84,13 @@ class Start:
 
 
 def key(project: config.Project, revision: source.Revision) -> str:
-    """Return what all attempts share: the revision, and what the gates find around them."""
+    """Return the hash that all attempts share, of the revision and the gates' surroundings."""
     parts = [revision.commit, revision.tree, project.gates.surroundings]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def read(place: Room) -> Progress | None:
-    """Return the progress that PLACE has; None where it has none, or a damaged one."""
+    """Return the progress in PLACE; None if it is missing or damaged."""
     try:
         return Progress.model_validate_json(place.progress.read_bytes())
     except (OSError, ValueError, RecursionError):
@@ -98,10 +98,11 @@ def read(place: Room) -> Progress | None:
 
 
 def starts(progress: Progress, gates: Mapping[str, config.Gate], proven: Collection[str]) -> Iterator[Start]:
-    """Yield where an attempt on GATES can go on after PROGRESS, best first; the logs of PROVEN prove that they passed.
+    """Yield the points from which an attempt on GATES can resume PROGRESS, best first.
 
-    A gate that passed while another one wrote that then failed is kept when its changes can be told from the other's:
-    nothing has changed at all, or only one of them builds (`only_checks`).
+    PROVEN are the gates with a log that proves success. A gate may have passed while another one wrote and then failed.
+    It is kept if their changes can be told apart: nothing has changed at all, or only one of them builds
+    (`only_checks`).
     """
     passed = _passed(progress, gates, proven)
     broken = {name: step for name, step in progress.steps.items() if name not in passed}
@@ -130,7 +131,7 @@ def starts(progress: Progress, gates: Mapping[str, config.Gate], proven: Collect
 
 
 def _passed(progress: Progress, gates: Mapping[str, config.Gate], proven: Collection[str]) -> dict[str, Step]:
-    """Return the steps of the gates that passed as GATES defines them, and all that they need too."""
+    """Return the steps of the gates that passed with their command in GATES, if all their needs did too."""
     passed = dict[str, Step]()
     while more := {
         name: step

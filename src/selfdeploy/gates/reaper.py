@@ -1,7 +1,7 @@
-"""The program that `unshare` starts as the first process of a gate's own: it starts the gate and reaps what it leaves.
+"""The first process in a gate's namespaces: it starts the gate and reaps orphaned processes.
 
-It loads nothing but the standard library: argv is the command. What still runs when the gate has ended, the kernel
-kills with this process (pid_namespaces(7)).
+`unshare` starts it, with the command as argv. It imports only the standard library. When the gate has ended, the kernel
+kills the remaining processes together with this one (pid_namespaces(7)).
 """
 
 import os
@@ -10,14 +10,14 @@ import sys
 from pathlib import Path
 
 MISSING = 127
-"""The exit code of a command that cannot be started, as shells and `timeout` have it."""
+"""The exit code of a command that cannot be started, as in shells and `timeout`."""
 
 PYTHON_IGNORES = (signal.SIGPIPE, signal.SIGXFSZ)
-"""What Python ignores, and a command that it starts would ignore too."""
+"""Signals that Python ignores; a command that it starts would ignore them too."""
 
 
 def environment() -> dict[bytes, bytes]:
-    """Return this process's environment as it was given: Python's own may have one more variable (PEP 538)."""
+    """Return this process's original environment; Python may add a variable to its own (PEP 538)."""
     given = Path("/proc/self/environ").read_bytes()
     return dict(variable.split(b"=", 1) for variable in given.split(b"\0") if b"=" in variable)
 
@@ -38,7 +38,7 @@ def start(argv: list[str]) -> int:
 
 
 def main(argv: list[str]) -> int:
-    """Run ARGV to its end, reap whatever ends before, and return the exit code."""
+    """Run ARGV to its end, reap the processes that end before it, and return its exit code."""
     child = start(argv)
     while True:
         ended, status = os.wait()

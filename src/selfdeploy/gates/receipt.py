@@ -1,4 +1,4 @@
-"""The receipt that the required gates leave: what passed, on which revision, and the tree that it is about."""
+"""The receipt of the required gates: the passed gates, their revision, and the hash of their tree."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from selfdeploy.gates.room import Room
 
 @dataclass(frozen=True, kw_only=True)
 class Receipt:
-    """These gates passed on this revision, and the tree they left hashes to this; worth nothing without the tree."""
+    """These gates passed on this revision and left a tree with this hash; without the tree it proves nothing."""
 
     key: str
     tree: str
@@ -23,18 +23,18 @@ class Receipt:
 
     @property
     def required(self) -> tuple[str, ...]:
-        """Paths below the tree that any image of it has, whatever else differs: a path for each required package."""
+        """Paths below the tree that every image of it must have, one for each required package."""
         return tuple(self.contents.get("required", ()))
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What the evidence keeps of the contents: the packages only as a count."""
+        """The contents for the evidence, with only the number of required packages."""
         return {**self.contents, "required": len(self.required)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class GatedTree:
-    """The files that passed the gates and go into the image, below `ship`."""
+    """The files below `ship`: they passed the gates and go into the image."""
 
     revision: source.Revision
     ship: Path
@@ -48,7 +48,7 @@ class GatedTree:
 
 
 def key(project: config.Project, revision: source.Revision) -> str:
-    """Return what a receipt binds: the revision, the gates, what they find around them, and which files ship."""
+    """Return the hash that binds a receipt: to the revision, the gates, their surroundings, and the choice of files."""
     gates = {name: gate.model_dump(mode="json") for name, gate in project.gates.all.items()}
     shipping = [contents.RULES, project.image.include, bool(project.gates.smoke)]
     parts = [revision.commit, revision.tree, project.gates.surroundings, gates, shipping]
@@ -56,7 +56,7 @@ def key(project: config.Project, revision: source.Revision) -> str:
 
 
 def find(project: config.Project, revision: source.Revision) -> GatedTree | errors.SelfdeployError:
-    """Return the gated tree of REVISION when all required gates passed on it, or the error that says why not."""
+    """Return the gated tree of REVISION if all required gates passed on it, or else the error to raise."""
     place = Room.of(project, revision)
     try:
         data = json.loads(place.receipt.read_bytes())
@@ -84,7 +84,7 @@ def _incomplete(why: str) -> errors.GatesIncomplete:
 
 
 def is_proven(place: Room, name: str, gate: config.Gate, told: Mapping[str, object]) -> bool:
-    """Return whether TOLD, the facts of the gate NAME, say that it passed, and its log in PLACE proves it."""
+    """Return True if TOLD, the facts of the gate NAME, claims success and the log in PLACE proves it."""
     if told.get("passed") is not True:
         return False
     output = place.log(name).read_text(encoding="utf-8", errors="replace")
@@ -92,7 +92,7 @@ def is_proven(place: Room, name: str, gate: config.Gate, told: Mapping[str, obje
 
 
 def digest(output: str) -> str:
-    """Return the sha256 of a gate's OUTPUT, as the receipt names it."""
+    """Return the sha256 of a gate's OUTPUT, in the form of the receipt."""
     return "sha256:" + hashlib.sha256(output.encode()).hexdigest()
 
 
@@ -101,7 +101,7 @@ def require(project: config.Project, revision: source.Revision) -> GatedTree:
 
     Raises:
         errors.GatesIncomplete: a required gate is missing, was skipped, or ran on another revision.
-        errors.TreeChanged: the tree is no longer what they left.
+        errors.TreeChanged: the tree has changed since the gates ran.
     """
     found = find(project, revision)
     if isinstance(found, errors.SelfdeployError):

@@ -1,4 +1,4 @@
-"""What the test runners of a gate report, recorded beside its log."""
+"""The reports of a gate's test runners, recorded beside its log."""
 
 import json
 import re
@@ -8,17 +8,17 @@ from pathlib import Path
 from selfdeploy.gates import text
 
 PRELOAD = Path(__file__).with_name("recorder.cjs")
-"""What every Node program of a test gate loads first: it listens to node's own runner, and names other runners."""
+"""The script that every Node program of a test gate loads first: it listens to node's own runner, and names others."""
 
 REPORT = re.compile(r"\s*(?:JSON report written to|Test results written to:) (.+)")
-"""How vitest and jest say where their JSON is."""
+"""The line in which vitest and jest name their JSON report."""
 
 LARGEST = 256 * 1024 * 1024
-"""Bytes of a JSON report that is read."""
+"""Size of the largest JSON report to read, in bytes."""
 
 
 def environment(gate: Mapping[str, str], records: Path) -> dict[str, str]:
-    """Return the environment GATE with what makes its Node programs leave their RECORDS in that file."""
+    """Return the environment GATE, extended so that its Node programs write to the file RECORDS."""
     quoted = str(PRELOAD).replace("\\", "\\\\").replace('"', '\\"')
     options = gate.get("NODE_OPTIONS", "")
     recording = {
@@ -30,7 +30,7 @@ def environment(gate: Mapping[str, str], records: Path) -> dict[str, str]:
 
 
 def read(records: Path, output: str, folder: Path) -> list[dict[str, object]]:
-    """Return what the runners of a gate in FOLDER left in RECORDS, and the totals of the JSON reports OUTPUT names."""
+    """Return the RECORDS of the runners of a gate in FOLDER, and the totals of the JSON reports that OUTPUT names."""
     try:
         lines = records.read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:

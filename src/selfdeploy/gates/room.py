@@ -1,4 +1,4 @@
-"""Where the gates of one revision run, and what they leave there."""
+"""The folder in which the gates of one revision run, and its files."""
 
 import json
 import sys
@@ -9,28 +9,28 @@ from typing import Self
 from selfdeploy import config, errors, source, tree
 
 NOX = (sys.executable, "-B", "-m", "nox", "--session", "gates", "--")
-"""What runs the gates; nox's own compiled noxfile.py would be a change of a checkout that does not ignore it."""
+"""The command that runs the gates. `-B`: nox's compiled noxfile.py would change a checkout that does not ignore it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Room:
-    """Where the gates of one revision run: the export, what ships of it, the logs and the receipt."""
+    """The folder for the gates of one revision: the export, its shipped files, the logs and the receipt."""
 
     folder: Path
 
     @classmethod
     def of(cls, project: config.Project, revision: source.Revision) -> Self:
-        """Return where the gates of REVISION run."""
+        """Return the room for the gates of REVISION."""
         return cls(folder=project.work / "trees" / ("live" if revision.live else revision.commit))
 
     @property
     def export(self) -> Path:
-        """The exported revision that the gates build in."""
+        """The exported revision, in which the gates build."""
         return self.folder / "sf"
 
     @property
     def ship(self) -> Path:
-        """What goes into the image, at its place below the image's root: a folder is packed with its own time."""
+        """The image's files, at their place below the image's root: a folder is packed with its own time."""
         return self.folder / "image" / "opt" / "sf"
 
     @property
@@ -40,7 +40,7 @@ class Room:
 
     @property
     def failure(self) -> Path:
-        """Why the gates did not pass, for the process that had them run."""
+        """The file with the gates' error, for the process that started them."""
         return self.folder / "failure.json"
 
     @property
@@ -50,24 +50,24 @@ class Room:
 
     @property
     def progress(self) -> Path:
-        """How far the gates have come."""
+        """The file with the progress of the gates."""
         return self.folder / "progress.json"
 
     def listing(self, number: int) -> Path:
-        """What stood in the export and the home at the moment NUMBER."""
+        """Return the file of the listing NUMBER, of the export and the home."""
         return self.folder / "listings" / str(number)
 
     def log(self, gate: str) -> Path:
-        """The log of one gate."""
+        """Return the log file of one gate."""
         return self.folder / "logs" / f"{gate}.log"
 
     def keep_failure(self, error: errors.SelfdeployError) -> None:
-        """Write down ERROR, for which the gates did not pass, for the process that had them run."""
+        """Save ERROR, the failure of the gates, for the process that started them."""
         failure = {"error": type(error).__name__, "message": error.message, "hint": error.hint}
         tree.write_whole(self.failure, json.dumps(failure).encode())
 
     def raise_failure(self) -> None:
-        """Raise what made the gates fail in another process; return when it left no word."""
+        """Raise the error of the gates in another process; return if that process left none."""
         try:
             data = json.loads(self.failure.read_bytes())
             kind, message, hint = (str(data[name]) for name in ("error", "message", "hint"))

@@ -1,4 +1,4 @@
-"""How the gates run: on an export of the revision, as early as what they need allows, each with its log."""
+"""The run of the gates: on an export of the revision, as early as their needs allow, each with its log."""
 
 import concurrent.futures
 import contextlib
@@ -31,11 +31,11 @@ from selfdeploy.gates.count import Count
 from selfdeploy.gates.room import Room
 
 TELLS = "gate"
-"""What a line of progress begins with; the rest of what nox says stays in its log."""
+"""Prefix of a line of progress; the rest of nox's output stays in its log."""
 
 
 def environment(project: config.Project, revision: source.Revision, programs: Path, home: Path) -> dict[str, str]:
-    """Return the whole environment of a gate: PROGRAMS first on PATH, and only variables that the config names."""
+    """Return the whole environment of a gate: PROGRAMS first on PATH, our settings, and the config's variables."""
     return {
         **process.environment(project.gates.inherited),
         **project.gates.variables,
@@ -45,7 +45,7 @@ def environment(project: config.Project, revision: source.Revision, programs: Pa
         "SF_BUILD_REVISION": revision.commit,
         "npm_config_cache": str(project.work / "npm"),
         **headers.environment(programs),
-        "npm_config_loglevel": "notice",  # npm's default: in a quieter log npm 12 does not say what it left out
+        "npm_config_loglevel": "notice",  # npm's default: in a quieter log npm 12 does not name skipped scripts
         "npm_config_update_notifier": "false",
         "npm_config_fund": "false",
         "npm_config_audit": "false",
@@ -62,16 +62,16 @@ def run(
     jobs: int | None = None,
     fresh: bool = False,
 ) -> None:
-    """Run the gates NAMES and what they need in an export of REVISION; leave the receipt when all have passed.
+    """Run the gates NAMES and their needs in an export of REVISION; write the receipt if all gates have passed.
 
-    All of them go on where the last attempt failed, unless FRESH; named ones begin with a new export.
-    PROGRAMS is the folder with `node`, `npm` and further tools. The log of each gate is kept.
+    A run of all gates resumes at the last failure, unless FRESH; named gates begin with a new export. PROGRAMS is the
+    folder with `node`, `npm` and further tools. The log of each gate is kept.
 
     Raises:
-        errors.GateFailed: one did not pass in time, or ran fewer tests than it has to.
+        errors.GateFailed: a gate failed, timed out, or ran too few tests.
         errors.CountUnreadable: the log of a test gate has no count of tests.
         errors.ScriptsBlocked: npm did not run install scripts.
-        errors.TreeChanged: links of what ships lead out of the export, or nowhere.
+        errors.TreeChanged: links of shipped files lead out of the export, or nowhere.
         errors.SourceUnusable, errors.ContentsIncomplete, errors.StartFailed: as `staging.stage` does.
     """
     chosen = graph.select(project.gates.all, names)
@@ -100,7 +100,7 @@ def run(
 
 
 def _finish(project: config.Project, attempt: Attempt, env: Mapping[str, str], endings: Mapping[str, object]) -> None:
-    """Lay out what ships of the export that passed, and write the receipt with ENDINGS."""
+    """Lay out the shipped files of the passed export, and write the receipt with ENDINGS."""
     place, revision = attempt.place, attempt.revision
     files, size = listing.measure(place, attempt.state.latest)
     _tell(f"laying out what ships of {files:,} files")
@@ -122,7 +122,7 @@ def _tell(line: str) -> None:
 
 
 def _isolate(project: config.Project) -> Sequence[str]:
-    """Return the argv prefix that gives each gate namespaces of its own, and say why where there is none."""
+    """Return the argv prefix that gives each gate its own namespaces; print the machine's reason if it refuses."""
     apart, why = isolation.find(project.gates.isolation)
     if why:
         _tell(f"without namespaces of their own: {why.splitlines()[-1]}")
@@ -131,9 +131,9 @@ def _isolate(project: config.Project) -> Sequence[str]:
 
 @contextlib.contextmanager
 def _alone(path: Path) -> Iterator[bool]:
-    """Wait until no other run of the gates on this revision is under way in this project; say whether one was.
+    """Lock PATH for the block, after any other run of these gates; give True if there was one.
 
-    Who has the file of PATH locked writes in it who they are, for who waits.
+    The holder of the lock writes its identity into the file, for waiting runs to print.
     """
     with path.open("a+b") as file:
         try:
@@ -159,7 +159,7 @@ def _run_all(
     jobs: int,
     endings: dict[str, Any],
 ) -> None:
-    """Run those of the gates CHOSEN that have no ENDINGS yet, each after the argv prefix APART, and add theirs."""
+    """Run the CHOSEN gates without ENDINGS, each after the argv prefix APART, and add their endings."""
     place, running = attempt.place, process.Running()
     left = {name: gate for name, gate in chosen.items() if name not in endings}
     under_way = dict[concurrent.futures.Future[dict[str, object]], str]()
@@ -174,7 +174,7 @@ def _run_all(
                 for future in done:
                     name = under_way.pop(future)
                     facts = future.result()
-                    if not attempt.revision.live:  # which ships nothing
+                    if not attempt.revision.live:  # a live checkout ships nothing
                         contents.refuse_outward_links(attempt.place.export, name)
                     endings[name] = {**facts, "attempt": attempt.state.attempt}
                     attempt.passed(name, endings[name])
@@ -184,7 +184,7 @@ def _run_all(
 
 
 def _said(name: str, ending: Mapping[str, object]) -> str:
-    """Return how the gate NAME ended, in a line."""
+    """Return one line on the end of the gate NAME."""
     tests = Count.read(ending.get("tests"))
     return f"{name} passed in {ending['seconds']} s{f': {tests}' if tests else ''}"
 

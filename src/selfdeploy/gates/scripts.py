@@ -7,20 +7,20 @@ from collections.abc import Sequence
 BLOCKED = re.compile(r"npm (?:warn|error) .*install scripts blocked because they are not covered by allowScripts")
 STRICT = re.compile(r"npm error --strict-allow-scripts: [0-9]+ package")
 INSTALLS = {"npm-ci": ".", "web-npm-ci": "web"}
-"""The gates that install packages, and where."""
+"""The gates that install packages, and their folders."""
 
 PACKAGE = re.compile(r"npm (?:warn install-scripts|error)   ((?:@[^\s@/]+/)?[^\s@]+)(?:@\S+)? \(.*")
 
 
 CHOSEN = re.compile(r"\b(?:ignore|allow|allow-all)-scripts\b")
-"""An option by which a command says itself which scripts run."""
+"""An option of a command that chooses the scripts itself."""
 
 
 def place(name: str, command: Sequence[str], contract: Sequence[str]) -> str | None:
-    """Return the folder whose packages the gate NAME has installed by COMMAND, if its log may not name blocked scripts.
+    """Return the folder of the packages installed by the gate NAME, if its log may not name blocked scripts; else None.
 
-    It names them where COMMAND is the CONTRACT's: the gates set npm's loglevel, but an option of a command wins.
-    None if it names them, installs nothing, or chooses the scripts itself.
+    The log names them if COMMAND is the CONTRACT's: the gates set npm's loglevel, but an option of a command wins. None
+    also if the gate installs nothing, or COMMAND chooses the scripts itself.
     """
     if name not in INSTALLS or tuple(command) == tuple(contract) or CHOSEN.search(" ".join(command)):
         return None
@@ -30,7 +30,7 @@ def place(name: str, command: Sequence[str], contract: Sequence[str]) -> str | N
 def blocked(lines: Sequence[str], code: int) -> list[str] | None:
     """Return the packages whose install scripts npm 12 blocked, sorted; None if it blocked none.
 
-    LINES are the log of a gate that ended with CODE: npm says so and succeeds, or, if it is strict, fails for it.
+    LINES are the log of a gate that ended with CODE. npm warns and succeeds, or fails if it is strict.
     """
     if not any((STRICT if code else BLOCKED).match(line) for line in lines):
         return None
@@ -38,14 +38,14 @@ def blocked(lines: Sequence[str], code: int) -> list[str] | None:
 
 
 def approval(command: Sequence[str], packages: Sequence[str]) -> str:
-    """Return the command line that approves the scripts of PACKAGES, where COMMAND, the gate's, has installed them."""
+    """Return the command line that approves the scripts of PACKAGES, after the gate's COMMAND installed them."""
     folder = prefix(command)
     where = ["--prefix", folder] if folder else []
     return " ".join(["npm", *where, "install-scripts", "approve", *(packages or ["--all"])])
 
 
 def prefix(command: Sequence[str]) -> str:
-    """Return the folder that COMMAND, if it is npm's, names to npm; empty if it names none."""
+    """Return the folder option of COMMAND, if it is npm's; empty if it has none."""
     if tuple(command[:1]) != ("npm",):
         return ""
     named = next((second for first, second in itertools.pairwise(command) if first in {"--prefix", "-C"}), "")

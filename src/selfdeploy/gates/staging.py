@@ -1,4 +1,4 @@
-"""From the export that passed its gates to the files of the image: laid out, checked, hashed, and started once."""
+"""Staging: lay out, check, hash and once start the image's files, from the export that passed its gates."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -14,13 +14,13 @@ def stage(
     environment: Mapping[str, str],
     tell: Callable[[str], None],
 ) -> tuple[str, dict[str, object]]:
-    """Lay out what ships of PLACE, and return its digest and the facts about it for the receipt.
+    """Lay out the shipped files of PLACE; return their digest and their facts for the receipt.
 
-    TELL is called with a line of progress.
+    TELL receives lines of progress.
 
     Raises:
         errors.TreeChanged, errors.SourceUnusable, errors.ContentsIncomplete: as `contents.stage` does.
-        errors.StartFailed: the server does not start from what ships.
+        errors.StartFailed: the server does not start from the shipped files.
     """
     npm = contents.Npm(environment=environment)
     staged = contents.stage(place.export, place.ship, npm=npm, include=project.image.include, epoch=revision.epoch)

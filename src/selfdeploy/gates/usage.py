@@ -1,4 +1,4 @@
-"""How much of the disk the working files take."""
+"""Disk usage of the working files."""
 
 import contextlib
 import os
@@ -8,29 +8,29 @@ from dataclasses import dataclass
 from pathlib import Path
 
 BLOCK = 512
-"""Bytes of what `st_blocks` counts (stat(3type))."""
+"""Bytes in a unit of `st_blocks` (stat(3type))."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
-    """The bytes of the disk that each entry of the FOLDER takes."""
+    """The disk usage of FOLDER: bytes for each of its entries."""
 
     folder: Path
     entries: Mapping[str, int]
 
     @property
     def total(self) -> int:
-        """The bytes of all of them."""
+        """The bytes of all entries."""
         return sum(self.entries.values())
 
     def __str__(self) -> str:
-        """Return it as `inv status -v` prints it, the largest first."""
+        """Return the usage as `inv status -v` prints it, largest entry first."""
         largest = sorted(self.entries.items(), key=lambda entry: (-entry[1], entry[0]))
         lines = [f"  {show(size):>9}  {name}" for name, size in largest if size >= 1 << 20]
         return "\n".join([f"{self.folder}  {show(self.total)}", *lines])
 
     def as_data(self) -> dict[str, object]:
-        """Return it as JSON data."""
+        """Return the usage as JSON data."""
         return {
             "name": self.folder.name,
             "folder": str(self.folder),
@@ -40,12 +40,12 @@ class Usage:
 
 
 def show(size: int) -> str:
-    """Return SIZE, in bytes, as a person reads it."""
+    """Return SIZE, in bytes, in readable units."""
     return f"{size / (1 << 30):.1f} GiB" if size >= 1 << 30 else f"{size / (1 << 20):.0f} MiB"
 
 
 def read(folder: Path) -> Usage:
-    """Return what FOLDER takes: by entry, and for the gated trees by room. A file with several names counts once."""
+    """Return the disk usage of FOLDER by entry, and by room for the gated trees; count hard links once."""
     seen, entries = set[tuple[int, int]](), dict[str, int]()
     for name in _names(folder):
         parts = [f"{name}/{room}" for room in _names(folder / name)] if name == "trees" else [name]
@@ -59,7 +59,7 @@ def _names(folder: Path) -> list[str]:
 
 
 def _sizes(path: Path, seen: set[tuple[int, int]]) -> Iterator[int]:
-    """Yield the bytes of PATH and of all below it, but for the files SEEN; what goes away meanwhile takes none."""
+    """Yield the bytes of PATH and everything below it; skip the files SEEN and files that vanish meanwhile."""
     left = [os.fspath(path)]
     while left:
         with contextlib.suppress(OSError):

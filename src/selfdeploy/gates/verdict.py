@@ -1,4 +1,4 @@
-"""Whether a gate passed, from its exit code and its log, and what to say if it did not; pure."""
+"""The verdict on a gate, from its exit code and its log, and the error if it has not passed; pure."""
 
 import shlex
 from collections.abc import Sequence
@@ -17,9 +17,9 @@ def refusal(
     log: str = "",
     blocked: Sequence[str] = (),
 ) -> errors.SelfdeployError | None:
-    """Return why the gate NAME, which ended with CODE and OUTPUT, has not passed; None if it has.
+    """Return the error of the gate NAME, which ended with CODE and OUTPUT; None if it has passed.
 
-    LOG is where OUTPUT is kept. BLOCKED are the packages whose scripts npm, asked for them, did not run.
+    LOG is the file with OUTPUT. BLOCKED are the packages with skipped scripts, by npm's own list.
     """
     lines = text.lines(counting.body(output))
     packages = scripts.blocked(lines, code)
@@ -43,7 +43,10 @@ def refusal(
 
 
 def _untested(name: str, gate: config.Gate, output: str, start: str, end: str) -> errors.SelfdeployError | None:
-    """Return why the gate NAME has not run the tests that it has to, between START and END; None if it has."""
+    """Return the error if the gate NAME ran too few tests or none that can be counted; None if it ran enough.
+
+    The error's message begins with START and ends with END.
+    """
     if not counting.is_counted(gate):
         return None
     count, key = counting.count(output, gate.tests_pattern), f"gates.override.{name}"

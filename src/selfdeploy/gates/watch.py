@@ -1,4 +1,4 @@
-"""Which gates run now, read from the lines that the process tells which runs them."""
+"""The running gates, read from the lines of progress."""
 
 import re
 import time
@@ -10,16 +10,16 @@ LINE = re.compile(r"gate ([\w.:-]+) (started|passed|failed)\b.*")
 
 
 class Watch:
-    """The gates that run and those that are done, of TOTAL in all."""
+    """The running and finished gates, out of TOTAL."""
 
     def __init__(self, total: int, now: Callable[[], float] = time.monotonic) -> None:
-        """Begin with none; NOW tells the time in seconds."""
+        """Begin without gates; NOW returns the time in seconds."""
         self._total, self._now = total, now
         self._since = dict[str, float]()
         self._done = 0
 
     def hear(self, line: str) -> None:
-        """Take note of LINE; one that says nothing of a gate is passed over."""
+        """Update the gates from LINE; ignore a line about anything else."""
         found = LINE.fullmatch(line)
         if found is None:
             return
@@ -34,7 +34,7 @@ class Watch:
         return bool(self._since)
 
     def describe(self) -> str:
-        """Return how many gates are done, and which run for how long: `3/6  build-web-host 2m10s · test-unit 4s`."""
+        """Return the number of gates done, and the running ones' times: `3/6  build-web-host 2m10s · test-unit 4s`."""
         now = self._now()
         running = " · ".join(f"{name} {ages.clock(now - since)}" for name, since in dict(self._since).items())
         return f"{self._done}/{self._total}  {running}".rstrip()
