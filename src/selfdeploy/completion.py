@@ -1,11 +1,11 @@
-"""What shells complete: commands, flags, environments and revisions, by a script that starts no Python."""
+"""Shell completion of commands, flags, environments and revisions, by a script that starts no Python."""
 
 from collections.abc import Mapping, Sequence
 
 SHELLS = ("bash", "fish", "zsh")
 
 DEFAULTS = ("test", "prod")
-"""The environments of a project whose deploy.toml names none."""
+"""Environments of a project whose deploy.toml names none."""
 
 BASH = r"""# selfdeploy: completion for bash; from: inv completion bash
 _selfdeploy_environments() {
@@ -71,13 +71,13 @@ VALUES = {
     "to": "(__selfdeploy_environments)",
     "revision": "(git log --format=%h --max-count=20 2>/dev/null)",
 }
-"""What fish offers for a flag's value."""
+"""Fish's suggestions for a flag's value."""
 
 
 def script(shell: str, flags: Mapping[str, Sequence[Sequence[str]]]) -> str:
     """Return the completion script for SHELL.
 
-    FLAGS has, for each command, the names of each of its flags, without dashes.
+    FLAGS lists, for each command, the names of each of its flags, without dashes.
     """
     return _fish(flags) if shell == "fish" else (ZSH if shell == "zsh" else "") + _bash(flags)
 

@@ -1,4 +1,4 @@
-"""What a person sees while it works, and what a CI log keeps."""
+"""The output of a command: progress and result, for a terminal, a CI log or a program."""
 
 import contextlib
 import datetime
@@ -19,44 +19,44 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 WORKFLOWS = ("CI", "GITHUB_ACTIONS", "FORGEJO_ACTIONS")
-"""Any of them is `true` where a runner reads workflow commands from the log."""
+"""Variables of CI runners; one is `true` if the runner reads workflow commands from the log."""
 
 FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", "|/-\\"
 MARKS = {True: ("✓", "+"), False: ("✗", "x")}
-"""For terminals that know Unicode, and for the others."""
+"""For Unicode terminals, and for all others."""
 
 GONE = errno.EPIPE, errno.EIO
-"""What writing to a reader that went away fails with: a pipe's, and a terminal's (tty_ioctl, hangup)."""
+"""Errors of a write to a reader that went away: a pipe's, and a terminal's (tty_ioctl, hangup)."""
 
 FRAMES_PER_SECOND = 10
 WATCHED_EVERY = 5.0
-"""Seconds between two looks of a command that watches."""
+"""Seconds between two updates of a watched result."""
 
 COLUMNS = re.compile(r"^(\S+ +(?:\S+  )?)(\S+(?: \S+)*)")
-"""The beginning of a line that has a name, perhaps an address, and then a verdict."""
+"""Start of a line with a name, perhaps an address, and then a verdict."""
 
 CODES = {"green": "32", "red": "31", "yellow": "33"}
-"""What a terminal calls its colours (ECMA-48, SGR)."""
+"""A terminal's codes for colours (ECMA-48, SGR)."""
 
 HEARTBEAT = 60.0
-"""Seconds of silence after which a log says what goes on."""
+"""Seconds between two reports on the running stage in a log."""
 
 SCHEMA = 1
-"""The version of what `--json` prints; fields that come to it do not change it (docs/events.schema.json)."""
+"""Version of the output of `--json`; new fields do not change it (docs/events.schema.json)."""
 
 NARROW = 40
-"""Columns up to which a stage's line has no columns of its own."""
+"""Width of a terminal, in columns, up to which a stage's line is not aligned."""
 
 
 def visible(text: str) -> str:
-    r"""Return TEXT with all that a terminal would obey, or could not show, written out, as in `\x1b`."""
+    r"""Return TEXT with all control and unprintable characters escaped, as in `\x1b`."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def defused(line: str) -> str:
-    r"""Return LINE as no workflow command: runners obey `::` at its start, older ones `##[` anywhere."""
+    r"""Return LINE without workflow commands: runners obey `::` at its start, older ones `##[` anywhere."""
     start = len(line) - len(line.lstrip())
     colons = line.startswith("::", start)
     return (line[:start] + "\\" * colons + line[start:]).replace("##[", "##\\[")
@@ -69,16 +69,16 @@ def _painted(found: re.Match[str], colours: Mapping[str, str]) -> str:
 
 
 class Console:
-    """Plain lines: the progress on standard error, the result on standard output.
+    """Plain lines: progress on standard error, the result on standard output.
 
-    A reader that goes away does not end the work: what it would have read is dropped.
+    If a reader goes away, the work goes on, and the output for that reader is dropped.
     """
 
     beats = True
-    """Whether it says once a minute what goes on, as who reads a log wants to know."""
+    """True if it reports on the running stage once a minute, for the readers of a log."""
 
     def __init__(self, stdout: TextIO, stderr: TextIO, *, quiet: bool = False, workflow: bool = False) -> None:
-        """Speak to STDOUT and STDERR; QUIET shows no progress, WORKFLOW folds each stage into a group."""
+        """Write to STDOUT and STDERR; QUIET shows no progress, WORKFLOW folds each stage into a group."""
         self._stdout, self._stderr = stdout, stderr
         self._quiet, self._workflow = quiet, workflow
         self._charset = stderr.encoding or "utf-8"
@@ -90,7 +90,7 @@ class Console:
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Show that the stage NAME is under way, how it ended, and after how many seconds."""
+        """Show the start of the stage NAME, its outcome, and its duration in seconds."""
         self._since[name], ok = time.monotonic(), False
         self._running = "" if self._quiet else name
         self._describe = None
@@ -107,16 +107,16 @@ class Console:
                 self._stage_ended(name, self._took[name], ok=ok)
 
     def doing(self, describe: Callable[[], str]) -> None:
-        """Have DESCRIBE say from now on, whenever it is asked, what the running stage is doing."""
+        """Let DESCRIBE return the running stage's activity, from now on and whenever it is needed."""
         self._describe = describe
 
     def waits(self, what: str, began: float, ends: float) -> None:
-        """Show WHAT is waited for, and for how long since BEGAN, until ENDS at most; both in monotonic seconds."""
+        """Show the wait for WHAT, with its seconds since BEGAN and until ENDS at most, both in monotonic seconds."""
         self.doing(lambda: f"{what}  {time.monotonic() - began:.0f} s of {ends - began:.0f}")
 
     @contextlib.contextmanager
     def _beating(self, name: str) -> Iterator[None]:
-        """Say once a minute that the stage NAME is under way, and what it is doing, until the block ends."""
+        """Report once a minute on the stage NAME and its activity, until the block ends."""
         if self._quiet or not self.beats:
             yield
             return
@@ -136,7 +136,7 @@ class Console:
             thread.join()
 
     def took(self) -> dict[str, float]:
-        """Return how many seconds each stage took, those under way so far."""
+        """Return each stage's duration in seconds; running stages count up to now."""
         return self._took | {name: time.monotonic() - began for name, began in self._since.items()}
 
     def note(self, text: str) -> None:
@@ -145,13 +145,13 @@ class Console:
             self._noted(text.strip())
 
     def did(self, what: str) -> None:
-        """Remember for the result that the command has changed WHAT: a stage, an environment or a file."""
+        """Add WHAT, a stage, an environment or a file, to the changes listed in the result."""
         if what not in self._changed:
             self._changed.append(what)
 
     @property
     def changed(self) -> tuple[str, ...]:
-        """What `did` was told."""
+        """The changes passed to `did`."""
         return tuple(self._changed)
 
     def result(
@@ -160,36 +160,36 @@ class Console:
         data: Mapping[str, object] | Sequence[object] | None = None,  # noqa: ARG002 -- for programs
         colours: Mapping[str, str] | None = None,  # noqa: ARG002 -- for terminals
     ) -> None:
-        """Give the result of the command: TEXT for a person; DATA is the same for a program.
+        """Show the command's result: TEXT for a person, DATA with the same content for a program.
 
-        COLOURS are those of words in TEXT's first columns, where there are colours.
+        COLOURS are those of words in TEXT's first columns, on terminals with colours.
         """
         if text:
             self._write(self._stdout, *self._lines(text))
 
     def again(self) -> None:
-        """Wait until a result that is watched is worth another look."""
+        """Wait until the next update of a watched result."""
         time.sleep(WATCHED_EVERY)
 
     @property
     def asks(self) -> bool:
-        """Whether there is a person at a terminal who can answer."""
+        """True if a person at a terminal can answer."""
         return False
 
     def error(self, message: str, hint: str, code: int) -> None:  # noqa: ARG002 -- CODE is for programs
-        """Say what went wrong, and what to do about it."""
+        """Show the error MESSAGE and its HINT."""
         self._write(self._stderr, *self._lines(f"error: {message}"), *(self._lines(f"hint: {hint}") if hint else []))
 
     def agrees(self, question: str) -> bool:  # noqa: ARG002 -- for who can be asked
-        """Return whether the person agrees to QUESTION; true where there is nobody to ask."""
+        """Return whether the person agrees to QUESTION; True if there is nobody to ask."""
         return True
 
     def close(self) -> None:
-        """Leave the terminal as it was."""
+        """Restore the terminal."""
 
     def _stage_began(self, name: str) -> None:
         if self._workflow:
-            name = name.replace("%", "%25")  # what follows a command's colons is unescaped by the runner
+            name = name.replace("%", "%25")  # the runner unescapes the text after a command's colons
         self._write(self._stderr, f"::group::{self._line(name)}" if self._workflow else f"{self._line(name)} ...")
 
     def _stage_ended(self, name: str, seconds: float, *, ok: bool) -> None:
@@ -200,7 +200,7 @@ class Console:
         self._write(self._stderr, f"{'  ' if self._running else ''}{self._line(text)}")
 
     def _line(self, text: str) -> str:
-        """Return TEXT as one line that is nothing but text to whatever reads it."""
+        """Return TEXT as one line without control characters, and without commands for a runner."""
         line = visible(text).encode(self._charset, "backslashreplace").decode(self._charset)
         return defused(line) if self._workflow else line
 
@@ -215,19 +215,19 @@ class Console:
             except OSError as exc:
                 if exc.errno not in GONE:
                     raise
-                # The buffer is written once more at exit: to nowhere.
+                # Python flushes the buffer once more at exit: to nowhere.
                 nowhere = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(nowhere, stream.fileno())
                 os.close(nowhere)
 
 
 class JsonLines(Console):
-    """Events for a program, one JSON object a line of standard output; standard error has the error alone."""
+    """Events for a program, one JSON object per line of standard output; standard error has the error only."""
 
     def __init__(
         self, stdout: TextIO, stderr: TextIO, *, command: str, quiet: bool = False, workflow: bool = False
     ) -> None:
-        """Speak to STDOUT and STDERR of COMMAND, as it is typed."""
+        """Write to STDOUT and STDERR; COMMAND is the command's name as typed."""
         super().__init__(stdout, stderr, quiet=quiet, workflow=workflow)
         self._command = command
 
@@ -237,15 +237,15 @@ class JsonLines(Console):
         data: Mapping[str, object] | Sequence[object] | None = None,
         colours: Mapping[str, str] | None = None,  # noqa: ARG002 -- for terminals
     ) -> None:
-        """Give DATA: an object's keys are the event's own, a list is its `items`; TEXT where there is no DATA.
+        """Show DATA: an object's keys are the event's own, a list is its `items`. Without DATA, show TEXT.
 
-        `command` is its name, `changed` lists the stages, environments and files it has changed.
+        `command` is the command's name; `changed` lists the changed stages, environments and files.
         """
         told = data if isinstance(data, Mapping) else {"text": text} if data is None else {"items": list(data)}
         self._event("result", {**told, "command": self._command, "changed": list(self._changed)})
 
     def error(self, message: str, hint: str, code: int) -> None:
-        """Say what went wrong, to the program and to the person."""
+        """Show the error to the program and to the person."""
         self._event("error", {"message": message, "hint": hint, "exit": code, "command": self._command})
         super().error(message, hint, code)
 
@@ -262,11 +262,11 @@ class JsonLines(Console):
         at = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         own: dict[str, object] = {"event": event, "schema": SCHEMA, "at": at}
         line = encoding.dumps(own | dict(told) | own, default=str)
-        self._write(self._stdout, line.replace("##[", "##\\u005b"))  # within a string, and the same string
+        self._write(self._stdout, line.replace("##[", "##\\u005b"))  # inside a JSON string, the escape keeps its value
 
 
 class Terminal(Console):
-    """A live line for the running stage, and a permanent one for each that ended."""
+    """A live line for the running stage, and a permanent line for each finished stage."""
 
     beats = False
 
@@ -293,7 +293,7 @@ class Terminal(Console):
         data: Mapping[str, object] | Sequence[object] | None = None,
         colours: Mapping[str, str] | None = None,
     ) -> None:
-        """Give TEXT, its words in COLOURS where standard output is the terminal, too."""
+        """Show TEXT, with its words in COLOURS if standard output is the terminal, too."""
         if not (text and colours and self._colour and self._stdout.isatty()):
             super().result(text, data)
             return
@@ -301,25 +301,25 @@ class Terminal(Console):
         self._write(self._stdout, *lines)
 
     def again(self) -> None:
-        """Wait, and wipe the screen."""
+        """Wait, then clear the screen."""
         super().again()
         if self._stdout.isatty():
             self._stdout.write("\x1b[H\x1b[2J")
 
     @property
     def asks(self) -> bool:
-        """Whether standard input is the terminal, too."""
+        """True if standard input is the terminal, too."""
         return sys.stdin.isatty()
 
     def error(self, message: str, hint: str, code: int) -> None:  # noqa: ARG002 -- CODE is for programs
-        """Say what went wrong, with a red word to find it by."""
+        """Show the error, with a red word to find it by."""
         lines = "\n".join(self._lines(message))
         self._print(("error:", "red"), f" {lines}")
         if hint:
             self._print("\n".join(self._lines(f"hint: {hint}")))
 
     def agrees(self, question: str) -> bool:
-        """Ask QUESTION where somebody can answer; anything but yes is no."""
+        """Ask QUESTION, if somebody can answer; any answer but yes is a no."""
         if not self.asks:
             return True
         self._stderr.write("\n".join(self._lines(f"{question} [y/N]")) + " ")
@@ -327,7 +327,7 @@ class Terminal(Console):
         return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
     def close(self) -> None:
-        """Give the cursor back, whatever was interrupted."""
+        """Restore the cursor after any interruption."""
         if self._live is not None:
             self._live.stop()
         self._screen.show_cursor()
@@ -366,7 +366,7 @@ class Terminal(Console):
         return self._row((frame, "cyan"), name, seconds, self._line(self._describe()) if self._describe else self._last)
 
     def _row(self, mark: tuple[str, str], name: str, seconds: float, note: str) -> "Text":
-        """Return a stage's line: as wide as the terminal is now, less the column where some of them wrap."""
+        """Return a stage's line, at most as wide as the terminal now, less the last column: some wrap there."""
         from rich.text import Text  # noqa: PLC0415 -- start-up is a feature
 
         columns = os.get_terminal_size(self._stderr.fileno()).columns or self._screen.width
@@ -378,7 +378,7 @@ class Terminal(Console):
         return line
 
     def _print(self, *parts: str | tuple[str, str]) -> None:
-        """Write PARTS, each a text or a text and its style; neither is markup, and the terminal breaks the lines."""
+        """Write PARTS, each a text, or a text and its style; markup is not read, and the terminal breaks the lines."""
         from rich.text import Text  # noqa: PLC0415 -- start-up is a feature
 
         self._screen.print(Text.assemble(*parts))
@@ -393,7 +393,7 @@ def choose(
     stdout: TextIO | None = None,
     stderr: TextIO | None = None,
 ) -> Console:
-    """Return the console of COMMAND: events with JSON, else what fits ENVIRONMENT and the streams."""
+    """Return the console for COMMAND: events if JSON is set, else the one that fits ENVIRONMENT and the streams."""
     stdout, stderr = stdout or sys.stdout, stderr or sys.stderr
     workflow = any(environment.get(name) == "true" for name in WORKFLOWS)
     if json:

@@ -1,7 +1,7 @@
-"""Docker's config.json without its `proxies`, which would go into every container that is made.
+"""Docker's config.json without its `proxies`, which would go into every new container.
 
-The engine's command puts them into the environment of what it creates, and Compose does the same: two machines would
-make two servers of one release, and no hash would say so. Logins, contexts, plugins and credential helpers stay.
+The docker command and Compose put them into the environment of each container they create: two machines would make two
+different servers of one release, and no hash would show it. Logins, contexts, plugins and credential helpers stay.
 """
 
 import functools
@@ -14,19 +14,19 @@ NAME = "config.json"
 
 
 def find(given: str, home: Path | None) -> Path | None:
-    """Return the folder of Docker's config: DOCKER_CONFIG's value, GIVEN, or the one in HOME; None without both."""
+    """Return Docker's config folder: GIVEN, the value of DOCKER_CONFIG, or else the one in HOME; None without both."""
     if given:
         return Path(given).absolute()
     return home / ".docker" if home else None
 
 
 def without_proxies(folder: Path) -> str | None:
-    """Return the config in FOLDER without its proxies; None where docker can take it as it is."""
+    """Return the config in FOLDER without its proxies; None if docker can use the file unchanged."""
     try:
         config = json.loads((folder / NAME).read_bytes())
-    except (OSError, ValueError, RecursionError):  # docker says what is wrong with it
+    except (OSError, ValueError, RecursionError):  # docker reports the error
         return None
-    # Go's JSON takes a key in any case.
+    # Go's JSON accepts a key in any case.
     kept = {key: value for key, value in config.items() if key.lower() != "proxies"} if _is_object(config) else config
     return None if kept == config else json.dumps(kept)
 
@@ -36,9 +36,10 @@ def _is_object(config: object) -> bool:
 
 
 def shadow(folder: Path, text: str, place: Path) -> Path:
-    """Return a folder below PLACE that is FOLDER with TEXT for a config.json; called again, the same.
+    """Return a copy of FOLDER below PLACE, with TEXT as its config.json; equal arguments give the same folder.
 
-    The text is in memory only, for it may hold logins: a link leads there, and to nothing once this process is gone.
+    TEXT stays in memory, since it may hold logins: config.json is a link there, and is broken once this process is
+    gone.
     """
     name = hashlib.sha256(f"{folder}\0{text}".encode()).hexdigest()[:16]
     made = place / f"docker-{name}"
@@ -53,8 +54,8 @@ def shadow(folder: Path, text: str, place: Path) -> Path:
 
 @functools.cache
 def _hold(text: str) -> str:
-    """Return a path at which this process's children read TEXT."""
-    handle = os.memfd_create("docker-config", 0)  # survives our becoming another program
+    """Return a path at which this process's children can read TEXT."""
+    handle = os.memfd_create("docker-config", 0)  # without close-on-exec: it survives `process.become`
     with os.fdopen(os.dup(handle), "wb") as memory:
         memory.write(text.encode())
     return f"/proc/{os.getpid()}/fd/{handle}"

@@ -1,4 +1,4 @@
-"""Ctrl-C, and being told to end in other ways: raised where they can be handled, not where Python would lose them."""
+"""Ctrl-C and other signals to end, raised as KeyboardInterrupt at a point that does not lose it."""
 
 import contextlib
 import signal
@@ -7,24 +7,24 @@ from collections.abc import Iterator
 from types import FrameType
 
 ENDINGS = signal.SIGTERM, signal.SIGHUP
-"""How we are told to end other than by Ctrl-C; a runner that cancels a job also takes its terminal away."""
+"""Signals to end, other than Ctrl-C's; a runner that cancels a job also takes its terminal away."""
 
 SOON = 0.02
-"""Seconds until one looks again whether it can be raised."""
+"""Seconds until the next attempt to raise a delayed interrupt."""
 
 
 _told: list[int] = []
-"""The signals of `ENDINGS` that came."""
+"""The signals of `ENDINGS` received so far."""
 
 
 def was_told() -> bool:
-    """Return whether this process was told to end other than by Ctrl-C, as when its run is cancelled."""
+    """Return whether this process received a signal to end other than Ctrl-C's, as when its run is cancelled."""
     return bool(_told)
 
 
 @contextlib.contextmanager
 def limited(seconds: float) -> Iterator[None]:
-    """Raise KeyboardInterrupt in the block when it has not ended after SECONDS."""
+    """Raise KeyboardInterrupt in the block if it runs longer than SECONDS."""
     kept = signal.signal(signal.SIGALRM, _interrupt)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
@@ -35,14 +35,14 @@ def limited(seconds: float) -> Iterator[None]:
 
 
 def listen() -> None:
-    """Have the main thread raise KeyboardInterrupt when it is told to end; what nohup and its like ignore stays so."""
+    """Raise KeyboardInterrupt in the main thread on a signal to end; what nohup ignores stays ignored."""
     for name in (signal.SIGINT, *ENDINGS):
         if signal.getsignal(name) is not signal.SIG_IGN:
             signal.signal(name, _interrupt)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Begin to end, as at Ctrl-C; being told so again does not cut that short, unless it is by Ctrl-C."""
+    """Raise KeyboardInterrupt, once it is not lost; only Ctrl-C interrupts the clean-up again."""
     if number in ENDINGS:
         _told.append(number)
     if _swallows(frame):
@@ -55,7 +55,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _swallows(frame: FrameType | None) -> bool:
-    """Say whether what is raised in FRAME would be lost: in a destructor, or half way through an import."""
+    """Return whether an exception raised in FRAME would be lost: in a destructor, or during an import."""
     while frame:
         code = frame.f_code
         if code.co_name == "__del__" or code.co_filename == weakref.__file__ or "<frozen importlib" in code.co_filename:

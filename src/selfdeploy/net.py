@@ -1,4 +1,4 @@
-"""Names and addresses: which of them are this machine."""
+"""Host names and addresses of this machine."""
 
 import contextlib
 import ipaddress
@@ -6,9 +6,9 @@ import socket
 
 
 def is_here(name: str) -> bool:
-    """Say whether the host NAME is this machine by its form: a loopback name or address, or the unspecified address.
+    """Return whether NAME's form alone denotes this machine: a loopback name or address, or the unspecified address.
 
-    A client that connects to the unspecified address (0.0.0.0) meets its own machine (RFC 1122, 3.2.1.3).
+    A client of the unspecified address (0.0.0.0) reaches its own machine (RFC 1122, 3.2.1.3).
     """
     bare = name.lower().rstrip(".")
     if bare == "localhost" or bare.endswith(".localhost"):  # RFC 6761, 6.3
@@ -21,7 +21,7 @@ def is_here(name: str) -> bool:
 
 
 def is_own(name: str) -> bool:
-    """Say whether the host NAME leads to this machine: by its form, or since its addresses are this machine's own."""
+    """Return whether the host NAME leads to this machine: by its form, or by one of its addresses."""
     if is_here(name):
         return True
     try:
@@ -32,7 +32,7 @@ def is_own(name: str) -> bool:
 
 
 def _has(address: str) -> bool:
-    """Say whether this machine has ADDRESS: only then can it be bound."""
+    """Return whether this machine has ADDRESS: only its own addresses can be bound."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as attempt:

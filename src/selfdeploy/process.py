@@ -1,4 +1,4 @@
-"""The only place that starts a process: argv lists, deadlines, no shell; children die with it."""
+"""The only place that starts processes: lists of arguments, deadlines, no shell; children die with this process."""
 
 import contextlib
 import os
@@ -17,25 +17,24 @@ PIPE = subprocess.PIPE
 STDOUT = subprocess.STDOUT
 Child = subprocess.Popen[bytes]
 Giver = Callable[[IO[bytes]], object]
-"""What writes a process's standard input."""
+"""A function that writes a process's standard input."""
 
 GRACE = 5.0
-"""Seconds between asking a process group to end and killing it."""
+"""Seconds between SIGTERM and SIGKILL to a process group."""
 
 TIMED_OUT = (124, 137, -9)
-"""What a command ends with that ran out of time (coreutils manual): 124; or 137, seen as -9, where `timeout` had to
-kill its group and so itself."""
+"""Exit codes of `timeout` at its deadline (coreutils manual): 124; 137, seen as -9, if it had to kill itself, too."""
 
 UNAWARE = 128 + signal.SIGTERM
-"""What `timeout` ends with that is asked to before it knows the pid of what it has started, which then goes on."""
+"""Exit code of a `timeout` terminated before it knew its child's pid; the child goes on."""
 
 LEFT = 5.0
-"""Seconds that are given to what a process wrote, once it has ended, to be read."""
+"""Seconds to read the rest of a process's output once it has ended."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How a process ended: its exit code and what it wrote."""
+    """The outcome of a process: its exit code and its output."""
 
     argv: tuple[str, ...]
     code: int
@@ -44,21 +43,21 @@ class Outcome:
 
     @property
     def text(self) -> str:
-        """Standard output as text, without the white space around it."""
+        """Standard output as text, without surrounding white space."""
         return self.stdout.decode(errors="replace").strip()
 
     @property
     def complaint(self) -> str:
-        """The end of standard error: what a person wants to read first."""
+        """The last lines of standard error, for a person."""
         lines = self.stderr.decode(errors="replace").strip().splitlines()
         return "\n".join(lines[-12:])
 
 
 def guard(seconds: float) -> list[str]:
-    """Return the argv prefix that gives a command a deadline and a process group that dies with this process.
+    """Return the argv prefix for a command with a deadline, in a process group that dies with this process.
 
-    `timeout` makes the group and passes SIGTERM on to all of it; `setpriv` has the kernel send that SIGTERM when
-    the thread that started it is gone, however it went.
+    `timeout` makes the group and passes SIGTERM on to all of it. `setpriv` makes the kernel send that SIGTERM when the
+    starting thread ends, for any reason.
     """
     return ["setpriv", "--pdeathsig", "TERM", "timeout", f"--kill-after={GRACE:g}", f"{seconds:g}"]
 
@@ -75,7 +74,7 @@ def start(
 ) -> Child:
     """Start ARGV under a deadline of TIMEOUT seconds and return it; the caller ends it with `end`.
 
-    It has the surroundings of its program, where CWD and ENV, its whole environment, are left out.
+    CWD and ENV, its whole environment, default to the program's policy in `surroundings`.
     """
     policy = surroundings.program(argv)
     try:
@@ -90,12 +89,12 @@ def start(
         )
     except FileNotFoundError as exc:
         raise errors.ToolMissing(f"{exc.filename}: not found", "run ./bootstrap --check") from exc
-    except ValueError as exc:  # a NUL, or what is no character; its text has neither the argument nor the variable
+    except ValueError as exc:  # a NUL or an invalid character; its text quotes neither the argument nor the variable
         raise errors.CommandFailed(f"{argv[0]}: an argument or a variable that no process can have: {exc}") from exc
 
 
 def end(child: Child, *, patience: float = 0) -> None:
-    """End CHILD and its whole process group, PATIENCE seconds after it could have ended itself, and wait for it."""
+    """End CHILD and its whole process group, after PATIENCE seconds to end by itself, and wait for it."""
     if patience:
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(patience)
@@ -118,13 +117,13 @@ def _listen(pipe: IO[bytes], told: bytearray) -> None:
 
 
 def _speak(child: Child, give: Giver, failed: list[Exception]) -> None:
-    """Have GIVE write the input of CHILD; when it fails, end CHILD before it takes a part for the whole."""
+    """Let GIVE write CHILD's input; if it fails, end CHILD before it takes a part for the whole."""
     if child.stdin is None:
         return
     try:
         give(child.stdin)
     except BrokenPipeError:
-        pass  # it tells why it reads no more
+        pass  # its own error says why it reads no more
     except Exception as exc:  # noqa: BLE001 -- raised by who waits
         failed.append(exc)
         end(child)
@@ -133,9 +132,9 @@ def _speak(child: Child, give: Giver, failed: list[Exception]) -> None:
 
 
 def _converse(child: Child, argv: Sequence[str], give: Giver | None) -> Outcome:
-    """Have GIVE write the input of CHILD, which is ARGV, and return how it went, with what it wrote to pipes.
+    """Let GIVE write the input of CHILD, started as ARGV; return its outcome, with its output to pipes.
 
-    Who has left its process group, and so its deadline, may keep those open, and is not waited for.
+    A process outside its group, and so without its deadline, may keep the pipes open; it is not waited for.
     """
     told = bytearray(), bytearray()
     failed: list[Exception] = []
@@ -167,21 +166,21 @@ def run(
     log: IO[bytes] | None = None,
     check: bool = True,
 ) -> Outcome:
-    """Run ARGV to its end and return how it went.
+    """Run ARGV to its end and return the outcome.
 
     Args:
         argv: the command; never a shell string.
         timeout: seconds until the whole process group is ended.
         cwd: the folder it runs in.
-        env: its whole environment; what `surroundings` gives its program when left out.
-        stdin: what it reads; nothing when left out.
-        log: a file that receives both of its outputs instead of the outcome.
-        check: raise when it fails.
+        env: its whole environment; default: the program's policy in `surroundings`.
+        stdin: its standard input; default: nothing.
+        log: a file for both of its outputs, instead of the outcome.
+        check: raise if it fails.
 
     Raises:
         errors.ToolMissing: there is no such program.
         errors.CommandTimedOut: the deadline passed.
-        errors.CommandFailed: it exited with another code than 0, and CHECK is set.
+        errors.CommandFailed: its exit code is not 0, and CHECK is set.
     """
     given, began = stdin.encode() if isinstance(stdin, str) else stdin, time.monotonic()
     child = start(
@@ -201,7 +200,7 @@ def run(
 
 
 def feed(argv: Sequence[str], give: Giver, *, timeout: float, env: Mapping[str, str] | None = None) -> Outcome:
-    """Run ARGV to its end while GIVE writes its standard input, and return how it went, whatever its exit code.
+    """Run ARGV to its end while GIVE writes its standard input; return the outcome, with any exit code.
 
     Raises:
         errors.ToolMissing, errors.CommandTimedOut: as `run` does.
@@ -212,7 +211,11 @@ def feed(argv: Sequence[str], give: Giver, *, timeout: float, env: Mapping[str, 
 
 
 def _checked(outcome: Outcome, timeout: float, began: float) -> Outcome:
-    """Return OUTCOME, of what BEGAN then, unless it is the one of a deadline, or of a program that is not there."""
+    """Return OUTCOME, unless the deadline passed or the program is missing; BEGAN is in monotonic seconds.
+
+    Raises:
+        errors.ToolMissing, errors.CommandTimedOut: as `run` does.
+    """
     seconds = time.monotonic() - began
     if outcome.code == TIMED_OUT[0] or (outcome.code in TIMED_OUT and seconds >= timeout):
         raise errors.CommandTimedOut(f"{' '.join(outcome.argv[:3])}: no end after {timeout:g} s", outcome.complaint)
@@ -230,7 +233,7 @@ def follow(
     tell: Callable[[str], None],
     env: Mapping[str, str] | None = None,
 ) -> int:
-    """Run ARGV to its end, both of its outputs into LOG, and TELL every line as it comes; return the exit code."""
+    """Run ARGV to its end, both of its outputs into LOG, with each line passed to TELL; return the exit code."""
     child = start(argv, timeout=timeout, cwd=cwd, env=env, stderr=subprocess.STDOUT)
     try:
         for line in child.stdout or ():
@@ -243,7 +246,7 @@ def follow(
 
 
 def become(argv: Sequence[str]) -> NoReturn:
-    """Become ARGV, with this process's terminal: for what a person talks to until they end it."""
+    """Become ARGV, with this process's terminal: for a program that a person uses until they end it."""
     try:
         os.execvpe(argv[0], list(argv), surroundings.read(surroundings.program(argv)))  # noqa: S606 -- no shell is what is wanted
     except FileNotFoundError as exc:
@@ -251,7 +254,7 @@ def become(argv: Sequence[str]) -> NoReturn:
 
 
 class Running:
-    """The processes a caller has under way at once, so that all can be ended together."""
+    """A caller's running processes, so that all can be ended together."""
 
     def __init__(self) -> None:
         self._children: set[Child] = set()
@@ -261,7 +264,7 @@ class Running:
     def run_logged(
         self, argv: Sequence[str], *, timeout: float, cwd: Path, env: Mapping[str, str], log: IO[bytes]
     ) -> int:
-        """Run ARGV with both outputs into LOG and return its exit code (124 when it ran out of time)."""
+        """Run ARGV with both outputs into LOG; return its exit code, 124 if it timed out, 143 after `close`."""
         with self._mutex:
             if self._closed:
                 return signal.SIGTERM + 128
@@ -274,7 +277,7 @@ class Running:
                 self._children.discard(child)
 
     def close(self) -> None:
-        """End all that is under way; nothing can be started after it."""
+        """End all running processes; nothing can be started after it."""
         with self._mutex:
             self._closed = True
             children = list(self._children)
@@ -286,5 +289,5 @@ class Running:
 
 
 def environment(names: Sequence[str]) -> dict[str, str]:
-    """Return those of this process's environment variables that NAMES lists."""
+    """Return this process's environment variables, as far as NAMES lists them."""
     return {name: os.environ[name] for name in names if name in os.environ}

@@ -1,4 +1,4 @@
-"""The command `selfdeploy`: the commands of `inv`, with help in groups, environments as words, and errors like ours."""
+"""The command `selfdeploy`: `inv`'s commands, with grouped help, environments as words, and errors like ours."""
 
 import difflib
 import os
@@ -21,7 +21,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Set-up": ("doctor", "init", "contract", "config", "base", "registry.up", "kubernetes.role", "completion"),
     "The shared server": ("vega.up", "vega.restart", "vega.status", "vega.logs", "vega.shell", "vega.down"),
 }
-"""The commands as the help lists them."""
+"""The commands by group, as the help lists them."""
 
 EXAMPLES = (
     ("selfdeploy release", "the whole way, to every environment"),
@@ -35,34 +35,34 @@ OPTIONS = {
     "help": "Print this, or with a command, its flags.",
     "version": "Print the version.",
 }
-"""The global options that the help lists; `invoke.Program.core_args` has them all."""
+"""Global options listed in the help; `invoke.Program.core_args` has them all."""
 
 USAGE = errors.ConfigInvalid.exit_code
-"""The exit code of a command line that cannot be read."""
+"""Exit code for an invalid command line."""
 
 
 class Own(Program):
     """Invoke's program with our help and our errors; COLLECTION has the commands."""
 
     def __init__(self, collection: Collection) -> None:
-        """Take the commands of COLLECTION."""
+        """Use the commands of COLLECTION."""
         self._commands = collection
         version = metadata.version("selfdeploy")
         super().__init__(namespace=collection, name="selfdeploy", binary="selfdeploy", version=version)
 
     def run(self, argv: Any = None, exit: bool = True) -> None:  # noqa: A002, ANN401, FBT001, FBT002 -- invoke's
-        """Run ARGV, or the process's own; who reads the output no longer ends it quietly."""
+        """Run ARGV, or the process's own arguments; if the reader of the output goes away, exit quietly with 0."""
         words = list(sys.argv if argv is None else argv)
         try:
             if words[1:2] == ["help"]:
                 words = self._help(words[0], words[2:])
             super().run(words, exit)
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # it is flushed once more at the end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it once more at exit
             raise SystemExit(0) from None
 
     def _help(self, name: str, topics: list[str]) -> list[str]:
-        """Return the command line of NAME for help on TOPICS; a page of the docs is printed here."""
+        """Return NAME's command line for help on TOPICS; if the topic is a page of the docs, print it and exit."""
         if not topics or topics[0] in self._commands.task_names:
             return [name, *topics[:1], "--help"]
         try:
@@ -80,12 +80,12 @@ class Own(Program):
         raise SystemExit(0)
 
     def normalize_argv(self, argv: Any) -> None:  # noqa: ANN401 -- invoke's
-        """Have an environment that stands as a word after a command be the value of its flag."""
+        """Turn an environment, written as a word after a command, into the value of its flag."""
         super().normalize_argv(argv)
         self.argv = [self.argv[0], *reworded(self.argv[1:], takers(self._commands), set(self._commands.task_names))]
 
     def parse_tasks(self) -> None:
-        """Parse the commands; a line that cannot be read ends with our exit code and the nearest name."""
+        """Parse the commands; an invalid command line ends with our exit code and the nearest name."""
         try:
             super().parse_tasks()
         except ParseError as exc:
@@ -99,7 +99,7 @@ class Own(Program):
         return f"error: {what}\nhint: {hint}"
 
     def print_help(self) -> None:
-        """Print the commands in groups, each with the first line of what it says of itself."""
+        """Print the commands in groups, each with the first line of its docstring."""
         print("selfdeploy takes SF from a source revision to production, and proves which build is running.\n")
         print("Usage: selfdeploy COMMAND [ENVIRONMENT] [--flags]; selfdeploy COMMAND --help lists the flags\n")
         for title, names in GROUPS.items():
@@ -119,13 +119,13 @@ class Own(Program):
                 print(f"  {', '.join(_dashed(argument)):<16}  {OPTIONS[argument.name]}")
 
     def print_task_help(self, name: str) -> None:
-        """Print what the command NAME does, how it is typed, and its flags."""
+        """Print the docstring, the usage and the flags of the command NAME."""
         taken = " [ENVIRONMENT]" if name in takers(self._commands) else ""
         print(f"{str(self._commands[name].__doc__).strip()}\n\nUsage: selfdeploy {name}{taken} [--flags]\n")
         self.print_columns(self.parser.contexts[name].help_tuples())
 
     def list_tasks(self) -> None:
-        """Print what `print_help` does."""
+        """Print the same as `print_help`."""
         self.print_help()
 
     def _first_line(self, name: str) -> str:
@@ -137,7 +137,7 @@ def _dashed(argument: Argument) -> list[str]:
 
 
 def takers(collection: Collection) -> set[str]:
-    """Return the commands of COLLECTION that an environment can be named to."""
+    """Return the names of COLLECTION's commands with a flag `--environment`."""
     return {
         name
         for name in collection.task_names
@@ -146,9 +146,9 @@ def takers(collection: Collection) -> set[str]:
 
 
 def reworded(words: Sequence[str], takes: set[str], commands: set[str]) -> list[str]:
-    """Return WORDS, a command line, with `--environment` before a word that follows one of TAKES as an environment.
+    """Return the command line WORDS, with `--environment` inserted before an environment after one of TAKES.
 
-    A word that is one of COMMANDS is the next command.
+    A word in COMMANDS is the next command instead.
     """
     told: list[str] = []
     for word in words:
@@ -159,5 +159,5 @@ def reworded(words: Sequence[str], takes: set[str], commands: set[str]) -> list[
 
 
 def nearest(word: str, known: Sequence[str]) -> str:
-    """Return which of KNOWN is nearly WORD; empty where none is."""
+    """Return the word in KNOWN nearest to WORD; empty if none is near."""
     return next(iter(difflib.get_close_matches(word, known, n=1, cutoff=0.6)), "")

@@ -26,23 +26,23 @@ __all__ = [
 ]
 
 LISTED = 256
-"""Manifests that one index may list, those of indexes in it included."""
+"""Most manifests in one index, those of nested indexes included."""
 Document = TypeVar("Document", artifact.Index, artifact.Single)
 
 PUSHES = 2
-"""How often a manifest is pushed that its tag does not give then: the second time shows whether others move the tag."""
+"""Attempts to push a manifest if its tag then has another; the second shows whether others move the tag."""
 
 
 class Registry(Blobs):
-    """One repository of a registry, spoken to over HTTP: its blobs, images and release records."""
+    """One repository of a registry, over HTTP: its blobs, images and release records."""
 
     def manifest(self, name: str) -> tuple[Descriptor, bytes] | None:
-        """Return what the registry has under the tag or digest NAME; None where it has nothing."""
+        """Return the manifest under the tag or digest NAME; None if there is none."""
         accept = {"Accept": ", ".join((*artifact.INDEX, *artifact.SINGLE))}
         with self._transport.exchange("GET", self._path(f"manifests/{name}"), headers=accept) as answer:
             found = None if answer.status == HTTPStatus.NOT_FOUND else self._whole(answer, name)
         if found is None:
-            if not self._is_registry:  # something else knows nothing of images either
+            if not self._is_registry:  # other servers answer 404, too
                 self.ping()
             return None
         kind = answer.headers.get("Content-Type", "").partition(";")[0].strip()
@@ -58,10 +58,10 @@ class Registry(Blobs):
         return found[0].digest if found else ""
 
     def family(self, name: str) -> list[tuple[Descriptor, bytes]]:
-        """Return the manifest NAME, and after it all that it lists, as far as the registry has them.
+        """Return the manifest NAME, then all manifests it lists, as far as the registry has them.
 
         Raises:
-            errors.RegistryInvalid: it lists more than `LISTED` manifests, or is malformed.
+            errors.RegistryInvalid: there are more than `LISTED` manifests, or one is malformed.
         """
         found: dict[str, tuple[Descriptor, bytes]] = {}
         names = [name]
@@ -80,10 +80,10 @@ class Registry(Blobs):
         return list(found.values())
 
     def image(self, name: str) -> Image | None:
-        """Return the image under the tag or digest NAME: index, platforms and configs kept apart; None where is none.
+        """Return the image under the tag or digest NAME, with its platforms; None if there is none.
 
         Raises:
-            errors.ImageMismatch: what is there is no image, or one that names a platform twice.
+            errors.ImageMismatch: NAME is not an image, or has a platform twice.
         """
         found = self.manifest(name)
         if found is None:
@@ -105,7 +105,7 @@ class Registry(Blobs):
         return Image(digest=top.digest, media_type=top.media_type, platforms=children)
 
     def _refuse_artifact(self, entry: artifact.Listed, what: str, *, alone: bool) -> None:
-        """Return if ENTRY, which is no image, can be left out: an engine chooses by platform, and it has none.
+        """Check whether to ignore ENTRY, an artifact: engines choose by platform, and it has none.
 
         Raises:
             errors.ImageMismatch: it stands ALONE, or for a platform.
@@ -127,7 +127,11 @@ class Registry(Blobs):
         return self.single(entry.digest, entry.size)
 
     def single(self, digest: str, size: int | None = None) -> artifact.Single:
-        """Return one platform's image manifest, which the registry has to have."""
+        """Return the image manifest DIGEST of one platform; SIZE, if given, must match.
+
+        Raises:
+            errors.ImageGone: the registry does not have it.
+        """
         found = self.manifest(digest)
         if found is None:
             raise errors.ImageGone(f"{self._named(digest)}: the registry does not have it", refusal.AGAIN)
@@ -137,7 +141,7 @@ class Registry(Blobs):
         return self._parsed(artifact.Single, *found)
 
     def absent(self, digest: str) -> list[str]:
-        """Return the digests of those parts of the image DIGEST that the registry does not give."""
+        """Return the digests of the parts of the image DIGEST that the registry does not deliver."""
         found = self.manifest(digest)
         if found is None:
             return [digest]
@@ -155,7 +159,7 @@ class Registry(Blobs):
         return absent
 
     def labels(self, image: Image) -> Mapping[str, Mapping[str, str]]:
-        """Return the labels of IMAGE by platform."""
+        """Return IMAGE's labels by platform."""
         labels: dict[str, Mapping[str, str]] = {}
         for platform, child in image.platforms.items():
             inner = self.config(child.config).get("config") or {}
@@ -166,18 +170,18 @@ class Registry(Blobs):
         return labels
 
     def config(self, digest: str) -> dict[str, Any]:
-        """Return an image's config."""
+        """Return the image config DIGEST."""
         return artifact.parse_object(self.blob(digest), self._named(digest))
 
     def put_manifest(self, data: bytes, media_type: str, name: str) -> None:
         """Store DATA as the manifest under the tag or digest NAME, and read it back.
 
-        A registry that lets no tag be overwritten is fine where the tag has DATA already. So is a tag moved by somebody
-        else before it is read back: two machines may release one revision at the same time.
+        If the registry does not let a tag be overwritten, it is a success if the tag has DATA already. So is a tag
+        moved by another process before it is read back: two machines may release one revision at the same time.
 
         Raises:
-            errors.PushRefused: the registry does not take it, or the tag may not be overwritten there.
-            errors.PushLost: the registry confirmed it, and does not give it back.
+            errors.PushRefused: the registry does not accept DATA, or does not let the tag be overwritten.
+            errors.PushLost: the registry confirmed the push, and does not give the manifest back.
         """
         kind, digest = {"Content-Type": media_type}, sha256(data)
         before = digest
@@ -197,7 +201,7 @@ class Registry(Blobs):
         raise refusal.lost(self._named(name))
 
     def _holds(self, name: str) -> str:
-        """Return the digest under NAME; empty if there is none, or none that can be read."""
+        """Return the digest under NAME; empty if there is none, `?` if it cannot be read."""
         try:
             found = self.manifest(name)
         except errors.RegistryInvalid:
@@ -205,10 +209,10 @@ class Registry(Blobs):
         return found[0].digest if found else ""
 
     def find_record(self, tag: str) -> Record | None:
-        """Return the release record under TAG, every digest verified; None where there is none.
+        """Return the release record under TAG, every digest verified; None if there is none.
 
         Raises:
-            errors.RecordInvalid: something else is there.
+            errors.RecordInvalid: TAG has something else.
         """
         found = self.manifest(tag)
         if found is None:
@@ -218,7 +222,7 @@ class Registry(Blobs):
         return Record(subject=subject, manifest=manifest, evidence=evidence)
 
     def put_record(self, record: Record, *tags: str) -> None:
-        """Store RECORD under TAGS, in their order, once its parts are there: what a tag finds is whole."""
+        """Store RECORD's parts, then RECORD under each of TAGS, in order: a tag never leads to a partial record."""
         for data in (b"{}", record.manifest, record.evidence):
             self.put_blob(data)
         for tag in tags:
@@ -243,11 +247,11 @@ class Registry(Blobs):
 
 
 def is_plain(host: str, *, insecure: bool = False) -> bool:
-    """Say whether HOST is spoken to over http: where INSECURE, or on loopback without an authority in certs.d."""
+    """Return whether to use http for HOST: with INSECURE, or on loopback without an authority in certs.d."""
     return insecure or (is_loopback(host) and not authorities(host))
 
 
 def connect(reference: Reference, *, insecure: bool = False, patience: float = 60.0) -> Registry:
-    """Return the registry of REFERENCE, over http or https as `is_plain` says; PATIENCE is seconds for one exchange."""
+    """Return the registry of REFERENCE, over http if `is_plain`, else https; PATIENCE is seconds for one exchange."""
     scheme = "http" if is_plain(reference.host, insecure=insecure) else "https"
     return Registry(reference, scheme=scheme, patience=patience)

@@ -1,4 +1,4 @@
-"""What a registry stores, as values: descriptors, images, layers and release records; starts nothing."""
+"""Values stored in a registry: descriptors, images, layers and release records; starts nothing."""
 
 import contextlib
 import hashlib
@@ -19,14 +19,14 @@ INDEX = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.dist
 SINGLE = ("application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json")
 CONFIG = ("application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json")
 LAYERS = ("application/vnd.oci.image.layer.", "application/vnd.docker.image.rootfs.")
-"""How the media types of an image's layers begin, whatever they are packed with."""
+"""Prefixes of the media types of an image's layers, with any compression."""
 EMPTY = "application/vnd.oci.empty.v1+json"
 RELEASE = "application/vnd.selfdeploy.release.v1+json"
 MANIFEST = "application/vnd.selfdeploy.manifest.v1+json"
 EVIDENCE = "application/vnd.selfdeploy.evidence.v1+json"
 Word = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9._-]{1,40}$")]
 REFERS = "vnd.docker.reference.type"
-"""The annotation of an index's entry that is no image but speaks of one, such as an attestation (BuildKit)."""
+"""Annotation of an index entry that describes an image, such as an attestation (BuildKit), and is none itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,11 @@ class Reference:
 
     @classmethod
     def parse(cls, text: str) -> "Reference":
-        """Return the repository that TEXT, HOST[:PORT]/NAME, names."""
+        """Return the repository named by TEXT, HOST[:PORT]/NAME.
+
+        Raises:
+            errors.ConfigInvalid: TEXT has another form.
+        """
         host, slash, name = text.partition("/")
         if (
             not slash
@@ -49,7 +53,7 @@ class Reference:
         return cls(host=host, repository=name)
 
     def __str__(self) -> str:
-        """Return it as it is written."""
+        """Return HOST[:PORT]/NAME."""
         return f"{self.host}/{self.repository}"
 
 
@@ -69,7 +73,7 @@ class Descriptor(_Document):
     size: Annotated[int, pydantic.Field(ge=0)]
 
     def as_json(self) -> dict[str, object]:
-        """Return it as the OCI image specification writes it."""
+        """Return the descriptor as JSON (OCI image specification)."""
         return self.model_dump(by_alias=True)
 
 
@@ -81,7 +85,7 @@ class Platform(_Document):
     variant: Word | Literal[""] = ""
 
     def __str__(self) -> str:
-        """Return it as the command line of docker writes it."""
+        """Return the platform in the form of docker's command line, such as `linux/arm64/v8`."""
         return "/".join(filter(None, (self.os, self.architecture, self.variant)))
 
 
@@ -100,7 +104,7 @@ class Listed(Descriptor):
 
     @property
     def place(self) -> str:
-        """The platform; empty if the entry names none: then the image's config does."""
+        """The platform; empty if only the image's config names it."""
         return str(self.platform) if isinstance(self.platform, Platform) else ""
 
     @property
@@ -126,7 +130,7 @@ class Single(_Document):
 
     @property
     def what_else(self) -> str:
-        """What it holds if it is no image but an artifact, such as a signature; empty for an image."""
+        """Description of an artifact, such as a signature; empty for an image."""
         if self.config.media_type not in CONFIG:
             return f"its config is {self.config.media_type[:80]!a}"
         strange = [layer.media_type for layer in self.layers if not layer.media_type.startswith(LAYERS)]
@@ -140,7 +144,7 @@ class _Record(Single):
 
 @dataclass(frozen=True, kw_only=True)
 class Child:
-    """One platform's image: its manifest's digest and its config's."""
+    """One platform's image: the digests of its manifest and its config."""
 
     digest: str
     config: str
@@ -148,7 +152,7 @@ class Child:
 
 @dataclass(frozen=True, kw_only=True)
 class Image:
-    """An image: what it is addressed by, and its platforms."""
+    """An image: its digest and media type, and its platforms."""
 
     digest: str
     media_type: str
@@ -157,7 +161,7 @@ class Image:
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """The commit point of a release: the image it is of, its manifest and its evidence."""
+    """The commit point of a release: its image, its manifest and its evidence."""
 
     subject: Descriptor
     manifest: bytes
@@ -175,10 +179,10 @@ def sha256(data: bytes) -> str:
 
 
 def parse(kind: type[Kind], data: bytes, where: str) -> Kind:
-    """Return the KIND of document that DATA is.
+    """Return DATA, parsed as a document of KIND.
 
     Raises:
-        errors.RegistryInvalid: it has another shape; WHERE names it.
+        errors.RegistryInvalid: DATA has another shape; WHERE is its name in the message.
     """
     try:
         return kind.model_validate_json(_without_nulls(data))
@@ -189,10 +193,10 @@ def parse(kind: type[Kind], data: bytes, where: str) -> Kind:
 
 
 def _without_nulls(data: bytes) -> bytes:
-    """Return the JSON text DATA without its nulls, which Go's tools write and read as if the key were not there."""
+    """Return the JSON text DATA without nulls: Go's tools write them, and read them as absent keys."""
     if b"null" not in data:
         return data
-    with contextlib.suppress(ValueError):  # what is no JSON is refused where it is read
+    with contextlib.suppress(ValueError):  # the caller refuses invalid JSON
         return pydantic_core.to_json(_dropped(pydantic_core.from_json(data)))
     return data
 
@@ -207,10 +211,10 @@ def _dropped(value: Any) -> Any:  # noqa: ANN401 -- any JSON
 
 
 def parse_object(data: bytes, where: str) -> dict[str, Any]:
-    """Return the JSON object that DATA is.
+    """Return DATA, parsed as a JSON object.
 
     Raises:
-        errors.RegistryInvalid: it is none; WHERE names it.
+        errors.RegistryInvalid: DATA is not a JSON object; WHERE is its name in the message.
     """
     try:
         value = pydantic_core.from_json(data)
@@ -222,7 +226,7 @@ def parse_object(data: bytes, where: str) -> dict[str, Any]:
 
 
 def encode_record(record: Record) -> bytes:
-    """Return the OCI image manifest that RECORD is stored as (OCI image specification, artifacts)."""
+    """Return RECORD as an OCI image manifest (OCI image specification, artifacts)."""
     layers = [
         Descriptor(media_type=kind, digest=sha256(data), size=len(data)).as_json()
         for kind, data in ((MANIFEST, record.manifest), (EVIDENCE, record.evidence))
@@ -239,10 +243,10 @@ def encode_record(record: Record) -> bytes:
 
 
 def decode_record(data: bytes, where: str) -> tuple[Descriptor, dict[str, Descriptor]]:
-    """Return the subject of the record DATA, and its parts by media type.
+    """Return the subject of the release record DATA, and its parts by media type.
 
     Raises:
-        errors.RecordInvalid: it is no release record; WHERE names it.
+        errors.RecordInvalid: DATA is not a release record; WHERE is its name in the message.
     """
     try:
         value = parse(_Record, data, where)

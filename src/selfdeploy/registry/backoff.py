@@ -1,4 +1,4 @@
-"""How long a client waits before it repeats a request that the registry put off (RFC 9110, "Retry-After")."""
+"""Pauses before a request that the registry put off is sent again (RFC 9110, "Retry-After")."""
 
 import datetime
 import email.utils
@@ -7,24 +7,24 @@ from collections.abc import Mapping
 from http import HTTPStatus
 
 FIRST, LONGEST = 0.5, 8.0
-"""Seconds to wait where the registry does not say how long, doubled each time, and the most of it."""
+"""Seconds to wait if the registry does not say how long: the first pause, doubled each time, and the longest."""
 
 
 def is_put_off(status: int, headers: Mapping[str, str]) -> bool:
-    """Return whether the answer asks for the same request later: a rate limit, or an outage that states its end."""
+    """Return whether the answer puts the request off: a rate limit, or an outage with a stated end."""
     busy = status == HTTPStatus.SERVICE_UNAVAILABLE and "Retry-After" in headers
     return status == HTTPStatus.TOO_MANY_REQUESTS or busy
 
 
 def seconds(headers: Mapping[str, str], attempt: int) -> float:
-    """Return how long to wait after the answer number ATTEMPT (from 0) that put the request off."""
+    """Return the seconds to wait after answer number ATTEMPT (from 0) that put the request off."""
     asked = retry_after(headers)
     own = min(FIRST * 2 ** min(attempt, 10), LONGEST)
     return own if asked is None or asked < FIRST else asked
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds that Retry-After asks for, never negative; None if it is absent or unreadable.
+    """Return the seconds requested by Retry-After, never negative; None if it is absent or unreadable.
 
     A date counts from the Date of the same answer: the registry's clock may differ from ours.
     """

@@ -1,4 +1,4 @@
-"""One repository of a registry: what it answers to a ping, and the blobs that are pushed to it and read back."""
+"""One repository of a registry: the ping, and its blobs, pushed and read back."""
 
 import contextlib
 import time
@@ -14,24 +14,24 @@ from selfdeploy.registry.tokens import Login
 from selfdeploy.registry.transport import NOWHERE, Transport, whole
 
 API = "registry-1.docker.io"
-"""Where Docker Hub's registry answers, whose images are named docker.io/NAME."""
+"""Host of Docker Hub's registry, for images named docker.io/NAME."""
 LIMIT = 8 << 20
-"""Bytes of the largest document: manifests, configs, records."""
+"""Largest document to read (manifest, config, record), in bytes."""
 LAYER_PATIENCE = 900.0
-"""Seconds for a layer."""
+"""Seconds allowed for a layer."""
 COURTESY = 5.0
-"""Seconds for a request whose failure changes nothing."""
+"""Seconds allowed for a request whose failure changes nothing."""
 WRITTEN = frozenset({HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.ACCEPTED})
-"""Answers of registries to a push that they took; the specification has 201."""
+"""Statuses of a successful push; the specification has 201 only."""
 PAUSES = 0.2, 0.8
-"""Seconds before a push is read back again: storage behind a registry may show it a moment later."""
+"""Seconds before each further attempt to read a push back: a registry's storage may lag behind."""
 
 
 class Blobs:
-    """The blobs of one repository, spoken to over HTTP.
+    """The blobs of one repository, over HTTP.
 
-    Every method raises what `Transport.exchange` does, and `errors.RegistryInvalid` where an answer is not what was
-    asked for: another digest, size, media type or shape.
+    Every method raises the errors of `Transport.exchange`, and `errors.RegistryInvalid` for an answer with another
+    digest, size, media type or shape than requested.
     """
 
     def __init__(self, reference: Reference, *, scheme: str, patience: float = 60.0) -> None:
@@ -42,7 +42,11 @@ class Blobs:
         self._is_registry = False
 
     def ping(self) -> None:
-        """Return when the registry is one and takes us."""
+        """Check that the host is a registry, and that it lets us in.
+
+        Raises:
+            errors.RegistryInvalid: another kind of server answers.
+        """
         with self._transport.exchange("GET", "") as answer:
             kind = answer.headers.get("Content-Type", "")
             told = answer.headers.get("Docker-Distribution-Api-Version") or "json" in kind
@@ -57,7 +61,11 @@ class Blobs:
         self._is_registry = True
 
     def may_push(self) -> None:
-        """Return when we may push: an upload is begun, and given up."""
+        """Check that we may push: begin an upload, and cancel it.
+
+        Raises:
+            errors.RegistryDenied: the login may not push.
+        """
         self.ping()
         try:
             location = self._begin_upload()
@@ -66,7 +74,7 @@ class Blobs:
                 f"{exc.message}: it lets us in, and does not let us push", f"let that login push to {self.reference}"
             ) from exc
         with (
-            contextlib.suppress(errors.SelfdeployError),  # an upload that is left open ends by itself
+            contextlib.suppress(errors.SelfdeployError),  # an open upload expires by itself
             self._transport.exchange("DELETE", location, seconds=COURTESY),
         ):
             pass
@@ -75,7 +83,7 @@ class Blobs:
         """Return the blob DIGEST, verified; at most `LIMIT` bytes.
 
         Raises:
-            errors.ImageGone: the registry does not have it, or only believes so and sends none of it.
+            errors.ImageGone: the registry does not have it, or announces it and sends none of it.
         """
         with self._transport.exchange("GET", self._path(f"blobs/{digest}")) as answer:
             try:
@@ -90,17 +98,17 @@ class Blobs:
 
     @contextlib.contextmanager
     def stream(self, digest: str) -> Iterator[Iterator[bytes]]:
-        """Give the chunks of the blob DIGEST, which are neither verified nor bounded."""
+        """Yield the chunks of the blob DIGEST, neither verified nor bounded."""
         with self._transport.exchange("GET", self._path(f"blobs/{digest}"), seconds=LAYER_PATIENCE) as answer:
             self._expect_found(answer, digest)
             yield answer.chunks
 
     def put_blob(self, data: bytes) -> None:
-        """Store DATA, unless the registry gives it already, and read it back.
+        """Store DATA, unless the registry has it already, and read it back.
 
         Raises:
-            errors.PushRefused: the registry does not take it.
-            errors.PushLost: the registry confirmed it, and does not give it back.
+            errors.PushRefused: the registry does not accept it.
+            errors.PushLost: the registry confirmed the push, and does not give the blob back.
         """
         digest = sha256(data)
         if self.gives(digest, len(data)):
@@ -115,13 +123,13 @@ class Blobs:
             raise refusal.lost(self._named(digest))
 
     def gives(self, digest: str, size: int) -> bool:
-        """Return whether the registry gives the last byte of a blob of SIZE bytes.
+        """Return whether the registry delivers the last byte of the blob DIGEST of SIZE bytes.
 
-        A HEAD is no proof: some registries answer it from a cache that outlives the blob.
+        A HEAD request proves nothing: some registries answer it from a cache that outlives the blob.
 
         Raises:
             errors.RegistryUnreachable: it does not answer, or not in time.
-            errors.RegistryInvalid: it answers neither that it has the blob nor that it has not.
+            errors.RegistryInvalid: the answer is neither a success nor "not found".
         """
         found = self._gives(digest, size)
         if found is None:
@@ -130,7 +138,7 @@ class Blobs:
         return bool(found)
 
     def _gives(self, digest: str, size: int) -> bool | None:
-        """Return what `gives` does; None if the registry announces the byte and breaks off."""
+        """Return the result of `gives`; None if the registry announces the byte and breaks off."""
         last = max(size - 1, 0)
         asked = {"Range": f"bytes={last}-{last}"}
         with self._transport.exchange("GET", self._path(f"blobs/{digest}"), headers=asked) as answer:
@@ -144,7 +152,7 @@ class Blobs:
                         return next(answer.chunks, b"") != b"" or size == 0
                 case _:
                     raise refusal.read(self._named(digest), answer, self.reference.host)
-        self.ping()  # or else the connection is at fault, not the blob
+        self.ping()  # it raises if the connection is at fault, not the blob
         return None
 
     def _begin_upload(self) -> str:
@@ -161,7 +169,7 @@ class Blobs:
 
     def _expect_found(self, answer: Answer, name: str) -> None:
         if answer.status != HTTPStatus.OK:
-            # The body is left out: whoever answers may write there what we sent, and that is the password.
+            # Never show the body: the server may repeat our request in it, and so the password.
             raise refusal.read(self._named(name), answer, self.reference.host)
 
     def _whole(self, answer: Answer, name: str) -> bytes:
@@ -174,7 +182,7 @@ class Blobs:
 
 
 def soon(holds: Callable[[], bool]) -> bool:
-    """Return whether HOLDS does, now or after one of `PAUSES`."""
+    """Return whether HOLDS returns True, now or after one of `PAUSES`."""
     for pause in PAUSES:
         if holds():
             return True

@@ -1,4 +1,4 @@
-"""What layers make of one another: the files of an image, as a runtime would unpack them; reads no network.
+"""The files of an image, as a runtime would unpack its layers; reads no network.
 
 Source: OCI image specification, "image layer filesystem changeset". Names are resolved through the image's own links,
 and never lead out of it.
@@ -16,26 +16,26 @@ from selfdeploy.tree import Entry
 WHITEOUT, OPAQUE = ".wh.", ".wh..wh..opq"
 CHUNK = 1 << 16
 LENGTH = 4096
-"""Characters of the longest name, as on Linux."""
+"""Longest name, in characters, as on Linux."""
 HOPS = 40
-"""Links that one name may lead through, as on Linux."""
+"""Most links to follow for one name, as on Linux."""
 
 
 @dataclass
 class Files:
-    """The files of an image as its layers make them, one layer upon the other."""
+    """The files of an image, with its layers applied one upon the other."""
 
     limit: int = 1_000_000
-    """How many paths there may be."""
+    """Most paths of one image."""
     _paths: dict[str, Entry] = field(default_factory=dict)
     _inside: dict[str, set[str]] = field(default_factory=lambda: {"": set()})
     _fresh: set[str] = field(default_factory=set)
 
     def apply(self, layer: io.RawIOBase) -> None:
-        """Lay LAYER, an unpacked tar that is read forward only, upon what is there.
+        """Apply LAYER, an uncompressed tar, to the present files; it is read forward only.
 
         Raises:
-            tarfile.TarError, ValueError: it is none, or names what no layer may.
+            tarfile.TarError, ValueError: LAYER is not a tar, or has a name or a member that no layer may have.
         """
         self._fresh = set()
         for tar, member in tape.members(layer):
@@ -45,7 +45,7 @@ class Files:
             self._add(tar, member)
 
     def below(self, top: str) -> dict[str, Entry]:
-        """Return what stands below the folder TOP, by its path from there; nothing where there is no such folder."""
+        """Return the entries below the folder TOP, by their paths from there; empty if there is no such folder."""
         root = self._resolve(_name(top))
         found: dict[str, Entry] = {}
         folders = [root] if root == "" or self._is_folder(root) else []
@@ -68,7 +68,7 @@ class Files:
             for name in list(self._inside.get(parent, ())):
                 self._remove(_join(parent, name), older=True)
         elif base.startswith(WHITEOUT + WHITEOUT):
-            return  # aufs' own
+            return  # metadata of aufs
         elif base.startswith(WHITEOUT):
             hidden = _join(parent, base.removeprefix(WHITEOUT))
             if base == WHITEOUT or hidden in self._fresh:
@@ -115,7 +115,7 @@ class Files:
             raise ValueError(f"more than {self.limit} paths")
 
     def _remove(self, path: str, *, older: bool = False) -> None:
-        """Remove PATH and what is below it; with OLDER, only what this layer did not bring."""
+        """Remove PATH and everything below it; with OLDER, keep the entries of the present layer."""
         for name in list(self._inside.get(path, ())):
             self._remove(_join(path, name), older=older)
         if path not in self._paths or (older and (path in self._fresh or self._inside.get(path))):
@@ -130,7 +130,7 @@ class Files:
         return path in self._inside
 
     def _resolve(self, path: str) -> str:
-        """Return the folder that PATH leads to, through the image's own links and never out of it."""
+        """Return PATH with all links resolved, through the image's own links and never out of it."""
         todo, done, hops = list(reversed(path.split("/"))), "", 0
         while todo:
             part = todo.pop()
@@ -156,10 +156,10 @@ def _join(folder: str, name: str) -> str:
 
 
 def _name(name: str) -> str:
-    """Return NAME of a tar file as a path from the image's root.
+    """Return NAME, a tar member's name, as a path from the image's root.
 
     Raises:
-        ValueError: it leads upwards, or no file can have it.
+        ValueError: NAME leads upwards, or contains a NUL.
     """
     parts = [part for part in name.split("/") if part not in {"", "."}]
     if ".." in parts or "\0" in name:

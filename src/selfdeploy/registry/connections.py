@@ -1,4 +1,4 @@
-"""The connections of one exchange with a registry: whose certificates they trust, and a deadline that ends them."""
+"""The connections of one exchange with a registry: the certificates they trust, and a deadline that ends them."""
 
 import contextlib
 import functools
@@ -23,26 +23,26 @@ from selfdeploy import errors
 
 CERTIFICATES = Path("/etc/docker/certs.d")
 SILENCE = (10.0, 30.0)
-"""Seconds until a connection has to be there, and between two parts of an answer."""
+"""Seconds allowed to connect, and between two parts of an answer."""
 CHUNK = 1 << 16
 HEADERS = {"Accept-Encoding": "identity", "User-Agent": "selfdeploy"}
 
 
 def authority(host: str) -> Path:
-    """Return where Docker looks for the certificate of the authority of HOST alone."""
+    """Return Docker's path for the certificate of an authority trusted for HOST alone."""
     return CERTIFICATES / host / "ca.crt"
 
 
 def authorities(host: str) -> list[Path]:
-    """Return the certificates of the authorities that Docker, too, trusts for HOST alone."""
+    """Return the certificates of the authorities that Docker trusts for HOST alone."""
     return sorted(authority(host).parent.glob("*.crt"))
 
 
 def trust(host: str) -> ssl.SSLContext:
-    """Return what proves a server to us: the system's authorities or SSL_CERT_FILE's, REQUESTS_CA_BUNDLE's, HOST's own.
+    """Return a TLS context with the authorities of the system or SSL_CERT_FILE, REQUESTS_CA_BUNDLE, and HOST.
 
     Raises:
-        errors.ConfigInvalid: one of these files holds no certificate.
+        errors.ConfigInvalid: a file of REQUESTS_CA_BUNDLE or HOST holds no certificate.
     """
     context = ssl.create_default_context()
     bundle = os.environ.get("REQUESTS_CA_BUNDLE")
@@ -55,22 +55,22 @@ def trust(host: str) -> ssl.SSLContext:
 
 
 class _Adapter(HTTPAdapter):
-    """Connections that trust one context, and whose sockets are known."""
+    """HTTP connections that trust one TLS context, and report their sockets."""
 
     def __init__(self, context: ssl.SSLContext | None, opened: Callable[[socket.socket], None]) -> None:
         self._context, self._opened = context, opened
         super().__init__()
 
     def cert_verify(self, *_: Any) -> None:  # noqa: ANN401 -- requests'
-        """Leave to the context what is trusted; requests would add authorities of its own."""
+        """Leave trust to the TLS context; requests would add authorities of its own."""
 
     def build_connection_pool_key_attributes(self, *args: Any, **named: Any) -> Any:  # noqa: ANN401 -- requests'
-        """Return what requests asks for: where to connect to, and the context to trust there."""
+        """Return the pool's key for requests: the address, and our TLS context for https."""
         place, _ = super().build_connection_pool_key_attributes(*args, **named)
         return place, {"ssl_context": self._context} if place["scheme"] == "https" else {}
 
     def get_connection_with_tls_context(self, *args: Any, **named: Any) -> Any:  # noqa: ANN401 -- requests'
-        """Return a pool whose connections tell us their sockets."""
+        """Return a pool whose connections report their sockets."""
         pool: Any = super().get_connection_with_tls_context(*args, **named)
         pool.ConnectionCls = functools.partial(self._new, type(pool).ConnectionCls)
         return pool
@@ -89,7 +89,7 @@ class _Adapter(HTTPAdapter):
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """The beginning of an answer; its body is read from `chunks` while the connections are there."""
+    """The beginning of an answer; read its body from `chunks` while the connections are open."""
 
     status: int
     headers: Mapping[str, str]
@@ -99,9 +99,9 @@ class Answer:
 
 
 class Connections:
-    """The connections of one exchange, all ended with it: a context manager that gives its body SECONDS.
+    """The connections of one exchange, closed with the context; SECONDS is the deadline of its body.
 
-    No redirect is followed, no cookie kept, and no proxy used where it is to be DIRECT.
+    They follow no redirect, keep no cookie, and use no proxy if DIRECT is set.
     """
 
     def __init__(self, context: ssl.SSLContext | None, seconds: float, *, direct: bool) -> None:
@@ -132,11 +132,11 @@ class Connections:
         self._stack.close()
 
     def send(self, method: str, url: str, headers: Mapping[str, str], data: bytes | None = None) -> Answer:
-        """Send one request and return its answer, whatever its status.
+        """Send one request and return its answer, with any status.
 
         Raises:
-            errors.RegistryUnreachable: no answer, or none within the seconds that were given.
-            errors.RegistryUntrusted: a certificate nobody vouches for.
+            errors.RegistryUnreachable: there is no answer, or none before the deadline.
+            errors.RegistryUntrusted: the server's certificate is not trusted.
         """
         with self._explained(url):
             # Without a session: it would read all of a redirect's body, and take a login from the URL or .netrc.
@@ -155,7 +155,7 @@ class Connections:
     def _chunks(self, response: requests.Response, url: str) -> Iterator[bytes]:
         with self._explained(url):
             yield from response.iter_content(CHUNK)
-            if self._spent.is_set():  # what was cut looks like an end where no length was told
+            if self._spent.is_set():  # without a length, a cut looks like the end
                 raise requests.Timeout
 
     def _opened(self, made: socket.socket) -> None:
@@ -164,16 +164,16 @@ class Connections:
             self._cut()
 
     def _cut(self) -> None:
-        """End every connection, whatever it waits for: who reads from it sees its end."""
+        """Shut down every connection, at once; its reader sees the end of the stream."""
         self._spent.set()
         for made in list(self._sockets):
             with contextlib.suppress(OSError):
-                # Not the method of an SSLSocket: that one takes its TLS away from who is reading.
+                # Not SSLSocket's own method: it would take the TLS away under a concurrent reader.
                 socket.socket.shutdown(made, socket.SHUT_RDWR)
 
     @contextlib.contextmanager
     def _explained(self, url: str) -> Iterator[None]:
-        """Turn what requests raises into errors of ours that name the host alone: a URL may hold a secret."""
+        """Turn the errors of requests into our own, with the host alone: a URL may hold a secret."""
         try:
             yield
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as exc:

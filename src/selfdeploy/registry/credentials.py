@@ -1,4 +1,4 @@
-"""Who we are to a registry: what `docker login` left in config.json, or in a credential helper.
+"""Our login at a registry: from `docker login`'s config.json, or from a credential helper.
 
 Source: docker/cli, packages `cli/config/configfile` and `cli/config/credentials`, whose behaviour this follows.
 """
@@ -18,25 +18,25 @@ IDENTITY_TOKEN = "<token>"  # noqa: S105 -- the user name by which a helper says
 HUB = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io"})
 HUB_KEY = "https://index.docker.io/v1/"
 NOT_FOUND = b"credentials not found"
-"""How a helper begins to say that it knows nothing (docker-credential-helpers, `credentials` package)."""
+"""Start of a helper's output if it has no login (docker-credential-helpers, `credentials` package)."""
 TIMEOUT = 20.0
 NOWHERE = Path("/nonexistent")
-"""The home of a person without one (Debian Policy Manual, 9.2.3)."""
+"""Home folder of a user without one (Debian Policy Manual, 9.2.3)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Credentials:
-    """A user and a password, or an identity token that is good for other tokens (OAuth 2's refresh token)."""
+    """A user and a password, or an identity token to get other tokens with (OAuth 2's refresh token)."""
 
     user: str
     password: str = field(default="", repr=False)
     identity_token: str = field(default="", repr=False)
     registry_token: str = field(default="", repr=False)
-    """A bearer token that is good for the registry as it is."""
+    """A bearer token for the registry itself."""
 
     @property
     def basic(self) -> str:
-        """The Authorization header's value for the password (RFC 7617)."""
+        """Value of the Authorization header for the password (RFC 7617)."""
         return "Basic " + base64.b64encode(f"{self.user}:{self.password}".encode(errors="surrogateescape")).decode()
 
 
@@ -54,7 +54,7 @@ class _Config(pydantic.BaseModel):
     credsstore: str | None = None
 
     def helper(self, key: str) -> str:
-        """Return the credential helper for KEY; empty if the file itself has its login."""
+        """Return the credential helper for KEY; empty if the file itself has the login."""
         helpers = self.credhelpers or {}
         return helpers.get(key, self.credsstore) or ""
 
@@ -65,23 +65,23 @@ class _Told(pydantic.BaseModel):
 
 
 def path() -> Path:
-    """Return where Docker's config.json is, whether it is there or not."""
+    """Return the path of Docker's config.json, whether it exists or not."""
     folder = docker_config.find(os.environ.get("DOCKER_CONFIG", ""), surroundings.home())
     return (folder or NOWHERE) / docker_config.NAME
 
 
 def key(host: str) -> str:
-    """Return the name under which docker keeps the login of HOST: Docker Hub's is an address of its first API."""
+    """Return docker's name for the login of HOST: Docker Hub's is an address of its first API."""
     return HUB_KEY if host in HUB else host
 
 
 def find(host: str, file: Path) -> Credentials | None:
-    """Return the login for HOST in Docker's config FILE, or in the credential helper it names; None if there is none.
+    """Return the login for HOST from Docker's config FILE, or the credential helper it names; None without one.
 
     Raises:
-        errors.ConfigInvalid: the file is not what Docker writes.
-        errors.ToolMissing: the helper is not installed, and the file has no login of its own.
-        errors.RegistryDenied: the helper failed, and the file has no login of its own.
+        errors.ConfigInvalid: FILE cannot be read, or has another form than Docker's.
+        errors.ToolMissing: the helper is not installed, and FILE has no login of its own.
+        errors.RegistryDenied: the helper failed, and FILE has no login of its own.
     """
     try:
         data = file.read_bytes()
@@ -103,7 +103,7 @@ def find(host: str, file: Path) -> Credentials | None:
 
 
 def _parse(data: bytes, host: str, file: Path) -> _Config:
-    """Return the config in DATA: nulls count as absent, an empty file as an empty config, keys in any case."""
+    """Return the config in DATA; null means absent, an empty file an empty config, and keys match in any case."""
     try:
         value = pydantic_core.from_json(data) if data.strip() else None
         value = {} if value is None else {name.lower(): each for name, each in value.items()}
@@ -111,12 +111,12 @@ def _parse(data: bytes, host: str, file: Path) -> _Config:
         lowered = {name: each and {key.lower(): part for key, part in each.items()} for name, each in auths.items()}
         return _Config.model_validate({**value, "auths": lowered})
     except (ValueError, AttributeError):
-        # Neither the cause nor its text: both quote what is in the file.
+        # Drop the cause and its text: both quote the file.
         raise errors.ConfigInvalid(f"{file}: not what docker writes", f"docker login {host} writes it") from None
 
 
 def _ask(helper: str, host: str, file: Path) -> Credentials | None:
-    """Return what the program of HELPER tells (docker-credential-helpers protocol: the host on stdin, JSON back)."""
+    """Return the login from HELPER's program (docker-credential-helpers protocol: the host on stdin, JSON back)."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", helper):
         raise errors.ConfigInvalid(f"{file}: {helper!a} is no credential helper's name", "see credHelpers, credsStore")
     program = f"docker-credential-{helper}"
@@ -127,7 +127,7 @@ def _ask(helper: str, host: str, file: Path) -> Credentials | None:
     if told.code:
         if told.stdout.strip().startswith(NOT_FOUND):
             return None
-        # What it wrote is left out: it may be the secret.
+        # Never show its output: it may be the secret.
         raise errors.RegistryDenied(f"{program} get: exit code {told.code} for {host}", f"try it: {program} get")
     try:
         answer = _Told.model_validate_json(told.stdout)
@@ -140,7 +140,7 @@ def _ask(helper: str, host: str, file: Path) -> Credentials | None:
 
 def _stored(config: _Config, host: str, file: Path) -> Credentials | None:
     auths = config.auths or {}
-    # Docker of old wrote URLs for hosts.
+    # Old versions of Docker wrote URLs instead of hosts.
     by_host = {re.sub(r"^[A-Za-z][A-Za-z0-9+.-]*://|/.*", "", name): auth for name, auth in auths.items()}
     stored = auths[key(host)] if key(host) in auths else by_host.get(key(host))
     if stored is None:
@@ -156,7 +156,7 @@ def _stored(config: _Config, host: str, file: Path) -> Credentials | None:
 
 
 def _decode(auth: str, host: str, file: Path) -> tuple[str, str]:
-    """Return the user and the password in AUTH, base64 that may be wrapped."""
+    """Return user and password from AUTH, base64 with possible line breaks."""
     try:
         decoded = base64.b64decode(re.sub(r"\s", "", auth), validate=True)
     except ValueError:

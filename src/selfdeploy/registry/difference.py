@@ -1,4 +1,4 @@
-"""Where two images differ: the first layer, and in it the first file."""
+"""The first difference between two images: the layer, and the file in it."""
 
 import itertools
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from selfdeploy.registry.artifact import Child, Image
 
 
 def first(store: Registry, one: Image, other: Image) -> str:
-    """Return where ONE and OTHER, both in STORE, differ first; in words, for a person.
+    """Describe the first difference between the images ONE and OTHER, both in STORE, for a person.
 
     Raises:
         errors.RegistryInvalid: one of them cannot be read.
@@ -50,7 +50,7 @@ def _first_file(pairs: Iterator[tuple[layers.Member | None, layers.Member | None
 
 
 def _first_key(one: Any, other: Any, at: str = "") -> str:  # noqa: ANN401 -- any JSON
-    """Return the path of the first value that differs, and both values."""
+    """Return the path of the first difference, and both values."""
     if isinstance(one, dict) and isinstance(other, dict):
         for key in sorted(one.keys() | other.keys()):
             if one.get(key) != other.get(key):

@@ -1,6 +1,6 @@
-"""`docker-credential-selfdeploy`: tells Docker, and us, a login that is in the environment and in no file.
+"""`docker-credential-selfdeploy`: gives Docker, and us, a login from environment variables instead of a file.
 
-The protocol is docker-credential-helpers': the action is the argument, the registry's address comes on standard input.
+The protocol is docker-credential-helpers': the action is the argument, the registry's address is on standard input.
 """
 
 import json
@@ -11,11 +11,11 @@ import sys
 from selfdeploy import deploy_toml, errors
 
 USER, TOKEN = "SF_REGISTRY_USER", "SF_REGISTRY_TOKEN"
-"""The variables that hold the login; it is told of the registry of `image.repository`, and of no other."""
+"""Variables with the login; the helper gives it for the registry of `image.repository` only."""
 
 
 def answer(action: str, address: str) -> tuple[str, int]:
-    """Return what to write for ACTION on the registry at ADDRESS, and the exit code."""
+    """Return the output and the exit code for ACTION on the registry at ADDRESS."""
     if action == "list":
         return "{}", 0
     if action != "get":
@@ -30,12 +30,12 @@ def answer(action: str, address: str) -> tuple[str, int]:
 def _host() -> str:
     try:
         return deploy_toml.load().image.repository.partition("/")[0]
-    except errors.SelfdeployError:  # it is told by the command that needed the login
+    except errors.SelfdeployError:  # the command that needs the login reports it
         return ""
 
 
 def main() -> None:
-    """Answer on standard output."""
+    """Run the helper: read standard input, answer on standard output, and exit."""
     text, code = answer(sys.argv[1] if len(sys.argv) > 1 else "", sys.stdin.buffer.read().decode(errors="replace"))
     print(text)
     sys.exit(code)

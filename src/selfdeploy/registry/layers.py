@@ -1,4 +1,4 @@
-"""The files of an image, read from its layers in the registry, to compare what somebody else built with a tree."""
+"""The files of an image, read from its layers in the registry, to compare a foreign build with a tree."""
 
 import gzip
 import hashlib
@@ -18,14 +18,14 @@ PLAIN = ("application/vnd.oci.image.layer.v1.tar", "application/vnd.docker.image
 GZIP = ("application/vnd.oci.image.layer.v1.tar+gzip", "application/vnd.docker.image.rootfs.diff.tar.gzip")
 CHUNK = 1 << 16
 HEADER = 1 << 20
-"""Bytes of the longest name or other extended header that is read."""
+"""Longest name, or other extended header, to read, in bytes."""
 LAYERS = 128
-"""Layers that one image may have; the kernel's overlay takes no more."""
+"""Most layers of one image; the kernel's overlay takes no more."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """How much is read of an image: bytes as stored, bytes unpacked, and paths."""
+    """Limits for one image: bytes as stored, bytes unpacked, and paths."""
 
     stored: int = 4 << 30
     unpacked: int = 16 << 30
@@ -36,7 +36,7 @@ LIMITS = Limits()
 
 
 class _Tape(io.RawIOBase):
-    """What tarfile reads: forward only, never much at once, and no more than LIMIT bytes."""
+    """A source for tarfile: forward only, in small reads, and no more than LIMIT bytes."""
 
     def __init__(self, source: io.RawIOBase | gzip.GzipFile, limit: int) -> None:
         self._source, self._limit, self._at = source, limit, 0
@@ -60,7 +60,7 @@ class _Tape(io.RawIOBase):
         return self._at
 
     def seek(self, to: int, whence: int = 0, /) -> int:
-        """Go forward to the byte TO."""
+        """Move forward to the byte TO."""
         if whence or to < self._at:
             raise tarfile.ReadError("an offset that leads back")
         while self._at < to and self.read(min(CHUNK, to - self._at)):
@@ -69,7 +69,7 @@ class _Tape(io.RawIOBase):
 
 
 class _Stored(io.RawIOBase):
-    """A layer as the registry sends it: counted and hashed on the way."""
+    """A layer as the registry sends it, counted and hashed on the way."""
 
     def __init__(self, chunks: Iterator[bytes], limit: int) -> None:
         self._chunks, self._rest, self._limit = chunks, b"", limit
@@ -79,7 +79,7 @@ class _Stored(io.RawIOBase):
         return True
 
     def read(self, size: int = -1, /) -> bytes:
-        """Return up to SIZE bytes; none at the end."""
+        """Return up to SIZE bytes; empty at the end."""
         if not self._rest:
             self._rest = next(self._chunks, b"")
             self._size += len(self._rest)
@@ -90,17 +90,17 @@ class _Stored(io.RawIOBase):
         return data
 
     def finish(self) -> str:
-        """Read what is left and return the digest of all of it."""
+        """Read the rest, and return the digest of the whole layer."""
         while self.read(CHUNK):
             pass
         return f"sha256:{self._hash.hexdigest()}"
 
 
 def files(store: Registry, digest: str, below: str, limits: Limits = LIMITS) -> Mapping[str, Entry]:
-    """Return what stands below the folder BELOW in the image whose manifest (of one platform) is DIGEST.
+    """Return the entries below the folder BELOW in the image with the manifest DIGEST (of one platform).
 
     Raises:
-        errors.RegistryInvalid: a layer is not what its digest names, is none, or is larger than LIMITS allow.
+        errors.RegistryInvalid: a layer does not match its digest, is malformed, or exceeds LIMITS.
     """
     image = store.single(digest)
     stored = sum(layer.size for layer in image.layers)
@@ -114,12 +114,12 @@ def files(store: Registry, digest: str, below: str, limits: Limits = LIMITS) -> 
 
 
 def _read(store: Registry, layer: Descriptor, found: Files, limit: int) -> int:
-    """Lay LAYER upon what is FOUND and return its size unpacked, which may be LIMIT."""
+    """Apply LAYER to FOUND, and return its unpacked size, at most LIMIT bytes."""
     return _through(store, layer, limit, found.apply)
 
 
 def _through(store: Registry, layer: Descriptor, limit: int, use: Callable[[io.RawIOBase], object]) -> int:
-    """Have USE read LAYER, unpacked to at most LIMIT bytes, verify all of it, and return its size unpacked."""
+    """Let USE read LAYER, unpacked to at most LIMIT bytes; verify all of it, and return its unpacked size."""
     where = f"{store.reference}: layer {layer.digest}"
     if layer.media_type not in {*PLAIN, *GZIP}:
         raise errors.RegistryInvalid(f"{where}: {layer.media_type[:80]!a} is not read", "have it built with gzip")
@@ -142,7 +142,7 @@ def _through(store: Registry, layer: Descriptor, limit: int, use: Callable[[io.R
 
 @dataclass(frozen=True, kw_only=True)
 class Member:
-    """What a layer says of one path; TIME is in seconds since 1970, CONTENT the sha256 of the bytes, in hex."""
+    """A layer's entry for one path; TIME is in seconds since 1970, CONTENT the sha256 of the bytes, in hex."""
 
     name: str
     kind: str
@@ -156,7 +156,7 @@ class Member:
 
 
 def members(store: Registry, layer: Descriptor, limits: Limits = LIMITS) -> list[Member]:
-    """Return what LAYER brings, in its order.
+    """Return the members of LAYER, in its order.
 
     Raises:
         errors.RegistryInvalid: as `files` does.
@@ -194,7 +194,10 @@ def _member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Member:
 
 
 def compare(expected: Mapping[str, Entry], actual: Mapping[str, Entry], *, limit: int = 20) -> list[str]:
-    """Return what the image's files ACTUAL differ in from EXPECTED, a line each; empty when they are equal."""
+    """Return the differences between EXPECTED and the image's files ACTUAL, one per line; empty if equal.
+
+    After LIMIT lines, one more counts the rest.
+    """
     lines = []
     for name in sorted(expected.keys() | actual.keys()):
         wanted, there = expected.get(name), actual.get(name)

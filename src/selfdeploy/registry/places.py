@@ -1,7 +1,7 @@
-"""Where on the network a host is: a registry on the internet must not lead us to what only this machine can reach.
+"""Network location of hosts: a registry on the internet must not lead us to addresses only this machine can reach.
 
-A cloud's metadata service, a router or a database would get requests that the registry's owner chose, with a login
-among them where it is named as the server of tokens.
+Otherwise a cloud's metadata service, a router or a database would get requests chosen by the registry's owner, and even
+our login, if the registry names it as its token server.
 """
 
 import functools
@@ -15,7 +15,7 @@ INTERNET, PRIVATE, LOOPBACK, LINK_LOCAL = range(4)
 
 
 def refuse_inside(host: str, url: str) -> None:
-    """Return unless the registry HOST (with or without a port) leads to URL, further inside than it is itself.
+    """Check that the registry HOST (with or without a port) does not lead to URL, further inside than itself.
 
     Raises:
         errors.RegistryUntrusted: it leads from the internet to a private address, from there to this machine's
@@ -32,7 +32,7 @@ def refuse_inside(host: str, url: str) -> None:
 
 @functools.cache
 def _place(name: str) -> int:
-    """Return the innermost place of the addresses of NAME; outside if it cannot be resolved, as behind a proxy."""
+    """Return the innermost location of NAME's addresses; the internet if they are unknown, as behind a proxy."""
     try:
         found = [ipaddress.ip_address(name)]
     except ValueError:

@@ -1,4 +1,4 @@
-"""Why a registry did not do what it was asked: the error of each HTTP status, with the way on."""
+"""Errors for a registry's refusals: one for each HTTP status, with a hint."""
 
 import json
 from collections.abc import Iterator
@@ -8,16 +8,16 @@ from selfdeploy import errors
 from selfdeploy.registry.connections import Answer
 
 BODY = 1 << 16
-"""Bytes of an answer's body that are searched for an error code."""
+"""Bytes of an answer's body to search for error codes."""
 DAMAGED = "the registry or a proxy before it is damaged: push again, or see its log"
 RESTART = (
     "a registry that caches what it stores may still believe in what a clean-up deleted: restart the registry, then "
     "run the command again"
 )
-"""What to do about a push that is lost."""
+"""Hint for a lost push."""
 AGAIN = "build and push it again: inv release --fresh"
 IMMUTABLE = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED})
-"""What registries answer to a push to a tag that must stay as it is (Amazon ECR, Docker Hub, Harbor, Azure)."""
+"""Statuses of registries that do not let a tag be overwritten (Amazon ECR, Docker Hub, Harbor, Azure)."""
 MALFORMED = frozenset({"MANIFEST_INVALID", "MANIFEST_UNVERIFIED", "NAME_INVALID", "TAG_INVALID", "UNSUPPORTED"})
 UNKNOWN = frozenset({"BLOB_UNKNOWN", "MANIFEST_BLOB_UNKNOWN"})
 TROUBLE: dict[int, str] = {
@@ -27,11 +27,11 @@ TROUBLE: dict[int, str] = {
     HTTPStatus.GATEWAY_TIMEOUT: "a proxy before it waited in vain; see the registry's log",
     HTTPStatus.INSUFFICIENT_STORAGE: "its storage is full; free some there, then run the command again",
 }
-"""What to do about an answer of 5xx."""
+"""Hints for 5xx answers."""
 
 
 def _phrase(status: int) -> str:
-    """Return the name of STATUS in brackets; empty if it has none."""
+    """Return STATUS's phrase in brackets; empty if it has none."""
     try:
         return f" ({HTTPStatus(status).phrase})"
     except ValueError:
@@ -39,13 +39,16 @@ def _phrase(status: int) -> str:
 
 
 def trouble(host: str, method: str, status: int) -> errors.RegistryUnreachable:
-    """Return the error of a 5xx."""
+    """Return the error for a 5xx answer of HOST to METHOD."""
     hint = TROUBLE.get(status, "see its log")
     return errors.RegistryUnreachable(f"{host}: the registry answers {status} to {method}{_phrase(status)}", hint)
 
 
 def limited(host: str, method: str, asked: float | None, limit: float) -> errors.RegistryUnreachable:
-    """Return the error of a rate limit (429) that does not end within the deadline; ASKED is its Retry-After."""
+    """Return the error for a rate limit (429) that outlasts the deadline.
+
+    ASKED, its Retry-After, and LIMIT, the deadline, are in seconds.
+    """
     wanted = f"it asks to wait {asked:g} s" if asked else "it does not say for how long"
     return errors.RegistryUnreachable(
         f"{host}: rate limit: the registry answers 429 Too Many Requests to {method}; {wanted}, the deadline is "
@@ -55,7 +58,7 @@ def limited(host: str, method: str, asked: float | None, limit: float) -> errors
 
 
 def read(where: str, answer: Answer, host: str) -> errors.SelfdeployError:
-    """Return why WHERE, a manifest or a blob, was not given: ANSWER has another status than 200."""
+    """Return the error for WHERE, a manifest or a blob, if ANSWER has another status than 200."""
     status = answer.status
     if status == HTTPStatus.NOT_FOUND:
         return errors.ImageGone(f"{where}: the registry does not have it", AGAIN)
@@ -69,7 +72,7 @@ def read(where: str, answer: Answer, host: str) -> errors.SelfdeployError:
 
 
 def upload(repository: str, answer: Answer, what: str) -> errors.SelfdeployError:
-    """Return why REPOSITORY did not take WHAT, a blob or the beginning of its upload."""
+    """Return the error if REPOSITORY refuses WHAT, a blob or the beginning of its upload."""
     codes = _codes(answer)
     if answer.status == HTTPStatus.NOT_FOUND and "BLOB_UPLOAD_UNKNOWN" in codes:
         return errors.PushRefused(
@@ -85,10 +88,10 @@ def upload(repository: str, answer: Answer, what: str) -> errors.SelfdeployError
 
 
 def manifest(repository: str, answer: Answer, name: str, *, exists: bool) -> errors.SelfdeployError:
-    """Return why REPOSITORY did not take a manifest under NAME, a tag or a digest; EXISTS says if it holds another.
+    """Return the error if REPOSITORY refuses a manifest under NAME, a tag or a digest.
 
-    The status alone cannot tell a tag that must stay (400 TAG_INVALID at Amazon ECR) from a manifest of an unknown
-    kind (400 MANIFEST_INVALID): it counts whether there is a tag to overwrite.
+    EXISTS is True if NAME has another manifest. It decides, since the status alone does not distinguish a tag that must
+    stay (400 TAG_INVALID at Amazon ECR) from a manifest of an unknown kind (400 MANIFEST_INVALID).
     """
     where = f"{repository}{'@' if name.startswith('sha256:') else ':'}{name}"
     codes, status = _codes(answer), answer.status
@@ -112,7 +115,7 @@ def manifest(repository: str, answer: Answer, name: str, *, exists: bool) -> err
 
 
 def lost(where: str) -> errors.PushLost:
-    """Return the error of WHERE, a blob or a manifest that was pushed and cannot be read back."""
+    """Return the error for WHERE, a blob or a manifest that was pushed and cannot be read back."""
     return errors.PushLost(f"{where}: the registry confirmed the push, and does not give it back", RESTART)
 
 
@@ -142,7 +145,7 @@ def _common(repository: str, answer: Answer, what: str) -> errors.SelfdeployErro
 
 
 def _codes(answer: Answer) -> set[str]:
-    """Return the error codes in the body of ANSWER; its texts are never shown: they may repeat what we sent."""
+    """Return the error codes in ANSWER's body; its texts are never shown, since they may repeat our request."""
     try:
         found = json.loads(_beginning(answer.chunks))["errors"]
         return {str(each["code"]) for each in found}

@@ -1,4 +1,4 @@
-"""The members of a layer, read forward only as a runtime reads them: what it skips is skipped, or refused."""
+"""The members of a layer, read forward only, as a runtime reads them; global headers are skipped, or refused."""
 
 import io
 import tarfile
@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 BLOCK = 512
 EFFECTIVE = ("path", "linkpath", "size", "hdrcharset", "GNU.sparse.")
-"""How the keys begin that would change which files there are, and which bytes they have (POSIX pax)."""
+"""Prefixes of pax keys that would change the set of files, or their bytes (POSIX pax)."""
 
 
 class _Member(tarfile.TarInfo):
-    """A header; a global one is a member of its own, as for Go's archive/tar, and not applied to those behind it."""
+    """A header; as in Go's archive/tar, a global one is its own member and does not apply to later members."""
 
     def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
         if self.type != tarfile.XGLTYPE:
@@ -27,13 +27,13 @@ class _Member(tarfile.TarInfo):
 
 
 def members(layer: io.RawIOBase) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
-    """Give each member of LAYER, with the archive that reads its content; an empty layer has none.
+    """Yield each member of LAYER with its archive, to read the content from; an empty layer has none.
 
-    Runtimes ignore a global header (archive/tar of Go leaves it to them). So does this, if other readers would see the
+    Runtimes ignore a global header (Go's archive/tar leaves it to them). So does this, if other readers would see the
     same files.
 
     Raises:
-        tarfile.TarError, ValueError: it is no tar, or has a global header that renames, resizes or links files.
+        tarfile.TarError, ValueError: LAYER is not a tar, or a global header renames, resizes or links files.
     """
     try:
         tar = tarfile.TarFile(fileobj=layer, tarinfo=_Member)

@@ -1,4 +1,4 @@
-"""A login at a registry: what its challenge demands, and the token that answers it; speaks to nobody.
+"""Logins at a registry: the answer to a challenge, and the token; sends no request itself.
 
 Sources: RFC 7617 (Basic); the distribution project's "token authentication" and "OAuth2 token authentication".
 """
@@ -18,12 +18,12 @@ from selfdeploy.registry import credentials
 LIMIT = 1 << 20
 CLIENT = "selfdeploy"
 FORGEJO = "container_registry"
-"""The service that Forgejo and Gitea name in their challenge: they give tokens out themselves."""
+"""Service in the challenges of Forgejo and Gitea, which are their own token servers."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """The request that a token is got by."""
+    """The request for a token."""
 
     method: str
     url: str
@@ -38,7 +38,7 @@ class _Token(pydantic.BaseModel):
 
 @dataclass(kw_only=True)
 class Login:
-    """Who we are to HOST, as far as pulling from and pushing to REPOSITORY needs it."""
+    """Our login at HOST, with the rights to pull from and push to REPOSITORY."""
 
     host: str
     repository: str
@@ -50,22 +50,23 @@ class Login:
 
     @property
     def hint(self) -> str:
-        """What to do about a login that is refused."""
+        """Hint for a refused login."""
         return (
             f"docker login {self.host} (it writes {credentials.path()}); in a workflow the variable SF_REGISTRY_USER "
             "and the secret SF_REGISTRY_TOKEN, a token of that user: in Forgejo with the scope write:package"
         )
 
     def refused(self, what: str) -> errors.RegistryDenied:
-        """Return the error that says what the registry does not let us do, and as whom."""
+        """Return the error for a refusal of WHAT, with the name of our user."""
         who = f"the login of {self._known.user}" if self._known else f"who has no login in {credentials.path()}"
         return errors.RegistryDenied(f"{self.host}/{self.repository}: the registry refuses {what} to {who}", self.hint)
 
     def answer(self, challenge: str, scheme: str) -> Wanted | bool:
-        """Return whether asking again, with what `header` is then, can help; or how to get a token first.
+        """Return whether the request may succeed with the new `header`; or a token request to send first.
 
         Raises:
-            errors.RegistryUntrusted: the token would be got, and a password shown, over http.
+            errors.RegistryUntrusted: the token server is not https, and not the http registry itself; or it is another
+                host than a Forgejo's own.
         """
         bearer = re.search(r"(?:^|,)\s*bearer\s+(.*)", challenge, re.IGNORECASE)
         if bearer is None:
@@ -95,10 +96,10 @@ class Login:
         return Wanted(method="GET", url=url, headers={"Authorization": self._known.basic} if self._known else {})
 
     def take(self, status: int, body: bytes) -> None:
-        """Keep the token that the token server answered with.
+        """Keep the token in the token server's answer.
 
         Raises:
-            errors.RegistryDenied: it gave none.
+            errors.RegistryDenied: there is none.
         """
         try:
             told = _Token.model_validate_json(body)
@@ -110,7 +111,7 @@ class Login:
         self.header = {"Authorization": f"Bearer {token}"}
 
     def _refuse_realm(self, realm: str, service: str, scheme: str) -> None:
-        """Return unless REALM, from which the registry's SERVICE wants us to get a token, must not see our password."""
+        """Check that REALM, the token server for the registry's SERVICE, may see our password."""
         try:
             parts = urlsplit(realm)
             here = self._is_here(parts.hostname)

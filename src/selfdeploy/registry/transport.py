@@ -1,4 +1,4 @@
-"""HTTP to one registry: bounded redirects, rate limits waited out, and logins that are shown to the registry alone."""
+"""HTTP to one registry: bounded redirects, rate limits waited out, and logins hidden from redirects' targets."""
 
 import contextlib
 import ipaddress
@@ -17,14 +17,14 @@ REDIRECT = frozenset({301, 302, 303, 307, 308})
 REDIRECTS = 5
 READING = frozenset({"GET", "HEAD"})
 PAUSES = 0.2, 0.5
-"""Seconds before what is read is asked for again: a tag that is just being written is a 500 of some registries."""
+"""Seconds before each further attempt to read: some registries answer 500 while a tag is being written."""
 NOWHERE = "nowhere:"
-"""Where an answer leads to that does not say it."""
+"""Location of an answer that does not name one."""
 PORTS = {"http": 80, "https": 443}
 
 
 def is_loopback(host: str) -> bool:
-    """Say whether HOST, with or without a port, is this machine's loopback."""
+    """Return whether HOST, with or without a port, is this machine's loopback."""
     try:
         name = urlsplit(f"//{host}").hostname or ""
         if name == "localhost":
@@ -36,16 +36,16 @@ def is_loopback(host: str) -> bool:
 
 @dataclass(kw_only=True)
 class Transport:
-    """A way to one registry, with the authorization it demanded so far."""
+    """Access to one registry, with the authorization it has demanded so far."""
 
     host: str
     scheme: str
     login: tokens.Login = field(repr=False)
     patience: float = 60.0
-    """Seconds for an exchange from its beginning to the last byte of the answer, redirects and logins included."""
+    """Seconds for one exchange, from its beginning to the answer's last byte, with redirects and logins."""
 
     def __post_init__(self) -> None:
-        """Read the certificates once."""
+        """Load the certificates once."""
         self._trust = connections.trust(self.host) if self.scheme == "https" else None
 
     @contextlib.contextmanager
@@ -58,15 +58,15 @@ class Transport:
         data: bytes | None = None,
         seconds: float | None = None,
     ) -> Iterator[Answer]:
-        """Send a request to PATH (or URL) of the registry and give its answer, whatever its status below 500.
+        """Send a request to PATH (or URL) of the registry and yield its answer, with any status below 500.
 
-        An answer that puts the request off (429) is waited out, as long as SECONDS allow.
+        If the answer puts the request off (429), it is sent again, as long as SECONDS allow.
 
         Raises:
             errors.RegistryUnreachable: no answer, an answer that broke off, none within SECONDS, or 5xx.
-            errors.RegistryUntrusted: a certificate nobody vouches for, or a redirect that must not be followed.
-            errors.RegistryDenied: 401 or 403, after a login where one was demanded.
-            errors.RegistryInvalid: too many redirects, or one that leads nowhere.
+            errors.RegistryUntrusted: an untrusted certificate, or a forbidden redirect.
+            errors.RegistryDenied: 401 or 403, after a login if one was demanded.
+            errors.RegistryInvalid: too many redirects, or one without a valid target.
         """
         limit = self.patience if seconds is None else seconds
         with Connections(self._trust, limit, direct=is_loopback(self.host)) as wire:
@@ -81,8 +81,10 @@ class Transport:
     ) -> Answer:
         """Send one request, again after each answer that puts it off, and return the first other answer.
 
+        A 503 that outlasts the deadline is returned, too.
+
         Raises:
-            errors.RegistryUnreachable: the rate limit lasts longer than the deadline.
+            errors.RegistryUnreachable: the rate limit outlasts the deadline.
         """
         for attempt in itertools.count():
             answer = wire.send(method, url, headers, data)
@@ -93,7 +95,7 @@ class Transport:
                 if answer.status != HTTPStatus.TOO_MANY_REQUESTS:
                     break
                 raise refusal.limited(_named(url), method, backoff.retry_after(answer.headers), wire.seconds)
-            answer.close()  # or else every repetition keeps its socket until the end
+            answer.close()  # else each attempt would keep its socket until the end
             time.sleep(pause)
         return answer
 
@@ -109,11 +111,11 @@ class Transport:
         raise errors.RegistryInvalid(f"{self.host}: more than {REDIRECTS} redirects", "see its log")
 
     def target(self, base: str, location: str) -> str:
-        """Return the URL that LOCATION, told by what BASE answered, leads to.
+        """Return the absolute URL of LOCATION, from the answer of BASE.
 
         Raises:
-            errors.RegistryUntrusted: it leads from https to something else.
-            errors.RegistryInvalid: it leads nowhere.
+            errors.RegistryUntrusted: it leads from https to http.
+            errors.RegistryInvalid: it is not an http or https address.
         """
         try:
             url = urljoin(base, location)
@@ -162,7 +164,7 @@ class Transport:
 
 
 def _steady(send: Callable[[], Answer], pauses: Sequence[float]) -> Answer:
-    """Return the first answer of SEND that is no 5xx, or the last one after PAUSES (seconds)."""
+    """Return the first answer of SEND below 500, or the last one after PAUSES (seconds)."""
     answer = send()
     for pause in pauses:
         if answer.status < HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -174,10 +176,10 @@ def _steady(send: Callable[[], Answer], pauses: Sequence[float]) -> Answer:
 
 
 def whole(chunks: Iterator[bytes], limit: int, where: str) -> bytes:
-    """Return all of CHUNKS.
+    """Return all of CHUNKS as one value.
 
     Raises:
-        errors.RegistryInvalid: there are more than LIMIT bytes; WHERE names them.
+        errors.RegistryInvalid: there are more than LIMIT bytes; WHERE is their name in the message.
     """
     data = bytearray()
     for chunk in chunks:
@@ -193,5 +195,5 @@ def _origin(url: str) -> tuple[str, str, int | None]:
 
 
 def _named(url: str) -> str:
-    """Return the host of URL with its port, without a login."""
+    """Return URL's host and port, without the login."""
     return urlsplit(url).netloc.rpartition("@")[2]

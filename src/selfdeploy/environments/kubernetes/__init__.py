@@ -1,1 +1,1 @@
-"""A namespace of a Kubernetes cluster: the way in, the lock, the record, the rollout, and the environment they make."""
+"""Kubernetes environments: access to one namespace, the lock, the record, the rollout, and the environment itself."""

@@ -1,4 +1,4 @@
-"""The Kubernetes API of one namespace: ask, list, write, watch; every refusal an error that says what to do."""
+"""The Kubernetes API of one namespace: read, list, write and watch objects; each refusal is an error with a hint."""
 
 import contextlib
 import http.client
@@ -19,7 +19,7 @@ Object = dict[str, Any]
 Given = TypeVar("Given")
 
 LIMIT = 64 << 20
-"""Bytes of an answer of the API server that are read at most."""
+"""Largest response, or event of a watch, to read, in bytes."""
 
 JSON = "application/json"
 APPLY = "application/apply-patch+yaml"
@@ -27,14 +27,14 @@ MERGE = "application/merge-patch+json"
 NOT_FOUND, CONFLICT, GONE = 404, 409, 410
 
 AGAIN = 0.3
-"""Seconds until a server that did not answer is asked again."""
+"""Seconds to wait before the next attempt if the API server does not answer."""
 
 RECOVERY = 5.0
-"""Seconds after an outage in which a refusal may come from a server that is not all there yet."""
+"""Seconds after an outage during which an API server that is still starting may refuse valid requests."""
 
 
 def root(version: str) -> str:
-    """Return the path of the API VERSION."""
+    """Return the URL path of the API VERSION, such as `v1` or `apps/v1`."""
     return f"/{'api' if version == 'v1' else 'apis'}/{_quoted(version, '/')}"
 
 
@@ -46,12 +46,12 @@ class Local(http.client.HTTPConnection):
     """HTTP over a unix socket."""
 
     def __init__(self, path: Path, timeout: float) -> None:
-        """Connect to the socket PATH; no single step takes more than TIMEOUT seconds."""
+        """Prepare a connection to the socket PATH; TIMEOUT is seconds for each single operation."""
         super().__init__("localhost", timeout=timeout)
         self._path = path
 
     def connect(self) -> None:
-        """Connect."""
+        """Connect to the socket."""
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(self.timeout)
         self.sock.connect(str(self._path))
@@ -59,7 +59,7 @@ class Local(http.client.HTTPConnection):
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """What was answered: the HTTP status and the object; or the text, where it was none."""
+    """An API response: the HTTP status and the JSON object; or the text, if the body is not an object."""
 
     code: int
     object: Object
@@ -67,38 +67,38 @@ class Reply:
 
 
 class Stream:
-    """What a watch tells, event by event; `close` ends it from any thread."""
+    """The events of a watch; any thread may end it with `close`."""
 
     def __init__(self, sock: socket.socket, response: http.client.HTTPResponse) -> None:
-        """Read RESPONSE, which comes through SOCK."""
+        """Read RESPONSE, received through SOCK."""
         self._socket, self._response = sock, response
 
     def __iter__(self) -> Iterator[Object]:
-        """Give each event; the end of them is nothing to worry about, a watch has one."""
+        """Yield each event until the stream ends or breaks; this is not an error, since every watch ends."""
         nonsense = (http.client.HTTPException, ValueError, AttributeError, RecursionError)
         with contextlib.suppress(OSError, *nonsense):
             while line := self._response.readline(LIMIT):
                 yield json.loads(line)
 
     def close(self) -> None:
-        """End it."""
+        """End the watch."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Api:
-    """The API server, asked through KUBECTL."""
+    """The API server, reached through KUBECTL."""
 
     kubectl: Kubectl
 
     @property
     def name(self) -> str:
-        """The environment that this is asked for."""
+        """Name of the environment."""
         return self.kubectl.name
 
     def path(self, version: str, kind: str, name: str = "", sub: str = "") -> str:
-        """Return the path of the objects KIND (plural) of the API VERSION; of NAME among them, and of SUB of it."""
+        """Return the URL path of KIND (plural) in the API VERSION, of the object NAME, or of its subresource SUB."""
         parts = (kind, name, sub)
         return "/".join([root(version), "namespaces", self.kubectl.namespace, *(_quoted(p) for p in parts if p)])
 
@@ -113,11 +113,11 @@ class Api:
         timeout: float = 30,
         accept: tuple[int, ...] = (),
     ) -> Reply:
-        """Return what METHOD on PATH answers; codes that are no success are errors unless in ACCEPT.
+        """Send METHOD to PATH and return the reply; HTTP errors are raised, except the codes in ACCEPT.
 
         Raises:
-            errors.ClusterUnreachable: nobody answers, or not within TIMEOUT seconds.
-            what `refusal.explain` makes of a refusal.
+            errors.ClusterUnreachable: no complete answer within TIMEOUT seconds, or a success without a JSON object.
+            errors.SelfdeployError: the request is refused; `refusal.explain` chooses the class.
         """
         data = None if body is None else json.dumps(body).encode()
         try:
@@ -142,7 +142,12 @@ class Api:
         timeout: float = 30,
         limit: int = LIMIT,
     ) -> tuple[int, bytes]:
-        """Return status and body of the answer, whoever gave it; all of it within TIMEOUT seconds and LIMIT bytes."""
+        """Return the response's status and body; neither is checked.
+
+        Raises:
+            TimeoutError: the body is longer than LIMIT bytes, or takes longer than TIMEOUT seconds.
+            OSError, http.client.HTTPException: the connection fails, or the answer is not HTTP.
+        """
         ends = time.monotonic() + timeout
         sock, response = self._ask(method, path, data, query=query, content=content, timeout=timeout)
         with sock, response:
@@ -177,7 +182,7 @@ class Api:
             raise
 
     def text(self, path: str, *, timeout: float, **query: str) -> str:
-        """Return what PATH answers within TIMEOUT seconds, as it is. Raises what `call` does."""
+        """Return the text at PATH, read within TIMEOUT seconds. Raises the errors of `call`."""
         try:
             code, told = self.fetch("GET", path, query=query, timeout=timeout)
         except (OSError, http.client.HTTPException) as exc:
@@ -188,7 +193,10 @@ class Api:
         raise refusal.explain(self.kubectl.name, self.kubectl.namespace, code, reply.object, reply.text)
 
     def insist(self, ask: Callable[[], Given], seconds: float) -> Given:
-        """Return what ASK does; when nobody answers, again and again for SECONDS."""
+        """Return the result of ASK; retry for up to SECONDS while the API server does not answer.
+
+        A `ClusterForbidden` within `RECOVERY` seconds of an outage is retried too.
+        """
         ends, away = time.monotonic() + seconds, 0.0
         while True:
             try:
@@ -203,12 +211,12 @@ class Api:
             time.sleep(AGAIN)
 
     def get(self, version: str, kind: str, name: str) -> Object | None:
-        """Return the object; None where there is none."""
+        """Return the object NAME; None if it does not exist."""
         reply = self.call("GET", self.path(version, kind, name), accept=(NOT_FOUND,))
         return None if reply.code == NOT_FOUND else shape.check(self.name, kind, reply.object)
 
     def list(self, version: str, kind: str, **query: str) -> tuple[list[Object], str]:
-        """Return the objects that QUERY (`labelSelector`, `fieldSelector`) selects, and the version of the list."""
+        """Return the objects selected by QUERY (`labelSelector`, `fieldSelector`), and the version of the list."""
         told = self.call("GET", self.path(version, kind), query=query).object
         items, metadata = told.get("items") or (), told.get("metadata") or {}
         if not isinstance(items, Sequence) or not isinstance(metadata, dict):
@@ -216,9 +224,9 @@ class Api:
         return [shape.check(self.name, kind, one) for one in items], str(metadata.get("resourceVersion", ""))
 
     def watch(self, version: str, kind: str, since: str, **query: str) -> Stream | None:
-        """Return what happens to the objects that QUERY selects after the version SINCE of their list.
+        """Watch the objects selected by QUERY for changes after SINCE, the version of their list.
 
-        None when the server no longer has that version: it has to be listed again.
+        Returns None if the server no longer has that version; the objects must be listed again then.
         """
         told = {**query, "watch": "1", "allowWatchBookmarks": "1", "resourceVersion": since, "timeoutSeconds": "240"}
         try:
@@ -235,7 +243,7 @@ class Api:
 
 
 def read(code: int, told: bytes) -> Reply:
-    """Return the answer CODE with TOLD, whatever it is."""
+    """Return the reply with status CODE and body TOLD; any body is accepted."""
     try:
         value = json.loads(told)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""Ask the servers of a namespace which build they are: each pod, and the Service, through the API server's proxy."""
+"""Ask the servers of a namespace for their build: each pod, and the Service, through the API server's proxy."""
 
 import http.client
 from collections.abc import Mapping, Sequence
@@ -12,23 +12,25 @@ from selfdeploy.witness import Answer, Replica
 PORT = 4000
 
 PROXY = "error trying to reach service"
-"""How the API server begins its own answer in place of a server's that it cannot reach."""
+"""Start of the API server's own error if its proxy cannot reach the server."""
 
 BRIEFLY = 0.2
-"""Seconds that one which was told to end has for an answer: a node that has taken its network away leaves none.
+"""Seconds to wait for a terminating pod's answer: none comes once its node has removed the pod's network.
 
-It is asked again with each round, and for as long as the Service leads to it silence says nothing.
+Each round asks the pod again. As long as the Service leads to the pod, silence proves nothing.
 """
 
 ENDING = {"CrashLoopBackOff": "restarting"}
-"""What a container waits for, in the words that a probe knows to be an end."""
+"""The waiting reasons of a container that a probe treats as an end, with the probe's own word for each."""
 
 
 def get(api: Api, path: str, timeout: float, limit: int = probe.LIMIT) -> Answer:
-    """Return what PATH, one that leads to a server, answers: within TIMEOUT seconds and LIMIT bytes.
+    """Return a server's answer at PATH, an API path through the proxy, within TIMEOUT seconds and LIMIT bytes.
+
+    The status is 0 if the server does not answer.
 
     Raises:
-        errors.ClusterForbidden: the API server itself does not let us through to it.
+        errors.ClusterForbidden: the API server does not let us use its proxy.
     """
     try:
         status, body = api.fetch("GET", path, timeout=timeout, limit=limit)
@@ -55,9 +57,10 @@ def ask(
     timeout: float,
     extra: Sequence[str] = (),
 ) -> dict[str, dict[str, Answer]]:
-    """Return what each of PATHS, by name, answers on each way in: PODS, the SERVICE, and URL where there is one.
+    """Return the answers to PATHS from each of PODS, from SERVICE, and from URL unless it is empty.
 
-    PODS also answer for EXTRA, each path being its own name.
+    The result maps pod names, `service/SERVICE` and URL to answers by the names in PATHS. PODS are also asked for
+    EXTRA, paths that serve as their own names.
     """
     ways = {pod: _pod(api, pod) for pod in pods}
     ways[f"service/{service}"] = api.path("v1", "services", f"{service}:http", "proxy")
@@ -74,7 +77,7 @@ def ask(
 
 
 def replicas(deployment: Object | None, pods: Sequence[Object]) -> tuple[Replica, ...]:
-    """Return the replicas of DEPLOYMENT: those of PODS that are to stay, and a place for each that is missing."""
+    """Return the replicas of DEPLOYMENT: each of PODS that stays, and a placeholder for each missing one."""
     if deployment is None:
         return ()
     there = _describe([pod for pod in pods if not verdict.is_leaving(pod)])
@@ -84,7 +87,7 @@ def replicas(deployment: Object | None, pods: Sequence[Object]) -> tuple[Replica
 
 
 def ask_leaving(api: Api, pods: Sequence[Object], path: str) -> dict[str, Answer]:
-    """Return what those of PODS that have been told to end, and still run, answer for PATH, by uid."""
+    """Ask each terminating and still running pod of PODS for PATH; return the answers by uid."""
     going = [pod["metadata"] for pod in pods if pod["metadata"].get("deletionTimestamp") and verdict.runs(pod)]
     with ThreadPoolExecutor(len(going) + 1) as pool:
         told = pool.map(lambda one: get(api, _pod(api, one["name"]) + path, BRIEFLY), going)
@@ -94,9 +97,9 @@ def ask_leaving(api: Api, pods: Sequence[Object], path: str) -> dict[str, Answer
 def leaving(
     pods: Sequence[Object], slices: Sequence[Object], answers: Mapping[str, Answer] | None = None
 ) -> tuple[Replica, ...]:
-    """Return those of PODS that have been told to end and may still answer, going by their ANSWERS, by uid.
+    """Return the terminating pods of PODS that may still answer requests.
 
-    Those are who run, as their node told last, or are led to by SLICES, and have not shown by then that they are gone.
+    A pod counts if its node last reported it running, or if SLICES lead to it, unless ANSWERS (by uid) show it gone.
     """
     serving, known = verdict.reached(slices), answers or {}
     return _describe(
@@ -111,9 +114,9 @@ def leaving(
 
 
 def may_answer(answer: Answer | None, *, is_led_to: bool) -> bool:
-    """Say whether a server that was told to end, and gave ANSWER if it was asked, may give more.
+    """Return whether a terminating server may still answer; ANSWER is its last answer, None if it was not asked.
 
-    One that says nothing, or refuses, may where it IS_LED_TO: on connections that are kept.
+    If the Service leads to it (IS_LED_TO), it may despite silence or a refusal: on connections kept open.
     """
     if answer is None or is_led_to:
         return True
@@ -133,7 +136,7 @@ def _describe(pods: Sequence[Object]) -> tuple[Replica, ...]:
 
 
 def state(pod: Object) -> str:
-    """Return in a word how POD is doing."""
+    """Return POD's state in one word."""
     if pod["metadata"].get("deletionTimestamp"):
         return "terminating"
     for one in verdict.containers(pod):

@@ -1,4 +1,4 @@
-"""How much a PersistentVolumeClaim claims: it grows, and never shrinks; compared, and pure."""
+"""The size of a PersistentVolumeClaim: it may grow, and never shrinks. Pure comparisons."""
 
 import re
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ Object = dict[str, Any]
 QUANTITY = re.compile(
     r"([0-9]{1,30}(?:\.[0-9]{0,30})?|\.[0-9]{1,30})(?:[eE]([+-]?[0-9]{1,3})|([numkMGTPE]|[KMGTPE]i)?)"
 )
-"""A quantity as Kubernetes writes it: a number, and an exponent or a unit."""
+"""A Kubernetes quantity: a number with an optional exponent or unit."""
 
 UNITS = {
     "": Decimal(1),
@@ -21,10 +21,10 @@ UNITS = {
 
 
 def amount(quantity: str) -> Decimal:
-    """Return how much QUANTITY, such as `5Gi`, is.
+    """Return the value of QUANTITY, such as `5Gi`.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not a Kubernetes quantity.
     """
     found = QUANTITY.fullmatch(quantity)
     if not found:
@@ -34,9 +34,10 @@ def amount(quantity: str) -> Decimal:
 
 
 def unshrunk(wanted: Object, live: Object | None) -> Object:
-    """Return WANTED; as large as LIVE, the claim that is in its place, where that one is larger.
+    """Return WANTED, enlarged to the size of LIVE, the existing claim, if LIVE is larger.
 
-    What was recorded before a volume grew is put back with the volume as it is: a cluster refuses all of it otherwise.
+    A release recorded before the volume grew is rolled back with the present size: the cluster would refuse to shrink
+    it.
     """
     if wanted.get("kind") != "PersistentVolumeClaim" or live is None:
         return wanted
@@ -45,14 +46,14 @@ def unshrunk(wanted: Object, live: Object | None) -> Object:
         if amount(theirs) <= amount(ours):
             return wanted
     except ValueError:
-        return wanted  # the API server says what is wrong with it
+        return wanted  # the API server reports the error
     spec = wanted["spec"]
     requests = {**spec["resources"]["requests"], "storage": theirs}
     return {**wanted, "spec": {**spec, "resources": {**spec["resources"], "requests": requests}}}
 
 
 def _requested(claim: Mapping[str, Any]) -> str:
-    """Return how much CLAIM claims; empty where it does not say."""
+    """Return the storage that CLAIM requests; empty if it does not say."""
     told: object = claim
     for key in ("spec", "resources", "requests", "storage"):
         told = told.get(key) if isinstance(told, Mapping) else None

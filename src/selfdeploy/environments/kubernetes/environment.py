@@ -1,4 +1,4 @@
-"""An environment in a Kubernetes namespace: so many replicas, rolled by their Deployment."""
+"""The Kubernetes environment: replicas in one namespace, rolled out by a Deployment."""
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -28,12 +28,12 @@ class Kubernetes:
 
     @property
     def settings(self) -> config.Kubernetes:
-        """What deploy.toml says of it."""
+        """The environment's settings in deploy.toml."""
         return self.project.kubernetes(self.name)
 
     @property
     def continuity(self) -> str:
-        """How a rollout goes for who uses it."""
+        """How a rollout affects users, in words."""
         if self.settings.rolls and not self.settings.drain:
             return "a rollout replaces one pod after the other, without a drain: some requests may go unanswered"
         if self.settings.rolls:
@@ -42,18 +42,18 @@ class Kubernetes:
 
     @property
     def patience(self) -> float:
-        """Seconds that pods which have been replaced have to go: as many as a rollout has."""
+        """How long replaced pods may take to terminate, in seconds: as long as a rollout may take."""
         return self.settings.deadline
 
     @property
     def url(self) -> str:
-        """The public way to it; or else what it is called in its cluster."""
+        """The public URL; if there is none, the Service's name in its cluster."""
         settings = self.settings
         return settings.public_url or f"service/{settings.name} in {settings.namespace} of {settings.context}"
 
     @cached_property
     def api(self) -> Api:
-        """The API server, as the person's own kubectl reaches it."""
+        """The API server, reached with the user's own kubectl."""
         settings = self.settings
         kubectl = Kubectl(
             name=self.name,
@@ -81,7 +81,7 @@ class Kubernetes:
         return f"{self.settings.name}-lock"
 
     def refuse_unfit(self) -> None:
-        """Raise what would keep a release from ending here: the way in, the namespace, rights, a paused Deployment."""
+        """Raise if no release can succeed here: no access, no namespace, missing rights, or a paused Deployment."""
         lease.rehearse(self.api, self._lease)
         name = self.settings.name
         rolling.rehearse(self.api, rolling.queries(name, self._selector, name))
@@ -95,25 +95,25 @@ class Kubernetes:
         return self.api.get("apps/v1", "deployments", self.settings.name)
 
     def fetch(self, image: str) -> None:
-        """Do nothing: the nodes pull IMAGE, by its digest, when a pod needs it."""
+        """Do nothing: the nodes pull IMAGE by its digest when a pod needs it."""
 
     def hold(self, image: str, holder: Holder) -> AbstractContextManager[Held]:  # noqa: ARG002 -- a Lease runs none
-        """Hold the environment for HOLDER."""
+        """Hold the lock for HOLDER while the context is open."""
         return lease.hold(self.api, self._lease, holder)
 
     def held_by(self) -> Holder | None:
-        """Return who holds the environment, since when and in which run; None when nobody does."""
+        """Return the lock's holder, with start time and CI run; None if the lock is free."""
         return lease.held_by(self.api, self._lease)
 
     def read(self, lock: Held | None = None) -> record.Record:
-        """Return the environment's record; through LOCK where it is held."""
+        """Return the environment's record. With LOCK, check the lock first, and prepare for `write`."""
         if lock is None:
             return self._ledger.peek()
         lock.check()
         return self._ledger.read()
 
     def write(self, lock: Held, value: record.Record) -> None:
-        """Make VALUE the environment's record; a reader sees it whole or not at all."""
+        """Replace the environment's record with VALUE; readers see all of it or nothing."""
         lock.check()
         self._ledger.write(value)
 
@@ -122,13 +122,13 @@ class Kubernetes:
         return render.kubernetes(self.project, self.name, manifest)
 
     def is_applied(self, rendered: str) -> bool:
-        """Say whether applying RENDERED would change nothing in the cluster."""
+        """Return whether applying RENDERED would change nothing in the cluster."""
         return not self.difference(rendered)
 
     def difference(self, rendered: str) -> str:
-        """Return, as a diff against the cluster, what `apply` of RENDERED would change; the server says what that is.
+        """Return the changes of `apply` as a diff against the cluster, computed by the server in a dry run.
 
-        Raises what `rehearse` raises.
+        One line for each object to prune follows the diff. Raises the errors of `rehearse`.
         """
         wanted = objects.parse(rendered)
         changes = self._objects.changes(wanted)
@@ -137,7 +137,7 @@ class Kubernetes:
         return "\n".join([*told, *(f"--- {objects.describe(thing)}" for thing in self._surplus(wanted))])
 
     def rehearse(self, rendered: str) -> None:
-        """Raise why the cluster would not take RENDERED: another manager's fields, policy, rights, a pause."""
+        """Raise if the cluster would refuse RENDERED: fields of another manager, policy, missing rights, a pause."""
         self.difference(rendered)
 
     def apply(
@@ -151,14 +151,15 @@ class Kubernetes:
     ) -> None:
         """Apply RENDERED, the release of MANIFEST, and wait until it is rolled out.
 
-        When RECREATE, pods are made anew although nothing of it has changed; where something has, that is mended first.
+        With RECREATE, the pods are replaced even if no object changes. If an object differs, only the difference is
+        corrected.
 
         Raises:
-            what `Rollout.wait` raises, and what keeps the objects from being applied.
+            errors.SelfdeployError: the cluster refuses an object, or the rollout fails (see `Rollout.wait`).
         """
         wanted = [self._signed(thing) for thing in objects.parse(rendered)]
         applied = objects.one(wanted, "Deployment")
-        # An API server that goes away is waited for by whatever can be asked again, as it is by the rollout.
+        # The API server may go away meanwhile: retry each read for as long as a rollout may take.
         patience = self.settings.deadline
         changes = self.api.insist(lambda: self._objects.changes(wanted), patience)
         self._refuse_paused(changes)
@@ -166,7 +167,7 @@ class Kubernetes:
         for change in changes:
             if change.is_one or change.wanted["kind"] == "Deployment":
                 if change.before is None:
-                    lock.check()  # what is new has no version that would tell
+                    lock.check()  # a new object has no version to detect a conflict by
                 lease.of(lock).refuse_lost()
                 made = self._objects.apply(change.wanted, change.before)
                 applied = made if change.wanted["kind"] == "Deployment" else applied
@@ -181,7 +182,7 @@ class Kubernetes:
             images=manifest.image.digests,
             deadline=self.settings.deadline,
         )
-        # Whether there is any is found out while the pods come up; what it is then like, when the rollout is done.
+        # Look for surplus objects while the pods start; list them again, as they are then, when the rollout is done.
         left = self.api.insist(
             lambda: objects.without(self._objects.surplus(wanted), self._proven_manifests()), patience
         )
@@ -191,7 +192,7 @@ class Kubernetes:
             self._objects.delete(thing)
 
     def _signed(self, thing: Object) -> Object:
-        """Return THING with the CI run that applies it; on the Deployment alone, never in what its pods are made of."""
+        """Return THING; if it is the Deployment, annotate it with the CI run, but never its pods' template."""
         run = read_holder().run
         if thing["kind"] != "Deployment" or not run:
             return thing
@@ -205,22 +206,22 @@ class Kubernetes:
                 raise rolling.paused(self.name, change.after)
 
     def _surplus(self, wanted: Sequence[Object]) -> list[Object]:
-        """Return what is left of other releases and is not needed: not by one that may be put back either."""
+        """Return the objects of other releases that neither WANTED, nor a rollback, nor a ReplicaSet needs."""
         return objects.without(self._objects.surplus(wanted), self._proven_manifests() | self._mounted_manifests())
 
     def _proven_manifests(self) -> set[str]:
-        """Return the names of the ConfigMaps that a put back would need."""
+        """Return the names of the ConfigMaps needed to roll back to a proven release."""
         parsed = (objects.parse(proven.rendered) for proven in self._ledger.peek().proven)
         return {thing["metadata"]["name"] for things in parsed for thing in things if thing["kind"] == "ConfigMap"}
 
     def _mounted_manifests(self) -> set[str]:
-        """Return the names of the ConfigMaps that pods of a ReplicaSet mount, or would."""
+        """Return the names of the ConfigMaps in the pod templates of all ReplicaSets."""
         listed, _ = self.api.list("apps/v1", "replicasets", labelSelector=self._selector)
         volumes = (volume for one in listed for volume in one["spec"]["template"]["spec"].get("volumes") or ())
         return {volume["configMap"]["name"] for volume in volumes if volume.get("configMap")}
 
     def replicas(self) -> tuple[Replica, ...]:
-        """Return what the cluster runs here, each with the digest that its node knows the image by."""
+        """Return the cluster's replicas of this environment, each with the image digests known to its node."""
         pods = self._pods()
         return (*asking.replicas(self._deployment(), pods), *asking.leaving(pods, self._slices()))
 
@@ -232,9 +233,9 @@ class Kubernetes:
         return self.api.list("discovery.k8s.io/v1", "endpointslices", labelSelector=label)[0]
 
     def ask(self, manifest: Manifest) -> Round:
-        """Ask every pod and the Service through the API server, and the public way, once.
+        """Ask every pod and the Service through the API server, and the public URL, once.
 
-        An API server that goes away in between is waited for, for as long as a server that does not answer is.
+        If the API server goes away meanwhile, ask again for up to `probes.deadline` seconds.
         """
         return self.api.insist(lambda: self._ask(manifest), self.project.probes.deadline)
 
@@ -258,15 +259,19 @@ class Kubernetes:
         return Round(before=before, after=after, answers=answers, leaving=leaving)
 
     def retire(self, lock: Held) -> None:
-        """Do nothing: a Deployment ends the pods that it replaces by itself."""
+        """Do nothing: a Deployment terminates the replaced pods by itself."""
 
     @property
     def way_in(self) -> str:
-        """Nothing of ours: the cluster's Service and Ingress are."""
+        """Empty: the cluster's own Service and Ingress forward the requests."""
         return ""
 
     def logs(self, lines: int, *, follow: bool = False, front: bool = False) -> str:
-        """Return the last LINES lines that each replica wrote; with FOLLOW, pass on what comes until interrupted."""
+        """Return the last LINES log lines of each replica; with FOLLOW, print new lines until interrupted.
+
+        Raises:
+            errors.ConfigInvalid: FRONT is set; a cluster has no front of ours.
+        """
         if front:
             raise errors.ConfigInvalid(
                 f"{self.name}: a cluster's pods have no front of ours", "ask the Ingress controller for its log"
@@ -281,18 +286,22 @@ class Kubernetes:
         return "\n".join(told)
 
     def any_image(self) -> str:
-        """Return the repository of the images here: a Lease is held without one; empty when there was no release."""
+        """Return the repository of the images, or empty before the first release; a Lease needs no image."""
         return self.project.image.repository if self.read().attempts else ""
 
     def forget(self, unwanted: Callable[[], Mapping[str, str]]) -> list[str]:  # noqa: ARG002 -- see below
-        """Drop nothing: nodes collect images by themselves, and a rollout the manifests that nothing needs."""
+        """Drop nothing: nodes collect images by themselves, and each rollout prunes the manifests no release needs."""
         return []
 
     def down(self, lock: Held) -> None:
-        """Delete what a release is made of, and wait until no pod is left; volumes, the record and the lock stay."""
+        """Delete a release's objects and wait until all pods are gone; volumes, the record and the lock stay.
+
+        Raises:
+            errors.CommandTimedOut: pods are left after the rollout's deadline.
+        """
         lock.check()
         ends = time.monotonic() + self.settings.deadline
-        # What has changed since it was listed is left by a deletion, and listed again.
+        # A deletion skips an object that has changed since it was listed; the next listing has it again.
         while (left := self._objects.surplus(())) or self._pods():
             for thing in left:
                 lease.of(lock).refuse_lost()

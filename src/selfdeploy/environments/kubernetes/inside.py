@@ -1,4 +1,4 @@
-"""Ask a server with its own token, from inside its pod: by `kubectl exec`, which needs a right of its own."""
+"""Probes with the server's own token, from inside its pod: by `kubectl exec`, which needs a right of its own."""
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,10 +9,10 @@ from selfdeploy.environments.kubernetes.kubectl import Kubectl
 from selfdeploy.witness import Answer
 
 CONTAINER = "server"
-"""The container of a pod that the server runs in."""
+"""Name of the server's container in a pod."""
 
 STARTING = 10.0
-"""Seconds that kubectl and node may take beside the server's own answer."""
+"""Seconds allowed for kubectl and node, in addition to the server's own answer."""
 
 RIGHTS = (("get", "pods", ""), ("create", "pods", "exec"))
 """Verb, resource and subresource of each right that `kubectl exec` needs (Kubernetes, Authorization overview)."""
@@ -21,10 +21,9 @@ WITHOUT = "; without it: probes.rpc = false, probes.extra_token = false"
 
 
 def ask(kubectl: Kubectl, pods: Sequence[str], question: str, timeout: float) -> dict[str, dict[str, Answer]]:
-    """Return what each of PODS answers to QUESTION, the argument of `probe.SCRIPT`, within TIMEOUT seconds an answer.
+    """Return the answers of each of PODS to QUESTION, the argument of `probe.SCRIPT`.
 
-    Raises:
-        errors.ClusterForbidden: the credential may not run a command in a pod.
+    A pod has TIMEOUT seconds to answer, and `STARTING` seconds more for kubectl and node.
     """
     with ThreadPoolExecutor(len(pods) + 1) as pool:
         answers = pool.map(lambda pod: _ask(kubectl, pod, question, timeout), pods)
@@ -48,21 +47,21 @@ def _ask(kubectl: Kubectl, pod: str, question: str, timeout: float) -> dict[str,
 def merge(
     answers: Mapping[str, Mapping[str, Answer]], more: Mapping[str, Mapping[str, Answer]]
 ) -> dict[str, dict[str, Answer]]:
-    """Return ANSWERS with MORE of the same pods added; what the API server itself passed on stands."""
+    """Return ANSWERS with MORE answers of the same pods; an answer in ANSWERS takes precedence."""
     return {way: {**more.get(way, {}), **of_way} for way, of_way in answers.items()}
 
 
 def rehearse(kubectl: Kubectl) -> None:
-    """Check that the credential may run a command in a pod of the namespace.
+    """Check the credential's right to run a command in a pod of the namespace.
 
     Raises:
-        errors.ClusterForbidden: it may not.
+        errors.ClusterForbidden: the credential does not have it.
     """
     for verb, resource, sub in RIGHTS:
         argv = kubectl.argv("auth", "can-i", verb, resource, *([f"--subresource={sub}"] if sub else []))
         argv += [f"--request-timeout={STARTING:g}s"]
         outcome = process.run(argv, timeout=2 * STARTING, env=surroundings.read("kubectl"), check=False)
-        # Only `no` is a word on rights; the release itself meets whatever else is wrong.
+        # Only `no` denies a right; any other failure is left to the release itself.
         if outcome.code and outcome.text.partition(" ")[0] == "no":
             right = f"{verb} {resource}/{sub}" if sub else f"{verb} {resource}"
             raise refusal.denied_right(kubectl.name, kubectl.namespace, right, otherwise=WITHOUT)

@@ -1,4 +1,4 @@
-"""A kubeconfig that a CI job has as a secret: held in memory for kubectl to read, and in no file."""
+"""A kubeconfig from a CI job's secret: held in memory for kubectl, and written to no file."""
 
 import functools
 import os
@@ -10,26 +10,26 @@ VARIABLE = "SF_KUBECONFIG"
 
 @functools.cache
 def hold(text: str) -> str:
-    """Return a path at which our own children read TEXT for as long as this process lives; it is on no disk."""
-    handle = os.memfd_create("kubeconfig", 0)  # survives our becoming another program
+    """Return a path at which our child processes can read TEXT while this process lives; it is on no disk."""
+    handle = os.memfd_create("kubeconfig", 0)  # without close-on-exec: it survives `process.become`
     with os.fdopen(os.dup(handle), "wb") as memory:
         memory.write(os.fsencode(text))
     return f"/proc/{os.getpid()}/fd/{handle}"
 
 
 def given() -> str:
-    """Return the path of the kubeconfig that the environment holds; empty when it holds none."""
+    """Return the path of the kubeconfig in the variable SF_KUBECONFIG; empty if that is unset or blank."""
     text = os.environ.get(VARIABLE, "")
     return hold(text) if text.strip() else ""
 
 
 def find(project: config.Project, name: str) -> str:
-    """Return the path of the kubeconfig for the environment NAME: the one given, or the file that deploy.toml names.
+    """Return the kubeconfig's path for the environment NAME: SF_KUBECONFIG's, or else the one in deploy.toml.
 
-    Empty leaves it to kubectl.
+    An empty path leaves the choice to kubectl.
 
     Raises:
-        errors.ConfigInvalid: deploy.toml names a place that cannot be.
+        errors.ConfigInvalid: the path in deploy.toml is impossible.
     """
     named = project.kubernetes(name).kubeconfig
     return given() or (str(project.place(named, f"environments.{name}.kubeconfig")) if named else "")

@@ -1,4 +1,4 @@
-"""The way to a cluster: `kubectl proxy` on a socket that only its owner can open, limited to one namespace."""
+"""Access to one namespace of a cluster: `kubectl proxy` on a socket that only its owner can open."""
 
 import re
 import select
@@ -15,20 +15,20 @@ from pathlib import Path
 from selfdeploy import errors, process, surroundings, tree
 
 STARTING = 20.0
-"""Seconds that kubectl has to come up."""
+"""Seconds allowed for `kubectl proxy` to start."""
 
 LIFETIME = 7 * 86_400.0
-"""Seconds after which one that nobody ended ends itself; the next question starts another."""
+"""Seconds after which a forgotten proxy ends by itself; the next request starts another."""
 
 _STARTER = ThreadPoolExecutor(1)
-"""The thread that starts them all: a child ends with the thread that started it, and any may be the first that asks."""
+"""The only thread that starts proxies: a child ends with its starting thread, and any thread may ask first."""
 
 
 @dataclass(kw_only=True)
 class Kubectl:
-    """One namespace of one cluster, as the person's own kubectl reaches it: kubeconfig, plugins and certificates.
+    """One namespace of one cluster, reached with the user's own kubectl: kubeconfig, plugins and certificates.
 
-    NAME is the environment it serves. The proxy starts with the first question and ends with this process.
+    NAME is the environment's name. The first request starts the proxy, and the proxy ends with this process.
     """
 
     name: str
@@ -41,22 +41,23 @@ class Kubectl:
     _child: process.Child | None = field(default=None, repr=False)
 
     def argv(self, *argv: str) -> list[str]:
-        """Return the kubectl command line ARGV with the cluster and the namespace named in it."""
+        """Return the kubectl command line for ARGV, with kubeconfig, context and namespace set."""
         config = [f"--kubeconfig={self.kubeconfig}"] if self.kubeconfig else []
         return [*self.command, *config, f"--context={self.context}", f"--namespace={self.namespace}", *argv]
 
     @property
     def accepted(self) -> str:
-        """Which paths of the API the proxy passes on: those of the namespace, and what says which kinds there are."""
+        """Regular expression of the API paths open to the proxy: the namespace's, and the lists of kinds."""
         namespace = f"/namespaces/{re.escape(self.namespace)}(/.*)?"
         return f"^/(api/v1|apis/[a-z0-9.-]+/v[a-z0-9]+)({namespace})?$"
 
     @property
     def socket(self) -> Path:
-        """The socket that the API server is asked through.
+        """Path of the proxy's unix socket; starts the proxy unless it runs.
 
         Raises:
-            errors.ConfigInvalid: kubectl knows no such context.
+            errors.ToolMissing: there is no such kubectl.
+            errors.ConfigInvalid: kubectl cannot use the context.
         """
         with self._mutex:
             if self._folder is None or self._child is None or self._child.poll() is not None:
@@ -66,7 +67,7 @@ class Kubectl:
             return Path(self._folder.name, "api")
 
     def follow(self, *argv: str) -> None:
-        """Run the kubectl command line ARGV with its outputs as ours, until it ends or is interrupted."""
+        """Run kubectl with ARGV, both outputs to our standard output, until it ends or is interrupted."""
         env, ours = surroundings.read("kubectl"), sys.stdout.buffer
         child = process.start(self.argv(*argv), timeout=LIFETIME, env=env, stdout=ours, stderr=ours)
         try:
@@ -82,7 +83,7 @@ class Kubectl:
             child = _STARTER.submit(process.start, argv, timeout=LIFETIME, env=env, stderr=said).result()
         ends = time.monotonic() + STARTING
         while child.stdout and child.poll() is None and time.monotonic() < ends:
-            # It says where it serves once it does.
+            # kubectl prints its address as soon as it serves.
             if select.select([child.stdout], [], [], 0.2)[0] and child.stdout.readline():
                 return child
         why = log.read_text(errors="replace").strip()

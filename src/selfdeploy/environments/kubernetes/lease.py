@@ -1,4 +1,4 @@
-"""The lock of a Kubernetes environment: a Lease, renewed while it is held, and free once it stops changing."""
+"""The lock of a Kubernetes environment: a Lease, renewed while it is held, and free once renewals stop."""
 
 import contextlib
 import datetime
@@ -18,20 +18,23 @@ VERSION = "coordination.k8s.io/v1"
 LABEL = "dev.selfdeploy"
 
 DURATION = 15
-"""Seconds without a change after which an observer, by its own clock, takes a Lease over."""
+"""Seconds without a change after which an observer, by its own clock, may take over a Lease."""
 
 OUTAGE = 4 * DURATION
-"""Seconds after which whoever looks at a Lease gives up on an API server that does not answer."""
+"""Seconds after which an observer of a Lease gives up on an API server without an answer."""
 
 RENEWAL = 2.0
-"""Seconds between two renewals; with the next one, whoever waits knows that the holder lives."""
+"""Seconds between two renewals; each renewal shows waiting processes that the holder is alive."""
 
 
 class LeaseLock:
-    """A Lease that this process holds until it lets go, dies, or finds that another has it."""
+    """A Lease held by this process until it releases the Lease, dies, or finds another holder."""
 
     def __init__(self, api: Api, held: Object, replaced: str) -> None:
-        """Hold what HELD, the Lease as the API server has it, says; REPLACED had it before and did not let go."""
+        """Hold HELD, the Lease as the API server returned it.
+
+        REPLACED is the previous holder, if it died without releasing the lock; else empty.
+        """
         self._api, self._held, self.replaced = api, held, replaced
         self._identity = _identity(held)
         self._mutex = threading.Lock()
@@ -39,23 +42,24 @@ class LeaseLock:
 
     @property
     def container(self) -> str:
-        """What the cluster calls this holding: never another's."""
+        """The Lease's holder identity, unique to this acquisition."""
         return self._identity
 
     @property
     def path(self) -> str:
-        """Where the Lease is."""
+        """URL path of the Lease."""
         return self._api.path(VERSION, "leases", self._held["metadata"]["name"])
 
     def refuse_lost(self) -> None:
-        """Raise `errors.LockLost` when it is known to be lost; asks nobody."""
+        """Raise `errors.LockLost` if the lock is known to be lost; sends no request."""
         if self._lost:
             raise errors.LockLost(f"{self._api.name}: {self._lost}", "run the command again")
 
     def check(self) -> None:
-        """Raise `errors.LockLost` when it is no longer held; the cluster itself is asked, by a renewal.
+        """Renew the Lease, and raise `errors.LockLost` if it is no longer ours.
 
-        A server that does not answer gives the Lease to nobody else, and is asked again for a while.
+        If the API server does not answer, retry for `DURATION` seconds: it cannot give the Lease to another process
+        meanwhile.
         """
         self._api.insist(self._renew, DURATION)
         self.refuse_lost()
@@ -66,14 +70,14 @@ class LeaseLock:
             self._write({"renewTime": _now()})
 
     def _write(self, changes: Mapping[str, Any]) -> bool:
-        """Have the Lease say CHANGES, unless it was written since we did; return whether it does."""
+        """Write CHANGES to the Lease's spec, unless another write came first; return whether it succeeded."""
         wanted = {**self._held, "spec": {**self._held["spec"], **changes}}
         reply = self._api.call("PUT", self.path, wanted, timeout=10, accept=(NOT_FOUND, CONFLICT))
         if reply.code < NOT_FOUND:
             self._held = shape.check(self._api.name, "leases", reply.object)
             return True
         found = self._api.get(VERSION, "leases", self._held["metadata"]["name"])
-        # A write of ours whose answer was lost, or a change that is none of a holder's: it is ours still.
+        # It is still ours: the other write was our own, with its answer lost, or did not change the holder.
         if found and _identity(found) == self.container:
             self._held = found
         else:
@@ -81,21 +85,24 @@ class LeaseLock:
         return False
 
     def renew(self, stop: threading.Event) -> None:
-        """Renew it until STOP; an API server that does not answer is asked again, and nobody else gets it meanwhile."""
+        """Renew the Lease until STOP is set, or the lock is lost.
+
+        If the API server does not answer, try again: it cannot give the Lease to another process meanwhile.
+        """
         while not stop.wait(RENEWAL) and not self._lost:
             with contextlib.suppress(errors.SelfdeployError):
                 self._renew()
 
     def release(self) -> None:
-        """Let go of it, so that the next one need not wait."""
+        """Release the Lease, so that the next process need not wait for it to expire."""
         with self._mutex, contextlib.suppress(errors.SelfdeployError):
             free = {"holderIdentity": None, "renewTime": _now()}
             if not self._lost and not self._write(free) and not self._lost:
-                self._write(free)  # what was written meanwhile was a renewal of ours
+                self._write(free)  # the conflicting write was our own renewal
 
 
 def of(lock: Lock) -> LeaseLock:
-    """Return LOCK, one that `hold` gave."""
+    """Return LOCK as the `LeaseLock` that `hold` created."""
     if not isinstance(lock, LeaseLock):
         raise TypeError(f"{lock.container}: the lock of another kind of environment")  # a bug, not an input
     return lock
@@ -110,33 +117,33 @@ def _identity(lease: Object) -> str:
 
 
 def describe(lease: Object) -> Holder:
-    """Return who holds LEASE, since when, and in which run."""
+    """Return LEASE's holder, with start time and CI run."""
     notes = lease["metadata"].get("annotations") or {}
     since = f"{str(lease['spec'].get('acquireTime', '?'))[:19]}Z"
     return Holder(who=notes.get(f"{LABEL}/who", _identity(lease)), run=notes.get(f"{LABEL}/run", ""), since=since)
 
 
 def rehearse(api: Api, name: str) -> None:
-    """Raise what would keep us from making the Lease NAME: no answer, no credential, no right, no namespace."""
+    """Raise if we could not create the Lease NAME: no answer, no credential, a missing right, no namespace."""
     wanted = _lease(name, Holder(who="selfdeploy"), None)
     api.call("POST", api.path(VERSION, "leases"), wanted, query={"dryRun": "All"}, accept=(CONFLICT,))
 
 
 def held_by(api: Api, name: str) -> Holder | None:
-    """Return who holds the Lease NAME; None when nobody does, or its holder no longer renews it."""
+    """Return the holder of the Lease NAME; None if it is free, or no longer renewed."""
     lease = api.get(VERSION, "leases", name)
     return describe(lease) if lease and _identity(lease) and _outlives(api, lease) else None
 
 
 _seen: dict[str, float] = {}
-"""When this process first saw a version of a Lease, by its own clock: what was waited for once is not again."""
+"""When this process first saw each version of a Lease, by its own clock: it waits for each only once."""
 
 
 def _outlives(api: Api, lease: Object) -> bool:
-    """Say whether LEASE changes before it has expired; no clock but ours is asked, and that only how long it took.
+    """Return whether LEASE changes before it expires; only our own clock counts, and only as elapsed time.
 
     Raises:
-        errors.ClusterUnreachable: nobody answers any more.
+        errors.ClusterUnreachable: the API server stays away for `OUTAGE` seconds.
     """
     name, version = lease["metadata"]["name"], lease["metadata"]["resourceVersion"]
     began = time.monotonic()
@@ -149,7 +156,7 @@ def _outlives(api: Api, lease: Object) -> bool:
         except errors.ClusterUnreachable:
             if time.monotonic() > began + OUTAGE:
                 raise
-            ends = time.monotonic() + DURATION  # nor could its holder renew it meanwhile
+            ends = time.monotonic() + DURATION  # its holder could not renew it meanwhile either
             continue
         if now is None or not _identity(now):
             return False
@@ -160,10 +167,10 @@ def _outlives(api: Api, lease: Object) -> bool:
 
 @contextlib.contextmanager
 def hold(api: Api, name: str, holder: Holder) -> Iterator[LeaseLock]:
-    """Hold the Lease NAME for HOLDER.
+    """Hold the Lease NAME for HOLDER while the context is open.
 
     Raises:
-        errors.LockHeld: somebody else holds it, and renews it.
+        errors.LockHeld: another process holds and renews it.
     """
     lock = LeaseLock(api, *_take(api, name, holder))
     stop = threading.Event()
@@ -178,7 +185,7 @@ def hold(api: Api, name: str, holder: Holder) -> Iterator[LeaseLock]:
 
 
 def _take(api: Api, name: str, holder: Holder) -> tuple[Object, str]:
-    """Return the Lease NAME, taken, and who had left it behind; empty when nobody had."""
+    """Acquire the Lease NAME; return it and the previous holder, if that died without releasing it, or empty."""
     replaced = ""
     while True:
         found = api.get(VERSION, "leases", name)
@@ -207,7 +214,7 @@ def _take(api: Api, name: str, holder: Holder) -> tuple[Object, str]:
 
 
 def _lease(name: str, holder: Holder, found: Object | None) -> Object:
-    """Return the Lease NAME as HOLDER holds it, after FOUND, whose version it carries."""
+    """Return the Lease NAME as held by HOLDER, with the version of FOUND, the existing Lease."""
     before = found["metadata"] if found else {}
     notes = {f"{LABEL}/who": holder.who, f"{LABEL}/run": holder.run}
     now = _now()

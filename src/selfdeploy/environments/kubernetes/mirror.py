@@ -1,4 +1,4 @@
-"""What a namespace has of a few kinds, kept in step by watches: nothing is polled, and an outage is sat out."""
+"""Copies of a namespace's objects, kept current by watches: nothing is polled, and outages are waited out."""
 
 import threading
 import time
@@ -13,7 +13,7 @@ from selfdeploy.environments.kubernetes.api import AGAIN, RECOVERY, Api, Object,
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """One list to follow: the KIND (plural) of the API VERSION, and what is selected of it."""
+    """One list to follow: KIND (plural) in the API VERSION, narrowed by SELECTOR."""
 
     version: str
     kind: str
@@ -21,7 +21,7 @@ class Query:
 
 
 class Mirror:
-    """The objects of some queries, by kind; a context manager whose end ends the watches."""
+    """The objects of several queries, by kind; the watches end with the context."""
 
     def __init__(self, api: Api, queries: tuple[Query, ...]) -> None:
         """Follow QUERIES through API."""
@@ -35,7 +35,7 @@ class Mirror:
         self._seen = 0
 
     def __enter__(self) -> Self:
-        """Begin to follow."""
+        """Start one watch for each query."""
         for query in self._queries:
             threading.Thread(target=self._follow, args=(query,), daemon=True).start()
         return self
@@ -48,21 +48,21 @@ class Mirror:
                 stream.close()
 
     def of(self, kind: str) -> list[Object]:
-        """Return the objects of KIND as they are now."""
+        """Return the current objects of KIND."""
         with self._changed:
             return list(self._objects.get(kind, {}).values())
 
     @property
     def trouble(self) -> str:
-        """Why some of it may be out of date; empty when all of it is followed."""
+        """An error message, if some objects may be out of date; else empty."""
         with self._changed:
             return next((exc.message for exc in self._trouble.values()), "")
 
     def wait(self, seconds: float, until: Callable[[], bool] = lambda: False) -> None:
-        """Return when something has changed, or UNTIL says so, or after SECONDS.
+        """Wait for a change, at most SECONDS, or until UNTIL returns True.
 
         Raises:
-            errors.SelfdeployError: the server refuses to be asked.
+            errors.SelfdeployError: the server refuses a query.
         """
         with self._changed:
             seen = self._seen
@@ -72,7 +72,7 @@ class Mirror:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every query has been answered once."""
+        """True if every query has been answered once."""
         with self._changed:
             return len(self._objects) == len(self._queries)
 
@@ -86,7 +86,7 @@ class Mirror:
                 answered = time.monotonic()
             except errors.ClusterUnreachable as exc:
                 self._note(query, exc)
-                answered, was_away = time.monotonic(), True  # who was away may yet take us for nobody
+                answered, was_away = time.monotonic(), True  # a server just back may not know our credential yet
                 time.sleep(AGAIN)
             except errors.SelfdeployError as exc:
                 self._note(query, exc)
@@ -114,7 +114,7 @@ class Mirror:
         return version
 
     def _watch(self, query: Query, version: str) -> str:
-        """Follow QUERY from VERSION to the end of the watch; return the version to go on from, empty to list again."""
+        """Watch QUERY from VERSION to the end of the stream; return the next version, or empty to list again."""
         stream = self._api.watch(query.version, query.kind, version, **query.selector)
         if stream is None:
             return ""

@@ -1,4 +1,4 @@
-"""The objects of a release: rehearsed on the server, applied by it, compared with what is there, and pruned."""
+"""The objects of a release: applied by the server, after a dry run; compared with the live ones; and pruned."""
 
 import copy
 import difflib
@@ -15,10 +15,10 @@ from selfdeploy.environments.kubernetes.api import APPLY, CONFLICT, MERGE, NOT_F
 MANAGER = "selfdeploy"
 RUN = "dev.selfdeploy/run"
 RESTARTED = "dev.selfdeploy/restarted"
-"""The annotation of the pods' template that has them made anew; it belongs to a manager of its own and stays."""
+"""An annotation of the pod template: changing it replaces all pods. It has a field manager of its own, and stays."""
 
 VOLATILE = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp")
-"""What the server writes into an object's metadata by itself."""
+"""Metadata that the server writes by itself."""
 
 PRUNED = (
     ("v1", "configmaps"),
@@ -29,14 +29,14 @@ PRUNED = (
     ("policy/v1", "poddisruptionbudgets"),
     ("apps/v1", "deployments"),
 )
-"""The kinds of which a release that has no use for one any more leaves none; data is never pruned."""
+"""Kinds to prune: a release deletes objects it no longer needs; data is never pruned."""
 
 
 def parse(rendered: str) -> list[Object]:
-    """Return the objects that RENDERED, YAML documents, describes.
+    """Return the objects in RENDERED, YAML documents.
 
     Raises:
-        errors.ConfigInvalid: it describes something else.
+        errors.ConfigInvalid: it is not YAML, or a document is not a Kubernetes object.
     """
     try:
         found = [document for document in yaml.safe_load_all(rendered) if document]
@@ -58,10 +58,10 @@ def _unfit(why: str) -> errors.ConfigInvalid:
 
 
 def one(objects: Sequence[Object], kind: str) -> Object:
-    """Return the only one of OBJECTS that is a KIND.
+    """Return the only object of KIND in OBJECTS.
 
     Raises:
-        errors.ConfigInvalid: there is none, or another.
+        errors.ConfigInvalid: there is none, or more than one.
     """
     found = [thing for thing in objects if thing.get("kind") == kind]
     if len(found) != 1:
@@ -74,7 +74,7 @@ def one(objects: Sequence[Object], kind: str) -> Object:
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """What applying an object does: WANTED, what is there BEFORE, and what will be AFTER."""
+    """The effect of applying the object WANTED: BEFORE is the live object, None if it is new, and AFTER the result."""
 
     wanted: Object
     before: Object | None
@@ -82,11 +82,11 @@ class Change:
 
     @property
     def is_one(self) -> bool:
-        """Whether it changes anything at all."""
+        """True if applying the object changes anything."""
         return _told(self.before) != _told(self.after)
 
     def __str__(self) -> str:
-        """Return it as a diff."""
+        """Return the change as a diff."""
         name = describe(self.wanted)
         before, after = _told(self.before).splitlines(), _told(self.after).splitlines()
         return "\n".join(difflib.unified_diff(before, after, name, name, lineterm="", n=2))
@@ -94,14 +94,14 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True)
 class Objects:
-    """Those objects of a namespace that bear the labels SELECTOR, through API."""
+    """The objects of a namespace with the labels SELECTOR, through API."""
 
     api: Api
     selector: str
     _kinds: dict[str, dict[str, str]] = field(default_factory=dict, repr=False, compare=False)
 
     def _known(self, version: str) -> dict[str, str]:
-        """Return what paths call the kinds of the API VERSION, by kind; the API server is asked once."""
+        """Return the plural of each namespaced kind in the API VERSION; the API server is asked once."""
         if version not in self._kinds:
             told = self.api.call("GET", root(version), accept=(NOT_FOUND,))
             self._kinds[version] = shape.kinds(self.api.name, told.object)
@@ -115,21 +115,22 @@ class Objects:
         return self._known(version)[kind]
 
     def path(self, wanted: Object) -> str:
-        """Return where WANTED is."""
+        """Return the URL path of WANTED."""
         plural = self._plural(wanted["apiVersion"], wanted["kind"])
         return self.api.path(wanted["apiVersion"], plural, wanted["metadata"]["name"])
 
     def live(self, wanted: Object) -> Object | None:
-        """Return what the cluster has in the place of WANTED; None where there is nothing."""
+        """Return the live object with WANTED's kind and name; None if there is none."""
         reply = self.api.call("GET", self.path(wanted), accept=(NOT_FOUND,))
         plural = self._plural(wanted["apiVersion"], wanted["kind"])
         return None if reply.code == NOT_FOUND else shape.check(self.api.name, plural, reply.object)
 
     def rehearse(self, wanted: Object) -> Object:
-        """Return what WANTED would be once applied; changes nothing.
+        """Apply WANTED in a dry run and return the result; nothing changes.
 
         Raises:
-            errors.FieldConflict, errors.ObjectRefused, errors.ClusterForbidden, errors.NamespaceMissing: why not.
+            errors.FieldConflict, errors.ObjectRefused, errors.ClusterForbidden, errors.NamespaceMissing: the server
+                would refuse WANTED.
         """
         told = self._apply(wanted, {"dryRun": "All"})
         if told is None:
@@ -137,11 +138,11 @@ class Objects:
         return shape.check_rehearsed(self.api.name, self._plural(wanted["apiVersion"], wanted["kind"]), told)
 
     def apply(self, wanted: Object, since: Object | None) -> Object:
-        """Apply WANTED to what is there as SINCE says, or to nothing; return what it is then.
+        """Apply WANTED to the live object SINCE, or create it if SINCE is None; return the result.
 
         Raises:
-            errors.LockLost: somebody else has changed it since.
-            what `rehearse` raises.
+            errors.LockLost: another process has changed the live object since.
+            errors.SelfdeployError: the server refuses WANTED, as in `rehearse`.
         """
         body = copy.deepcopy(wanted)
         while True:
@@ -151,16 +152,16 @@ class Objects:
             if told := self._apply(body, {}):
                 return shape.check(self.api.name, self._plural(wanted["apiVersion"], wanted["kind"]), told)
             now = self.live(wanted)
-            # Its controller writes down how it is doing all the time; what it is to be has another generation.
+            # A controller updates the status all the time; only a change of the spec makes another generation.
             if not since or not now or _generation(now) != _generation(since):
                 raise self._overtaken(wanted)
             since = now
 
     def restart(self, deployment: Object) -> Object:
-        """Have DEPLOYMENT, as it was applied, make all its pods anew, and return it.
+        """Replace all pods of DEPLOYMENT, the Deployment as applied; return the result.
 
         Raises:
-            errors.LockLost: somebody else has changed it since.
+            errors.LockLost: another process has changed it since.
         """
         notes = {RESTARTED: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
         now: Object | None = deployment
@@ -182,7 +183,7 @@ class Objects:
         )
 
     def _apply(self, body: Object, query: dict[str, str]) -> Object | None:
-        """Return what comes of applying BODY; None when it is of another version than the one that BODY names."""
+        """Return the result of applying BODY; None if the live object has another version than BODY names."""
         told = {"fieldManager": MANAGER, "fieldValidation": "Strict", **query}
         reply = self.api.call("PATCH", self.path(body), body, query=told, content=APPLY, accept=(CONFLICT,))
         if reply.code != CONFLICT:
@@ -192,9 +193,9 @@ class Objects:
         return None
 
     def changes(self, wanted: Sequence[Object]) -> list[Change]:
-        """Return what applying WANTED would do to each of them; changes nothing, and raises what `rehearse` raises.
+        """Return the change to each of WANTED, by a dry run; raises the errors of `rehearse`.
 
-        A claim that has grown meanwhile is wanted as large as it is.
+        A claim that has grown since keeps its size.
         """
         return [self._change(thing) for thing in wanted]
 
@@ -204,7 +205,7 @@ class Objects:
         return Change(wanted=wanted, before=before, after=self.rehearse(wanted))
 
     def surplus(self, wanted: Sequence[Object]) -> list[Object]:
-        """Return what bears our labels and is not WANTED."""
+        """Return the objects of the `PRUNED` kinds with our labels that are not among WANTED."""
         names = self._names(wanted)
         return [
             thing
@@ -228,30 +229,30 @@ class Objects:
         ]
 
     def delete(self, thing: Object) -> None:
-        """Delete THING, unless it has been changed since it was read; what it owns goes after it."""
+        """Delete THING, then its dependents, unless it has changed since it was read."""
         exact = {key: thing["metadata"][key] for key in ("uid", "resourceVersion")}
         body = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": exact, "propagationPolicy": "Background"}
         self.api.call("DELETE", self.path(thing), body, accept=(NOT_FOUND, CONFLICT))
 
 
 def without(things: Sequence[Object], kept: Collection[str]) -> list[Object]:
-    """Return THINGS but for the ConfigMaps KEPT."""
+    """Return THINGS except the ConfigMaps named in KEPT."""
     return [thing for thing in things if thing["kind"] != "ConfigMap" or thing["metadata"]["name"] not in kept]
 
 
 def describe(thing: Object) -> str:
-    """Return kind and name of THING, as kubectl writes them."""
+    """Return KIND/NAME of THING, such as `deployment/web`."""
     return f"{thing['kind'].lower()}/{thing['metadata']['name']}"
 
 
 def _generation(thing: Object) -> tuple[object, ...]:
     metadata = thing["metadata"]
-    # What has no generation has no state either, and each version of it is another.
+    # An object without a generation has no status either: any new version is a change.
     return metadata["uid"], metadata.get("generation", metadata["resourceVersion"])
 
 
 class _ForPeople(yaml.SafeDumper):
-    """Writes a text of several lines as such: a manifest within an object is read and compared line by line."""
+    """Writes a text of several lines as a block, so that a manifest inside an object is compared line by line."""
 
     def represent_str(self, data: str) -> yaml.ScalarNode:
         return self.represent_scalar("tag:yaml.org,2002:str", data, style="|" if "\n" in data else None)
@@ -261,7 +262,7 @@ _ForPeople.add_representer(str, _ForPeople.represent_str)
 
 
 def _told(thing: Object | None) -> str:
-    """Return what THING is to be, as YAML: without its state, and what the server writes into it."""
+    """Return THING's desired state as YAML: without status, CI run, and the metadata written by the server."""
     if thing is None:
         return ""
     metadata = {key: value for key, value in thing["metadata"].items() if key not in VOLATILE}

@@ -1,4 +1,4 @@
-"""The record of a Kubernetes environment: one ConfigMap, written only from the version that was read."""
+"""The record of a Kubernetes environment: one ConfigMap, replaced only in the version last read."""
 
 from selfdeploy import errors
 from selfdeploy.environments import record
@@ -8,23 +8,23 @@ from selfdeploy.environments.kubernetes.api import CONFLICT, NOT_FOUND, Api, Obj
 KEY = "record.json"
 
 ROOM = 900_000
-"""Bytes that a record may have: a ConfigMap holds 1 MiB."""
+"""Largest record, in bytes: a ConfigMap holds 1 MiB."""
 
 
 class Ledger:
-    """The ConfigMap NAME, and the version of it that was read or written last."""
+    """The ConfigMap NAME, and its version when last read or written."""
 
     def __init__(self, api: Api, name: str) -> None:
-        """Read and write it through API."""
+        """Read and write the ConfigMap NAME through API."""
         self._api, self._name = api, name
         self._version = self._sent = ""
 
     def peek(self) -> record.Record:
-        """Return the record, to look at; an empty one where there is none."""
+        """Return the record for reading only; it is empty if there is none."""
         return self._parse(self._get())
 
     def read(self) -> record.Record:
-        """Return the record, to write it: what is written next replaces this version of it and no other."""
+        """Return the record for an update: the next `write` replaces this version of it and no other."""
         found = self._get()
         self._version = str(found["metadata"]["resourceVersion"]) if found else ""
         return self._parse(found)
@@ -39,11 +39,11 @@ class Ledger:
         return record.parse(data.encode(errors="replace"), f"{self._api.name}: record: configmap/{self._name}")
 
     def write(self, value: record.Record) -> None:
-        """Make VALUE the record.
+        """Replace the record with VALUE; old entries are dropped if it is too large.
 
         Raises:
-            errors.LockLost: somebody else has written it since it was read.
-            errors.RecordInvalid: it does not fit.
+            errors.LockLost: another process has written the record since it was read.
+            errors.RecordInvalid: one release alone is too large.
         """
         data = bounded(value, self._api.name).model_dump_json()
         before, self._sent = self._sent, data
@@ -64,7 +64,7 @@ class Ledger:
         return self._api.call(method, path, self._object(data), query=query, accept=(NOT_FOUND, CONFLICT))
 
     def _adopt(self, sent: str) -> bool:
-        """Take the version that is there for ours, where it holds what was SENT: a write whose answer was lost."""
+        """Adopt the live version if it holds SENT, an earlier write with its answer lost; return whether it does."""
         found = self._get()
         if not found or (found.get("data") or {}).get(KEY) != sent:
             return False
@@ -78,7 +78,11 @@ class Ledger:
 
 
 def bounded(value: record.Record, name: str) -> record.Record:
-    """Return VALUE without the oldest of what it remembers, so much of it as has to go for the rest to fit."""
+    """Drop VALUE's oldest attempts, then releases, until it fits a ConfigMap; NAME is the environment's name.
+
+    Raises:
+        errors.RecordInvalid: one release alone is too large.
+    """
     while len(value.model_dump_json().encode()) > ROOM:
         if len(value.attempts) > 1:
             value = value.model_copy(update={"attempts": value.attempts[: len(value.attempts) // 2]})

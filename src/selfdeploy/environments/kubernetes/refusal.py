@@ -1,4 +1,4 @@
-"""Why the API server, or the way to it, refused; each cause an error of its own."""
+"""The refusals of the API server and of the proxy before it, as errors: one class for each cause."""
 
 import re
 from collections.abc import Mapping
@@ -8,20 +8,20 @@ from typing import Any
 from selfdeploy import errors
 
 RBAC = re.compile(r'User "([^"]*)" cannot (\S+) resource "([^"]*)"')
-"""How RBAC says no; the other 403s are admission's."""
+"""A denial by RBAC; all other 403s come from admission."""
 
 PROXIES = ("pods/proxy", "services/proxy")
-"""What RBAC calls the ways to a server that lead through the API server."""
+"""RBAC's resource names for the API server's proxy to a server."""
 
 WEBHOOK = "failed calling webhook"
-"""How the API server, which answers well itself, says that what it has to ask before it takes anything does not."""
+"""Part of an API server's message if an admission webhook does not answer it."""
 
 LOGIN = ("getting credentials", "exec plugin", "refresh token", "oauth2", "certificate has expired")
-"""What kubectl says when it could not so much as log in."""
+"""Parts of kubectl's messages if it could not log in."""
 
 
 def unreachable(name: str, why: str) -> errors.ClusterUnreachable:
-    """Return the error that says that the cluster of the environment NAME does not answer, and WHY."""
+    """Return the error for a cluster of the environment NAME that does not answer; WHY is the reason."""
     return errors.ClusterUnreachable(
         f"{name}: the Kubernetes API server does not answer: {why}",
         f"see that it runs and that environments.{name}.context of deploy.toml names it; then run this again",
@@ -29,7 +29,7 @@ def unreachable(name: str, why: str) -> errors.ClusterUnreachable:
 
 
 def foreign(name: str, what: str) -> errors.ClusterUnreachable:
-    """Return the error that says that WHAT, an answer, is none that the cluster of the environment NAME would give."""
+    """Return the error for WHAT, an answer that the Kubernetes API of the environment NAME would not give."""
     return errors.ClusterUnreachable(
         f"{name}: what answers is no Kubernetes API server, or not all there: it answers {what}",
         f"see what environments.{name}.context of deploy.toml leads to: another server, a login page; "
@@ -38,7 +38,7 @@ def foreign(name: str, what: str) -> errors.ClusterUnreachable:
 
 
 def explain(name: str, namespace: str, code: int, told: Mapping[str, Any], text: str) -> errors.SelfdeployError:
-    """Return the error for CODE: the Status TOLD by the API server came with it, or TEXT by who is before it."""
+    """Return the error for HTTP status CODE with the API server's Status TOLD, or with TEXT from any other server."""
     message = str(told.get("message") or text or f"HTTP {code}")
     if told.get("kind") != "Status":
         return _explain_way(name, code, message)
@@ -65,7 +65,7 @@ def explain(name: str, namespace: str, code: int, told: Mapping[str, Any], text:
 
 
 def bars(code: int, told: Mapping[str, Any]) -> bool:
-    """Say whether CODE with TOLD is RBAC's: the API server lets us through to no server; a server's own 403 is not."""
+    """Return whether RBAC denies us the proxy to every server; a 403 from a server itself does not count."""
     found = RBAC.search(str(told.get("message"))) if told.get("kind") == "Status" else None
     return code == FORBIDDEN and told.get("reason") == "Forbidden" and bool(found and found[3] in PROXIES)
 
@@ -87,7 +87,7 @@ def _explain_forbidden(name: str, namespace: str, message: str) -> errors.Selfde
 
 
 def forbidden(name: str, namespace: str, message: str) -> errors.ClusterForbidden | None:
-    """Return the error for MESSAGE, the API server's or kubectl's, where RBAC says no in it; None where it does not."""
+    """Return the error for MESSAGE, from the API server or kubectl, if it is a denial by RBAC; else None."""
     found = RBAC.search(message)
     return denied_right(name, namespace, f"{found[2]} {found[3]}", found[1]) if found else None
 
@@ -95,7 +95,7 @@ def forbidden(name: str, namespace: str, message: str) -> errors.ClusterForbidde
 def denied_right(
     name: str, namespace: str, right: str, user: str = "the credential", otherwise: str = ""
 ) -> errors.ClusterForbidden:
-    """Return the error for a RIGHT that USER does not have in NAMESPACE; OTHERWISE, a way around it, ends the hint."""
+    """Return the error for a RIGHT missing to USER in NAMESPACE; OTHERWISE, a way around it, ends the hint."""
     return errors.ClusterForbidden(
         f"{name}: {user} may not {right} in namespace {namespace}",
         f"inv kubernetes.role -e {name} renders the Role that allows it{otherwise}",
@@ -120,12 +120,12 @@ def _details(told: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def describe(details: Mapping[str, Any]) -> str:
-    """Return what the DETAILS of a Status are about."""
+    """Return kind and name of the object in DETAILS of a Status; `it` if they are missing."""
     return " ".join(str(details[key]) for key in ("kind", "name") if details.get(key)) or "it"
 
 
 def managers(told: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Return whom the Status TOLD names as owners of fields that we would set, and which fields those are."""
+    """Return the other owners of fields we would set, from the Status TOLD; each with its fields."""
     found: dict[str, list[str]] = {}
     causes = _details(told).get("causes")
     for cause in causes if isinstance(causes, list) else ():
@@ -136,7 +136,7 @@ def managers(told: Mapping[str, Any]) -> dict[str, list[str]]:
 
 
 def conflict(name: str, about: str, told: Mapping[str, Any]) -> errors.FieldConflict:
-    """Return the error for a Status that names other managers, who set other values ABOUT an object than ours."""
+    """Return the error for the Status TOLD about fields set by other managers; ABOUT names the object."""
     owned = [f"{owner} has set {', '.join(fields)}" for owner, fields in managers(told).items()]
     return errors.FieldConflict(
         f"{name}: {about}: {'; '.join(owned)}",

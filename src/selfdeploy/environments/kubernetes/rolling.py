@@ -1,4 +1,4 @@
-"""Wait until a rollout is done, or will not get done; and what a pod in trouble has to say."""
+"""Rollouts: wait until one is done or cannot be, and report on a pod in trouble."""
 
 import contextlib
 import time
@@ -12,11 +12,11 @@ from selfdeploy.environments.kubernetes.mirror import Mirror, Query
 from selfdeploy.environments.kubernetes.verdict import State, Trouble
 
 LINES = 8
-"""How much of what a failed pod wrote, and of the warnings about it, is passed on with the failure itself."""
+"""Lines of a failed pod's log, and warnings about it, to include in the error."""
 
 
 def queries(deployment: str, selector: str, service: str) -> tuple[Query, ...]:
-    """Return what is followed of DEPLOYMENT, whose pods bear the labels SELECTOR, and of its SERVICE."""
+    """Return the queries to follow DEPLOYMENT, its pods with the labels SELECTOR, and its SERVICE."""
     labels = {"labelSelector": selector}
     return (
         Query(version="apps/v1", kind="deployments", selector={"fieldSelector": f"metadata.name={deployment}"}),
@@ -32,14 +32,17 @@ def queries(deployment: str, selector: str, service: str) -> tuple[Query, ...]:
 
 
 def rehearse(api: Api, followed: Sequence[Query]) -> None:
-    """Raise what would keep us from following FOLLOWED, a right that is missing above all; changes nothing."""
+    """Raise if the queries FOLLOWED would fail, above all for a missing right; changes nothing."""
     for query in followed:
         api.list(query.version, query.kind, limit="1", **query.selector)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rollout:
-    """One rollout: APPLIED is the Deployment as it was applied, SELECTOR the labels of all its pods."""
+    """One rollout: APPLIED is the Deployment as it was applied, SELECTOR the labels of all its pods.
+
+    IMAGES are the digests to run, and DEADLINE is in seconds.
+    """
 
     api: Api
     applied: Object
@@ -49,11 +52,12 @@ class Rollout:
     deadline: float
 
     def wait(self, refuse_lost: Callable[[], None]) -> None:
-        """Return when it is done; REFUSE_LOST raises when there is no point in waiting any more.
+        """Wait until the rollout is done; REFUSE_LOST raises if there is no point in waiting longer.
 
         Raises:
-            errors.ReplicaFailed, errors.ReplicaHeldUp: it will not get done, or was not within the deadline.
-            errors.DeploymentPaused, errors.FieldConflict: somebody else keeps it from getting done.
+            errors.ReplicaFailed, errors.ReplicaHeldUp: it cannot finish, or did not within the deadline.
+            errors.DeploymentPaused, errors.FieldConflict: somebody else keeps it from finishing.
+            errors.LockLost: somebody else has deleted the Deployment.
             errors.ClusterUnreachable: the API server went away, and stayed away.
         """
         ends = time.monotonic() + self.deadline
@@ -76,7 +80,7 @@ class Rollout:
                 mirror.wait(min(0.5, max(0.0, ends - now)))
 
     def _state(self, mirror: Mirror) -> State | None:
-        """Return what MIRROR shows; None until it shows all of it, and the Deployment as it was applied."""
+        """Return the state in MIRROR; None until it is complete and has the Deployment as applied."""
         if not mirror.is_complete:
             return None
         deployments = mirror.of("deployments")
@@ -122,7 +126,7 @@ class Rollout:
             return errors.ClusterUnreachable(f"{unseen}; {self.deadline:g} s were not enough", "run the command again")
         pods = verdict.current(state) if state else []
         waiting = next((pod for pod in pods if not verdict.is_ready(pod)), None)
-        # What has come up and is not ready is the release's own fault; what has not come up at all, hardly.
+        # A pod that has started and is not ready is the release's own fault; a pod that never started hardly is.
         started = waiting is not None and verdict.runs(waiting)
         kind = errors.ReplicaFailed if started else errors.ReplicaHeldUp
         lines = [f"{self._about}: not done after {self.deadline:g} s: {left or 'not seen by its controller'}"]
@@ -130,7 +134,7 @@ class Rollout:
         return kind("\n".join(lines), f"inv logs -e {self.api.name} shows what the server says")
 
     def testify(self, pod: Object) -> Iterator[str]:
-        """Give, line by line, what is known of POD's trouble: how its containers ended, warnings, its last words."""
+        """Yield lines about POD's trouble: how its containers ended, warnings, and the ends of their logs."""
         name = pod["metadata"]["name"]
         for one in verdict.containers(pod):
             for when in ("state", "lastState"):
@@ -149,7 +153,7 @@ class Rollout:
 
 
 def read_log(api: Api, pod: str, container: str, lines: int, *, previous: bool = False) -> str:
-    """Return the last LINES lines that CONTAINER of POD wrote; the one before it, when PREVIOUS."""
+    """Return the last LINES log lines of CONTAINER in POD; with PREVIOUS, of its run before the restart."""
     query = {
         "container": container,
         "tailLines": str(lines),
@@ -160,7 +164,7 @@ def read_log(api: Api, pod: str, container: str, lines: int, *, previous: bool =
 
 
 def tell(api: Api, pod: Object, lines: int) -> Iterator[str]:
-    """Give the last LINES lines that each container of POD wrote, those before a restart first."""
+    """Yield the last LINES log lines of each container of POD; a run before a restart comes first."""
     for one in verdict.containers(pod):
         for previous in (True, False) if one.get("restartCount") else (False,):
             yield f"== {pod['metadata']['name']} {one['name']}{', before its restart' if previous else ''}"
@@ -171,7 +175,7 @@ def tell(api: Api, pod: Object, lines: int) -> Iterator[str]:
 
 
 def meddler(deployment: Object) -> str:
-    """Return who, but for us and the cluster's own controllers, wrote DEPLOYMENT last."""
+    """Return the last manager of DEPLOYMENT's spec, except us and the cluster's own controllers."""
     told = [
         one
         for one in deployment["metadata"].get("managedFields") or ()
@@ -184,7 +188,7 @@ def meddler(deployment: Object) -> str:
 
 
 def paused(name: str, deployment: Object) -> errors.DeploymentPaused:
-    """Return the error for DEPLOYMENT, of the environment NAME, that is paused."""
+    """Return the error for the paused DEPLOYMENT of the environment NAME."""
     metadata = deployment["metadata"]
     return errors.DeploymentPaused(
         f"{name}: deployment/{metadata['name']} is paused by {meddler(deployment)}: nothing rolls",

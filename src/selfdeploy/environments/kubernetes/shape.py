@@ -1,4 +1,4 @@
-"""What is read of the API server's objects, by kind: they have that shape, whatever answered, or are refused."""
+"""The shape of the API server's objects, by kind: an answer with another shape is refused."""
 
 from typing import Annotated, Any
 
@@ -237,30 +237,30 @@ KINDS: dict[str, type[_Object]] = {
 
 
 def check(name: str, kind: str, told: object) -> dict[str, Any]:
-    """Return TOLD, which the cluster of the environment NAME answered, when it is an object of KIND (plural).
+    """Return TOLD, an answer from the environment NAME's cluster, if it is an object of KIND (plural).
 
     Raises:
-        errors.ClusterUnreachable: it has another shape: what answered is no Kubernetes, or not all of it.
+        errors.ClusterUnreachable: it has another shape, so it does not come from a (complete) Kubernetes API.
     """
     return _check(name, kind, KINDS.get(kind, _Object), told)
 
 
 def check_rehearsed(name: str, kind: str, told: object) -> dict[str, Any]:
-    """Return TOLD when it is what an object of KIND (plural) would be. Raises what `check` raises."""
+    """Return TOLD if it is the dry run of an object of KIND (plural). Raises the errors of `check`."""
     return _check(name, kind, _Deployed if kind == "deployments" else _Rehearsed, told)
 
 
 def kinds(name: str, told: object) -> dict[str, str]:
-    """Return what paths call the kinds that TOLD, the list of an API version, has in a namespace, by kind.
+    """Return the plural of each namespaced kind in TOLD, the resource list of an API version.
 
-    Raises what `check` raises.
+    Raises the errors of `check`.
     """
     listed = _check(name, "resources", _Listed, told).get("resources") or ()
     return {one["kind"]: one["name"] for one in listed if "/" not in one["name"] and one["namespaced"]}
 
 
 def complaint(kind: str, told: object) -> str:
-    """Return, in a line, why TOLD is no object of KIND (plural); empty when it is one."""
+    """Return in one line why TOLD is not an object of KIND (plural); empty if it is one."""
     return _complaint(KINDS.get(kind, _Object), told)
 
 

@@ -1,4 +1,4 @@
-"""What the state of a rollout means: done, waiting for what, or in trouble; compared, and pure."""
+"""Verdicts on a rollout's state: done, still waiting, or in trouble. Pure comparisons."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -7,32 +7,32 @@ from typing import Any
 Object = dict[str, Any]
 
 REVISION = "deployment.kubernetes.io/revision"
-"""What a Deployment and its ReplicaSets number their templates with."""
+"""Annotation with the number of a template, on a Deployment and its ReplicaSets."""
 
 HASH = "pod-template-hash"
-"""The label by which a ReplicaSet's pods are told from another's: its controller adds it to the template."""
+"""Label that distinguishes the pods of one ReplicaSet; its controller adds it to the template."""
 
 IMAGE = {"ImagePullBackOff": 0.0, "ErrImagePull": 3.0, "InvalidImageName": 0.0, "ErrImageNeverPull": 0.0}
 PROCESS = {"CrashLoopBackOff": 0.0, "RunContainerError": 3.0}
 SETTING = {"CreateContainerConfigError": 2.0, "CreateContainerError": 3.0}
-"""The reasons why a container waits that do not end by waiting, and the seconds that each is given regardless."""
+"""Waiting reasons that a container does not recover from, and the seconds allowed for each regardless."""
 
 PLACE = ("FailedMount", "FailedAttachVolume", "FailedMapVolume", "FailedCreatePodSandBox")
-"""The reasons of events that say why no container of a pod could even be made."""
+"""Reasons of events about a pod whose containers could not even be created."""
 
 PASSING = ("failed to sync", "no relationship found between node", 'Get "https://')
-"""What such events say of a node that has not caught up with the API server yet, or could not reach it, and will."""
+"""Texts in such events about a node that lags behind the API server, or could not reach it: they pass."""
 
 PATIENCE = 5.0
-"""Seconds that what others may be about to mend is given: a volume that is being bound, a quota an old pod frees."""
+"""Seconds for others to fix the trouble: a volume is being bound, or an old pod frees its quota."""
 
 PROVISIONING = 30.0
-"""Seconds that a volume has which is made on demand."""
+"""Seconds allowed for a volume to be provisioned on demand."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class State:
-    """A Deployment, and what there is of its ReplicaSets, its pods, its Service's endpoints, and of warnings."""
+    """A Deployment, with ReplicaSets, pods, its Service's endpoint slices, and warning events."""
 
     deployment: Object
     sets: Sequence[Object]
@@ -43,9 +43,9 @@ class State:
 
 @dataclass(frozen=True, kw_only=True)
 class Trouble:
-    """Why a rollout will not get done: what it is ABOUT, and for how many seconds it is borne (PATIENCE).
+    """The reason why a rollout cannot finish: ABOUT names the object, PATIENCE is the seconds to tolerate it.
 
-    OURS is one that the release itself is at fault for; the others are its surroundings'.
+    OURS is True if the release itself is at fault, False for its surroundings.
     """
 
     about: str
@@ -56,30 +56,30 @@ class Trouble:
 
     @property
     def key(self) -> tuple[str, str]:
-        """What tells it from others, however its message counts on."""
+        """Identity of the trouble: its message may change."""
         return self.about, self.reason
 
     def __str__(self) -> str:
-        """Return it in one line."""
+        """Return the trouble in one line."""
         return f"{self.about}: {self.reason}{f': {self.message}' if self.message else ''}"
 
 
 def owner(thing: Object) -> str:
-    """Return the uid of the controller that THING belongs to."""
+    """Return the uid of THING's controller; empty if it does not have one."""
     owners = thing["metadata"].get("ownerReferences") or ()
     return next((str(one["uid"]) for one in owners if one.get("controller")), "")
 
 
 def pods_of(state: State) -> list[Object]:
-    """Return the pods of the Deployment, whichever ReplicaSet has them."""
+    """Return the pods of all the Deployment's ReplicaSets."""
     sets = {one["metadata"]["uid"] for one in state.sets if owner(one) == state.deployment["metadata"]["uid"]}
     return [pod for pod in state.pods if owner(pod) in sets]
 
 
 def newest(state: State) -> Object | None:
-    """Return the ReplicaSet of the present template; None while its controller has not got round to it.
+    """Return the ReplicaSet of the present template; None until its controller has created it.
 
-    Where old pods end first, the controller has seen the template, and numbers the one before, until they have.
+    If old pods end first, the controller has seen the new template but still numbers the old one until they are gone.
     """
     deployment = state.deployment
     if not _is_seen(deployment):
@@ -96,13 +96,13 @@ def newest(state: State) -> Object | None:
 
 
 def _is_seen(deployment: Object) -> bool:
-    """Say whether its controller has seen DEPLOYMENT as it is."""
+    """Return whether the controller has seen DEPLOYMENT's present generation."""
     seen: int = deployment.get("status", {}).get("observedGeneration", 0)
     return bool(seen >= deployment["metadata"]["generation"])
 
 
 def _is_of(one: Object, deployment: Object) -> bool:
-    """Say whether ONE, a ReplicaSet, is of DEPLOYMENT's template: they are equal but for what tells sets apart."""
+    """Return whether the ReplicaSet ONE has DEPLOYMENT's template, apart from the label `HASH`."""
     return _unmarked(one["spec"]["template"]) == _unmarked(deployment["spec"]["template"])
 
 
@@ -113,49 +113,49 @@ def _unmarked(template: Object) -> Object:
 
 
 def current(state: State) -> list[Object]:
-    """Return the pods of the present template that are not on their way out."""
+    """Return the pods of the present template, except leaving ones."""
     present = newest(state)
     uid = present["metadata"]["uid"] if present else None
     return [pod for pod in state.pods if uid and owner(pod) == uid and not is_leaving(pod)]
 
 
 def is_leaving(pod: Object) -> bool:
-    """Say whether POD has been deleted, or has ended."""
+    """Return whether POD is being deleted, or has ended."""
     return bool(pod["metadata"].get("deletionTimestamp")) or pod["status"].get("phase") in {"Succeeded", "Failed"}
 
 
 def containers(pod: Object) -> list[Object]:
-    """Return how each container of POD is doing."""
+    """Return the status of each container of POD, init containers first."""
     status = pod["status"]
     return [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
 
 
 def is_ready(pod: Object) -> bool:
-    """Say whether POD is ready for requests, as its node sees it."""
+    """Return whether POD's node reports it ready for requests."""
     conditions = pod["status"].get("conditions") or ()
     return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
 
 
 def is_running(container: Object) -> bool:
-    """Say whether CONTAINER, as a pod's status tells of it, runs."""
+    """Return whether CONTAINER, a container's status, is running."""
     return (container.get("state") or {}).get("running") is not None
 
 
 def runs(pod: Object) -> bool:
-    """Say whether any container of POD runs, as its node told last."""
+    """Return whether any container of POD runs, by its node's last report."""
     return any(map(is_running, containers(pod)))
 
 
 def digests(pod: Object) -> frozenset[str]:
-    """Return the digests that the node knows the images of POD's server by."""
+    """Return the node's digests of the images of POD's server."""
     ids = (str(one.get("imageID", "")).rpartition("@")[2] for one in pod["status"].get("containerStatuses") or ())
     return frozenset(one for one in ids if one.startswith("sha256:"))
 
 
 def reached(slices: Sequence[Object]) -> dict[str, bool]:
-    """Return the pods, by uid, that SLICES, of a Service, lead to, and whether each is one for new requests.
+    """Return the pods in a Service's SLICES, by uid; True if a pod gets new requests.
 
-    One that is on its way out counts for as long as it serves: requests may still be led to it.
+    A terminating pod is included while it serves: requests may still reach it.
     """
     found: dict[str, bool] = {}
     for one in slices:
@@ -169,9 +169,9 @@ def reached(slices: Sequence[Object]) -> dict[str, bool]:
 
 
 def missing(state: State, images: Collection[str]) -> str:
-    """Return what a rollout to IMAGES still waits for, in a few words; empty when it is done.
+    """Return in a few words what a rollout to IMAGES still waits for; empty if it is done.
 
-    Pods that have been told to end, and that the Service knows to, may still be ending then.
+    Terminating pods may be left then, once the Service knows that they are terminating.
     """
     if not _is_seen(state.deployment):
         return "the Deployment's controller has not seen it yet"
@@ -206,12 +206,12 @@ def _missing_endpoints(state: State, pods: dict[str, str]) -> Iterator[str]:
     names = {str(pod["metadata"]["uid"]): pod["metadata"]["name"] for pod in state.pods}
     ending = {str(pod["metadata"]["uid"]) for pod in state.pods if is_leaving(pod)}
     for uid in sorted(found.keys() - pods.keys()):
-        if found[uid] or uid not in ending:  # who is ending gets nothing new once its slice says so
+        if found[uid] or uid not in ending:  # a leaving pod gets no new requests once its slice says so
             yield f"the Service still leads to pod/{names.get(uid, uid)}, of an older release"
 
 
 def troubles(state: State) -> list[Trouble]:
-    """Return why it will not get done, the surest first."""
+    """Return the reasons why the rollout cannot finish, the surest first."""
     found = list(_refused(state))
     for pod in current(state):
         found += [*_of_containers(pod), *_of_place(pod, state.events)]
@@ -219,7 +219,7 @@ def troubles(state: State) -> list[Trouble]:
 
 
 def _refused(state: State) -> Iterator[Trouble]:
-    """Give why no pod could be made at all: quota, admission."""
+    """Yield the reasons why no pod could be created at all: quota, admission."""
     if newest(state) is None:
         return
     for condition in state.deployment.get("status", {}).get("conditions") or ():
@@ -235,7 +235,7 @@ def _of_containers(pod: Object) -> Iterator[Trouble]:
         waiting = (one.get("state") or {}).get("waiting") or {}
         reason, message = str(waiting.get("reason", "")), str(waiting.get("message", ""))
         if reason in IMAGE:
-            # The registry had it a moment ago, for us: it is the node that does not get it.
+            # The registry gave us the image a moment ago, so the fault is the node's.
             yield Trouble(about=about, reason=reason, message=message, patience=IMAGE[reason])
         elif reason in PROCESS:
             ended = (one.get("lastState") or {}).get("terminated") or {}
@@ -264,7 +264,7 @@ def _of_place(pod: Object, events: Sequence[Object]) -> Iterator[Trouble]:
 
 
 def warnings(thing: Object, events: Sequence[Object]) -> list[Object]:
-    """Return the EVENTS that are about THING, the newest last."""
+    """Return the EVENTS about THING, the newest last."""
     uid = thing["metadata"]["uid"]
     found = [event for event in events if (event.get("involvedObject") or {}).get("uid") == uid]
     return sorted(found, key=lambda event: int(event["metadata"]["resourceVersion"]))
