@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 WORKFLOWS = ("CI", "GITHUB_ACTIONS", "FORGEJO_ACTIONS")
-"""Variables of CI runners; one is `true` if the runner reads workflow commands from the log."""
+"""Variables of CI runners; any of them is `true` if the runner reads workflow commands from the log."""
 
 FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", "|/-\\"
 MARKS = {True: ("✓", "+"), False: ("✗", "x")}
@@ -107,11 +107,11 @@ class Console:
                 self._stage_ended(name, self._took[name], ok=ok)
 
     def doing(self, describe: Callable[[], str]) -> None:
-        """Let DESCRIBE return the running stage's activity, from now on and whenever it is needed."""
+        """Use DESCRIBE, from now on, for the running stage's present activity."""
         self._describe = describe
 
     def waits(self, what: str, began: float, ends: float) -> None:
-        """Show the wait for WHAT, with its seconds since BEGAN and until ENDS at most, both in monotonic seconds."""
+        """Show a wait for WHAT, with its seconds so far and its limit; BEGAN and ENDS are monotonic seconds."""
         self.doing(lambda: f"{what}  {time.monotonic() - began:.0f} s of {ends - began:.0f}")
 
     @contextlib.contextmanager
@@ -162,7 +162,7 @@ class Console:
     ) -> None:
         """Show the command's result: TEXT for a person, DATA with the same content for a program.
 
-        COLOURS are those of words in TEXT's first columns, on terminals with colours.
+        COLOURS maps verdicts (the beginnings of words in TEXT's first columns) to colours, for terminals with colours.
         """
         if text:
             self._write(self._stdout, *self._lines(text))
@@ -366,7 +366,7 @@ class Terminal(Console):
         return self._row((frame, "cyan"), name, seconds, self._line(self._describe()) if self._describe else self._last)
 
     def _row(self, mark: tuple[str, str], name: str, seconds: float, note: str) -> "Text":
-        """Return a stage's line, at most as wide as the terminal now, less the last column: some wrap there."""
+        """Return a stage's line, cut to the terminal's present width less one column: some terminals wrap there."""
         from rich.text import Text  # noqa: PLC0415 -- start-up is a feature
 
         columns = os.get_terminal_size(self._stderr.fileno()).columns or self._screen.width

@@ -38,8 +38,7 @@ def _is_object(config: object) -> bool:
 def shadow(folder: Path, text: str, place: Path) -> Path:
     """Return a copy of FOLDER below PLACE, with TEXT as its config.json; equal arguments give the same folder.
 
-    TEXT stays in memory, since it may hold logins: config.json is a link there, and is broken once this process is
-    gone.
+    TEXT stays in memory, since it may hold logins: config.json is a link to it, broken once this process is gone.
     """
     name = hashlib.sha256(f"{folder}\0{text}".encode()).hexdigest()[:16]
     made = place / f"docker-{name}"

@@ -1,4 +1,4 @@
-"""Ctrl-C and other signals to end, raised as KeyboardInterrupt at a point that does not lose it."""
+"""Ctrl-C and termination signals, raised as KeyboardInterrupt at a point that does not lose it."""
 
 import contextlib
 import signal
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from types import FrameType
 
 ENDINGS = signal.SIGTERM, signal.SIGHUP
-"""Signals to end, other than Ctrl-C's; a runner that cancels a job also takes its terminal away."""
+"""Termination signals, besides Ctrl-C; a runner that cancels a job also takes its terminal away."""
 
 SOON = 0.02
 """Seconds until the next attempt to raise a delayed interrupt."""
@@ -18,7 +18,7 @@ _told: list[int] = []
 
 
 def was_told() -> bool:
-    """Return whether this process received a signal to end other than Ctrl-C's, as when its run is cancelled."""
+    """Return whether this process received a termination signal other than Ctrl-C, as when its run is cancelled."""
     return bool(_told)
 
 
@@ -35,14 +35,14 @@ def limited(seconds: float) -> Iterator[None]:
 
 
 def listen() -> None:
-    """Raise KeyboardInterrupt in the main thread on a signal to end; what nohup ignores stays ignored."""
+    """Raise KeyboardInterrupt in the main thread on Ctrl-C and `ENDINGS`; ignored signals stay so (nohup)."""
     for name in (signal.SIGINT, *ENDINGS):
         if signal.getsignal(name) is not signal.SIG_IGN:
             signal.signal(name, _interrupt)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Raise KeyboardInterrupt, once it is not lost; only Ctrl-C interrupts the clean-up again."""
+    """Raise KeyboardInterrupt, as soon as it is not lost; then ignore `ENDINGS`, but not another Ctrl-C."""
     if number in ENDINGS:
         _told.append(number)
     if _swallows(frame):

@@ -1,4 +1,4 @@
-"""Host names and addresses of this machine."""
+"""Host names and addresses: whether they denote this machine."""
 
 import contextlib
 import ipaddress
@@ -21,7 +21,7 @@ def is_here(name: str) -> bool:
 
 
 def is_own(name: str) -> bool:
-    """Return whether the host NAME leads to this machine: by its form, or by one of its addresses."""
+    """Return whether the host NAME leads to this machine: by its form, or since it resolves to an address of ours."""
     if is_here(name):
         return True
     try:

@@ -26,7 +26,7 @@ TIMED_OUT = (124, 137, -9)
 """Exit codes of `timeout` at its deadline (coreutils manual): 124; 137, seen as -9, if it had to kill itself, too."""
 
 UNAWARE = 128 + signal.SIGTERM
-"""Exit code of a `timeout` terminated before it knew its child's pid; the child goes on."""
+"""Exit code of `timeout`, if it is terminated before it knows its child's pid; the child goes on."""
 
 LEFT = 5.0
 """Seconds to read the rest of a process's output once it has ended."""
@@ -56,7 +56,7 @@ class Outcome:
 def guard(seconds: float) -> list[str]:
     """Return the argv prefix for a command with a deadline, in a process group that dies with this process.
 
-    `timeout` makes the group and passes SIGTERM on to all of it. `setpriv` makes the kernel send that SIGTERM when the
+    `timeout` makes the group and passes SIGTERM on to all of it. `setpriv` makes the kernel send this SIGTERM when the
     starting thread ends, for any reason.
     """
     return ["setpriv", "--pdeathsig", "TERM", "timeout", f"--kill-after={GRACE:g}", f"{seconds:g}"]
@@ -246,7 +246,7 @@ def follow(
 
 
 def become(argv: Sequence[str]) -> NoReturn:
-    """Become ARGV, with this process's terminal: for a program that a person uses until they end it."""
+    """Replace this process by ARGV, with its terminal: for interactive programs."""
     try:
         os.execvpe(argv[0], list(argv), surroundings.read(surroundings.program(argv)))  # noqa: S606 -- no shell is what is wanted
     except FileNotFoundError as exc:
@@ -289,5 +289,5 @@ class Running:
 
 
 def environment(names: Sequence[str]) -> dict[str, str]:
-    """Return this process's environment variables, as far as NAMES lists them."""
+    """Return the variables of this process's environment listed in NAMES, if they are set."""
     return {name: os.environ[name] for name in names if name in os.environ}

@@ -30,7 +30,7 @@ LISTED = 256
 Document = TypeVar("Document", artifact.Index, artifact.Single)
 
 PUSHES = 2
-"""Attempts to push a manifest if its tag then has another; the second shows whether others move the tag."""
+"""Attempts to push a manifest while its tag shows another; the second shows whether others move the tag."""
 
 
 class Registry(Blobs):
@@ -105,7 +105,7 @@ class Registry(Blobs):
         return Image(digest=top.digest, media_type=top.media_type, platforms=children)
 
     def _refuse_artifact(self, entry: artifact.Listed, what: str, *, alone: bool) -> None:
-        """Check whether to ignore ENTRY, an artifact: engines choose by platform, and it has none.
+        """Accept ENTRY, an artifact in an index, only without a platform: engines choose by platform.
 
         Raises:
             errors.ImageMismatch: it stands ALONE, or for a platform.
@@ -176,8 +176,8 @@ class Registry(Blobs):
     def put_manifest(self, data: bytes, media_type: str, name: str) -> None:
         """Store DATA as the manifest under the tag or digest NAME, and read it back.
 
-        If the registry does not let a tag be overwritten, it is a success if the tag has DATA already. So is a tag
-        moved by another process before it is read back: two machines may release one revision at the same time.
+        A refusal to overwrite a tag is no failure if the tag already has DATA. Nor is it a failure if the tag was
+        moved by another process before the read: two machines may release one revision at the same time.
 
         Raises:
             errors.PushRefused: the registry does not accept DATA, or does not let the tag be overwritten.

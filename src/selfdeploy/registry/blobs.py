@@ -42,7 +42,7 @@ class Blobs:
         self._is_registry = False
 
     def ping(self) -> None:
-        """Check that the host is a registry, and that it lets us in.
+        """Check for a registry that accepts our login.
 
         Raises:
             errors.RegistryInvalid: another kind of server answers.

@@ -23,7 +23,7 @@ HOPS = 40
 
 @dataclass
 class Files:
-    """The files of an image, with its layers applied one upon the other."""
+    """The files of an image, with each layer applied on top of the one before."""
 
     limit: int = 1_000_000
     """Most paths of one image."""

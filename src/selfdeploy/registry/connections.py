@@ -99,7 +99,7 @@ class Answer:
 
 
 class Connections:
-    """The connections of one exchange, closed with the context; SECONDS is the deadline of its body.
+    """The connections of one exchange, closed with the context; SECONDS is the deadline.
 
     They follow no redirect, keep no cookie, and use no proxy if DIRECT is set.
     """
@@ -164,7 +164,7 @@ class Connections:
             self._cut()
 
     def _cut(self) -> None:
-        """Shut down every connection, at once; its reader sees the end of the stream."""
+        """Shut down every connection; its reader sees the end of the stream."""
         self._spent.set()
         for made in list(self._sockets):
             with contextlib.suppress(OSError):

@@ -15,7 +15,7 @@ INTERNET, PRIVATE, LOOPBACK, LINK_LOCAL = range(4)
 
 
 def refuse_inside(host: str, url: str) -> None:
-    """Check that the registry HOST (with or without a port) does not lead to URL, further inside than itself.
+    """Check that URL, named by the registry HOST (with or without a port), is not further inside than HOST.
 
     Raises:
         errors.RegistryUntrusted: it leads from the internet to a private address, from there to this machine's

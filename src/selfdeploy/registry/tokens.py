@@ -62,7 +62,7 @@ class Login:
         return errors.RegistryDenied(f"{self.host}/{self.repository}: the registry refuses {what} to {who}", self.hint)
 
     def answer(self, challenge: str, scheme: str) -> Wanted | bool:
-        """Return whether the request may succeed with the new `header`; or a token request to send first.
+        """Return True if the request may now succeed with `header`, False if not; or a token request to send first.
 
         Raises:
             errors.RegistryUntrusted: the token server is not https, and not the http registry itself; or it is another

@@ -21,7 +21,7 @@ Each round asks the pod again. As long as the Service leads to the pod, silence 
 """
 
 ENDING = {"CrashLoopBackOff": "restarting"}
-"""The waiting reasons of a container that a probe treats as an end, with the probe's own word for each."""
+"""Waiting reasons of a container, with the word of a probe for a replica in that state."""
 
 
 def get(api: Api, path: str, timeout: float, limit: int = probe.LIMIT) -> Answer:

@@ -151,8 +151,8 @@ class Kubernetes:
     ) -> None:
         """Apply RENDERED, the release of MANIFEST, and wait until it is rolled out.
 
-        With RECREATE, the pods are replaced even if no object changes. If an object differs, only the difference is
-        corrected.
+        With RECREATE, the pods are replaced even if no object changes. If an object differs, or is surplus, only that
+        is corrected.
 
         Raises:
             errors.SelfdeployError: the cluster refuses an object, or the rollout fails (see `Rollout.wait`).

@@ -1,4 +1,4 @@
-"""The refusals of the API server and of the proxy before it, as errors: one class for each cause."""
+"""Errors for the refusals of the API server and of the kubectl before it: one class for each cause."""
 
 import re
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ def unreachable(name: str, why: str) -> errors.ClusterUnreachable:
 
 
 def foreign(name: str, what: str) -> errors.ClusterUnreachable:
-    """Return the error for WHAT, an answer that the Kubernetes API of the environment NAME would not give."""
+    """Return the error for an answer from no Kubernetes API; NAME is the environment, WHAT describes the answer."""
     return errors.ClusterUnreachable(
         f"{name}: what answers is no Kubernetes API server, or not all there: it answers {what}",
         f"see what environments.{name}.context of deploy.toml leads to: another server, a login page; "

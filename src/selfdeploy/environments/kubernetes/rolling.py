@@ -126,7 +126,7 @@ class Rollout:
             return errors.ClusterUnreachable(f"{unseen}; {self.deadline:g} s were not enough", "run the command again")
         pods = verdict.current(state) if state else []
         waiting = next((pod for pod in pods if not verdict.is_ready(pod)), None)
-        # A pod that has started and is not ready is the release's own fault; a pod that never started hardly is.
+        # A pod that started and is not ready is the release's fault; a pod that never started is probably not.
         started = waiting is not None and verdict.runs(waiting)
         kind = errors.ReplicaFailed if started else errors.ReplicaHeldUp
         lines = [f"{self._about}: not done after {self.deadline:g} s: {left or 'not seen by its controller'}"]

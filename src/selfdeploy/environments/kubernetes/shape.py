@@ -240,7 +240,7 @@ def check(name: str, kind: str, told: object) -> dict[str, Any]:
     """Return TOLD, an answer from the environment NAME's cluster, if it is an object of KIND (plural).
 
     Raises:
-        errors.ClusterUnreachable: it has another shape, so it does not come from a (complete) Kubernetes API.
+        errors.ClusterUnreachable: it has another shape, so no Kubernetes API, or an incomplete one, answered.
     """
     return _check(name, kind, KINDS.get(kind, _Object), told)
 
