@@ -129,5 +129,5 @@ def _refuse_older(environment: Environment, known: record.Record, wanted: str) -
         )
     if order == "older":
         raise errors.ReleaseOlder(
-            f"{environment.name}: {wanted} is older than {running}, which runs there", "say --older, or inv rollback"
+            f"{environment.name}: {wanted} is older than {running}, which runs there", "pass --older, or inv rollback"
         )

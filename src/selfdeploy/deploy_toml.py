@@ -43,9 +43,9 @@ def load(start: Path | None = None, *, source: str | None = None) -> Project:
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError) as exc:
-        raise errors.ConfigInvalid(f"{path}: {exc}", "mend the file; nothing was done") from exc
+        raise errors.ConfigInvalid(f"{path}: {exc}", "fix the file; nothing was done") from exc
     except RecursionError:
-        raise errors.ConfigInvalid(f"{path}: nested too deeply", "mend the file; nothing was done") from None
+        raise errors.ConfigInvalid(f"{path}: nested too deeply", "fix the file; nothing was done") from None
     values = os.environ.get(overlay.VARIABLE)
     over = Overlay(place(values, overlay.VARIABLE)) if values else None
     project = parse(data, root=path.parent, over=over)
@@ -66,7 +66,7 @@ def parse(data: Mapping[str, Any], *, root: Path, over: Overlay | None = None) -
     try:
         told = pydantic.TypeAdapter(dict[str, Any]).dump_json(dict(data))
     except ValueError as exc:
-        raise errors.ConfigInvalid(f"{FILE}: {exc}", "mend the file; nothing was done") from exc
+        raise errors.ConfigInvalid(f"{FILE}: {exc}", "fix the file; nothing was done") from exc
     try:
         project = Project.model_validate_json(told)
     except pydantic.ValidationError as exc:
@@ -89,7 +89,7 @@ def _refusal(exc: pydantic.ValidationError, over: Overlay | None) -> errors.Conf
             text, hint = "missing", _keys(where[:-1])
         elif problem["type"].startswith("union_tag"):
             tag = problem["ctx"].get("tag")
-            where, text, hint = [*where, "kind"], f"{tag!r} is none" if tag else "missing", KINDS
+            where, text, hint = [*where, "kind"], f"{tag!r} is not a kind" if tag else "missing", KINDS
         if where[0] == "environments" and where[2:3] != ["kind"]:
             del where[2:3]  # the kind of environment it was read as
         path = ".".join(str(part) for part in where)

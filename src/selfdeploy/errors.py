@@ -23,31 +23,31 @@ class SelfdeployError(Exception):
 
 
 class ConfigInvalid(SelfdeployError, exit_code=10):
-    """deploy.toml, or a value that overrides it, is not what it must be."""
+    """deploy.toml, or a value that overrides it, is invalid."""
 
 
 class SourceUnusable(SelfdeployError, exit_code=11):
-    """The source is no git checkout, or holds what an export cannot carry."""
+    """The source is not a git checkout, or has content that an export cannot carry."""
 
 
 class CheckoutDirty(SelfdeployError, exit_code=12):
-    """The checkout has changes that no revision names."""
+    """The checkout has uncommitted changes."""
 
 
 class ToolMissing(SelfdeployError, exit_code=13):
-    """A program this needs is not installed."""
+    """A required program is not installed."""
 
 
 class CommandFailed(SelfdeployError, exit_code=14):
-    """A program this called ended with an error that has no class of its own."""
+    """A program failed, with an error that has no code of its own."""
 
 
 class CommandTimedOut(SelfdeployError, exit_code=15):
-    """A program this called did not end within its deadline, and was ended."""
+    """A program did not end within its deadline, and was stopped."""
 
 
 class NotConverged(SelfdeployError, exit_code=16):
-    """A stage was made, and looking again its result is still not there."""
+    """A stage ran, and its result is still missing."""
 
 
 class FileUnusable(SelfdeployError, exit_code=17):
@@ -55,11 +55,11 @@ class FileUnusable(SelfdeployError, exit_code=17):
 
 
 class FileDiffers(SelfdeployError, exit_code=18):
-    """A file that `inv init` would write is there, and is another; it was left as it is, and the others written."""
+    """A file that `inv init` would write exists with other content; it was kept, and the others were written."""
 
 
 class FolderForeign(SelfdeployError, exit_code=19):
-    """The folder that `inv render` would fill holds what it did not write; nothing was written."""
+    """The folder for `inv render` has files of other origin; nothing was written."""
 
 
 class GateFailed(SelfdeployError, exit_code=20):
@@ -71,7 +71,7 @@ class GatesIncomplete(SelfdeployError, exit_code=21):
 
 
 class TreeChanged(SelfdeployError, exit_code=22):
-    """The gated tree is not what the gates left, or holds links that must not ship."""
+    """The gated tree has changed since the gates, or has links that must not ship."""
 
 
 class NotReproducible(SelfdeployError, exit_code=23):
@@ -79,7 +79,7 @@ class NotReproducible(SelfdeployError, exit_code=23):
 
 
 class CountUnreadable(SelfdeployError, exit_code=24):
-    """A test gate ended well, and how many tests it ran cannot be read from its log."""
+    """A test gate passed, but its log does not tell the number of tests."""
 
 
 class ScriptsBlocked(SelfdeployError, exit_code=25):
@@ -87,11 +87,11 @@ class ScriptsBlocked(SelfdeployError, exit_code=25):
 
 
 class ContentsIncomplete(SelfdeployError, exit_code=26):
-    """What ships lacks a package of the lock file, what the image starts, or a native module that loads."""
+    """The shipped files lack a package of the lock file, the start command's file, or a native module that loads."""
 
 
 class StartFailed(SelfdeployError, exit_code=27):
-    """The server does not start from what ships: it ends, or does not answer in time."""
+    """The server does not start from the shipped files: it ends, or does not answer in time."""
 
 
 class PushRefused(SelfdeployError, exit_code=28):
@@ -99,7 +99,7 @@ class PushRefused(SelfdeployError, exit_code=28):
 
 
 class PushLost(SelfdeployError, exit_code=29):
-    """The registry confirmed a push, and does not give back what was pushed."""
+    """The registry confirmed a push, and does not return the pushed content."""
 
 
 class RegistryUnreachable(SelfdeployError, exit_code=30):
@@ -107,7 +107,7 @@ class RegistryUnreachable(SelfdeployError, exit_code=30):
 
 
 class RegistryDenied(SelfdeployError, exit_code=31):
-    """The registry refuses our credentials, or what they may do."""
+    """The registry refuses our credentials, or they lack a right."""
 
 
 class BuildFailed(SelfdeployError, exit_code=32):
@@ -115,7 +115,7 @@ class BuildFailed(SelfdeployError, exit_code=32):
 
 
 class ImageMismatch(SelfdeployError, exit_code=33):
-    """The image in the registry is not the one that was asked for."""
+    """The image in the registry is not the expected one."""
 
 
 class ManifestInvalid(SelfdeployError, exit_code=34):
@@ -131,15 +131,15 @@ class NotReleased(SelfdeployError, exit_code=36):
 
 
 class RegistryUntrusted(SelfdeployError, exit_code=37):
-    """The registry cannot prove who it is, or leads to where credentials must not go."""
+    """The registry cannot prove its identity, or redirects to a host that must not get credentials."""
 
 
 class RegistryInvalid(SelfdeployError, exit_code=38):
-    """What answers is no registry, or it answers what it must not: another digest, size or shape."""
+    """The host is not an OCI registry, or its answer is invalid: another digest, size or shape."""
 
 
 class ImageGone(SelfdeployError, exit_code=39):
-    """The image of a release is not where it has to be, in the registry or on the runtime, or not whole."""
+    """The image of a release is missing or incomplete, in the registry or on the runtime."""
 
 
 class EngineUnreachable(SelfdeployError, exit_code=40):
@@ -147,7 +147,7 @@ class EngineUnreachable(SelfdeployError, exit_code=40):
 
 
 class PortTaken(SelfdeployError, exit_code=41):
-    """A port that an environment publishes is held by something else."""
+    """A port that an environment publishes is in use."""
 
 
 class DiskFull(SelfdeployError, exit_code=42):
@@ -171,23 +171,23 @@ class ReleaseOlder(SelfdeployError, exit_code=46):
 
 
 class AuthorityRefused(SelfdeployError, exit_code=47):
-    """The release was not built where the configuration demands."""
+    """The release was not built by the configured authority."""
 
 
 class BuilderUnready(SelfdeployError, exit_code=48):
-    """What builds the image is not installed, does not answer, or may not build."""
+    """The image builder is not installed, does not answer, or may not build."""
 
 
 class NotProven(SelfdeployError, exit_code=50):
-    """What answers is not the release: the witnesses disagree, or nobody answers."""
+    """The environment does not prove the release: the witnesses disagree, or nothing answers."""
 
 
 class PutBack(SelfdeployError, exit_code=51):
-    """The rollout failed; what the environment proved before is back, and proven."""
+    """The rollout failed; the release proven before is back, and proven again."""
 
 
 class PutBackUnproven(SelfdeployError, exit_code=52):
-    """The rollout failed, and what was put back does not prove itself."""
+    """The rollout failed, and the release put back is not proven."""
 
 
 class WentDown(SelfdeployError, exit_code=53):
@@ -199,11 +199,11 @@ class NothingToRollBack(SelfdeployError, exit_code=54):
 
 
 class BuildStale(SelfdeployError, exit_code=60):
-    """What SF's checkout has in dist/ is missing, or was not built from its files as they are now."""
+    """dist/ of SF's checkout is missing, or was built from other files than it has now."""
 
 
 class MountRefused(SelfdeployError, exit_code=61):
-    """A folder that vega would mount is not there, or does not fit the others."""
+    """A folder to be mounted by vega is missing, or does not fit the others."""
 
 
 class BindRefused(SelfdeployError, exit_code=62):
@@ -211,7 +211,7 @@ class BindRefused(SelfdeployError, exit_code=62):
 
 
 class EngineElsewhere(SelfdeployError, exit_code=63):
-    """The engine runs on another host, which has none of this one's folders."""
+    """The engine runs on another host, without this host's folders."""
 
 
 class NotRunning(SelfdeployError, exit_code=64):
@@ -219,11 +219,11 @@ class NotRunning(SelfdeployError, exit_code=64):
 
 
 class ContainerForeign(SelfdeployError, exit_code=65):
-    """A container has vega's name and is none of it."""
+    """A container that is not vega's has its name."""
 
 
 class ClusterUnreachable(SelfdeployError, exit_code=70):
-    """The Kubernetes API server does not answer, or what answers is none."""
+    """The Kubernetes API server does not answer, or another program answers."""
 
 
 class ClusterDenied(SelfdeployError, exit_code=71):
@@ -231,7 +231,7 @@ class ClusterDenied(SelfdeployError, exit_code=71):
 
 
 class ClusterForbidden(SelfdeployError, exit_code=72):
-    """The credential may not do, in that namespace, what this needs."""
+    """The credential lacks a right in that namespace."""
 
 
 class NamespaceMissing(SelfdeployError, exit_code=73):
@@ -239,7 +239,7 @@ class NamespaceMissing(SelfdeployError, exit_code=73):
 
 
 class FieldConflict(SelfdeployError, exit_code=74):
-    """Another manager has set what a release would set; it was not forced."""
+    """Another manager owns a field that the release sets; it was not forced."""
 
 
 class ObjectRefused(SelfdeployError, exit_code=75):
@@ -247,11 +247,11 @@ class ObjectRefused(SelfdeployError, exit_code=75):
 
 
 class DeploymentPaused(SelfdeployError, exit_code=76):
-    """Somebody has paused the Deployment, so that nothing rolls."""
+    """The Deployment is paused, so nothing rolls."""
 
 
 class ReplicaFailed(SelfdeployError, exit_code=77):
-    """A replica does not come up: what runs in it ends, or is never ready."""
+    """A replica does not come up: its process ends, or never gets ready."""
 
 
 class ReplicaHeldUp(SelfdeployError, exit_code=78):
@@ -263,7 +263,7 @@ class ContractBroken(SelfdeployError, exit_code=90):
 
 
 class Declined(SelfdeployError, exit_code=92):
-    """The question that a command asked on the terminal was not answered with yes; nothing was changed."""
+    """The question on the terminal was not answered with yes; nothing was changed."""
 
 
 class Interrupted(SelfdeployError, exit_code=130):
@@ -276,7 +276,7 @@ def unusable(exc: OSError) -> SelfdeployError:
         return DiskFull(f"{exc.filename or 'a file of this command'}: {exc.strerror}", "make room: docker system df")
     if exc.filename is None:
         raise exc
-    return FileUnusable(f"{exc.filename}: {exc.strerror}", "mend the file or folder, then run it again")
+    return FileUnusable(f"{exc.filename}: {exc.strerror}", "fix the file or folder, and run the command again")
 
 
 def of_code(code: int, other: type[SelfdeployError]) -> type[SelfdeployError]:

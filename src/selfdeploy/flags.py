@@ -12,5 +12,5 @@ def count(flag: str, text: str, *, least: int = 0) -> int:
         errors.ConfigInvalid: TEXT is not a number of up to nine digits, or is less than LEAST.
     """
     if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) < least:
-        raise errors.ConfigInvalid(f"{flag}: {text[:80]!r} is no number from {least} up", "say it in digits")
+        raise errors.ConfigInvalid(f"{flag}: {text[:80]!r} is not a number from {least} up", "write it in digits")
     return int(text)

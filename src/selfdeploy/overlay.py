@@ -85,12 +85,12 @@ class Overlay:
         except (OSError, UnicodeDecodeError) as exc:
             raise errors.ConfigInvalid(f"{VARIABLE}: {file}: {exc}", "name a YAML file, or unset it") from exc
         except RecursionError:
-            raise errors.ConfigInvalid(f"{file}: nested too deeply", "mend the file; nothing was done") from None
+            raise errors.ConfigInvalid(f"{file}: nested too deeply", "fix the file; nothing was done") from None
         except yaml.MarkedYAMLError as exc:
             line = exc.problem_mark.line + 1 if exc.problem_mark else 1
-            raise errors.ConfigInvalid(f"{file}:{line}: {exc.problem}", "mend the file; nothing was done") from exc
+            raise errors.ConfigInvalid(f"{file}:{line}: {exc.problem}", "fix the file; nothing was done") from exc
         except yaml.YAMLError as exc:
-            raise errors.ConfigInvalid(f"{file}: {exc}", "mend the file; nothing was done") from exc
+            raise errors.ConfigInvalid(f"{file}: {exc}", "fix the file; nothing was done") from exc
 
     @property
     def origins(self) -> dict[str, str]:

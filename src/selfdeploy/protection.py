@@ -36,7 +36,7 @@ def keep(store: registry.Registry, image: manifest.Image) -> None:
     """
     if absent := store.absent(image.digest):
         raise errors.ImageGone(
-            f"{image.reference}: the registry has not got {', '.join(absent)} any more",
+            f"{image.reference}: the registry no longer has {', '.join(absent)}",
             "release it again: inv release --fresh; nothing that this tool does deletes from a registry",
         )
     for found, data in store.family(image.digest):
@@ -108,7 +108,7 @@ def missing(store: registry.Registry, release: manifest.Manifest) -> list[str]:
     image, revision = release.image, release.source.revision
     family = [found.digest for found, _ in store.family(image.digest)]
     if not family:
-        raise errors.ImageGone(f"{image.reference}: the registry has not got it any more", "inv release --fresh")
+        raise errors.ImageGone(f"{image.reference}: the registry no longer has it", "inv release --fresh")
     gone = [tag(digest) for digest in family if store.digest(tag(digest)) != digest]
     if not store.digest(revision):
         return [*gone, revision]
@@ -151,4 +151,4 @@ def warn(image: manifest.Image, *, insecure: bool) -> str:
             return ""
     except errors.SelfdeployError as exc:
         return f"whether the registry still has {image.digest} is not known: {exc.message}"
-    return f"the registry has not got {image.reference} any more: what holds it is the runtime alone; release a new one"
+    return f"the registry no longer has {image.reference}: only the runtime holds it; release a new one"

@@ -139,8 +139,9 @@ def _put_back(
         unwritten = _write_now(environment, lock, known)
         _tell(environment, known)
         return errors.NotProven(
-            f"{told}{unwritten}\n{environment.name} runs what it last proved, made anew, and it does not prove itself",
-            f"mend what is around it, then inv release; or inv rollback -e {environment.name}",
+            f"{told}{unwritten}\n"
+            f"{environment.name} was recreated from its last proven release, which now fails its probes",
+            f"fix its surroundings, then inv release; or inv rollback -e {environment.name}",
         )
     return end_as_before(environment, lock, known, told, holder)
 
@@ -200,9 +201,9 @@ def end_as_before(
         )
     if last is None:
         why = "it had proven nothing before"
-        return errors.WentDown(f"{end('down')}\n{environment.name} is down: {why}", "mend and release")
+        return errors.WentDown(f"{end('down')}\n{environment.name} is down: {why}", "fix it and release again")
     told = end("put back, proven")
-    return errors.PutBack(f"{told}\n{environment.name} runs {last.revision} again, proven", "mend it and release again")
+    return errors.PutBack(f"{told}\n{environment.name} runs {last.revision} again, proven", "fix it and release again")
 
 
 def _write_now(environment: Environment, lock: Lock, value: record.Record) -> str:

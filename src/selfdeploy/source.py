@@ -108,7 +108,7 @@ def refuse_dirty(revision: Revision) -> None:
         more = f"\n  and {len(lines) - 10} more" if len(lines) > 10 else ""  # noqa: PLR2004 -- a screenful
         listed = "".join(f"\n  {line}" for line in lines[:10])
         raise errors.CheckoutDirty(
-            f"{revision.checkout}: changes that no revision names:{listed}{more}", "commit, stash or ignore them"
+            f"{revision.checkout}: uncommitted changes:{listed}{more}", "commit, stash or ignore them"
         )
 
 

@@ -96,7 +96,7 @@ def test_going_back_works_while_the_node_alone_has_the_image_and_says_so(two: Si
     store.start()
 
     assert done.returncode == 0, done.stderr
-    assert f"has not got {two.repository}@{gone} any more" in done.stdout
+    assert f"no longer has {two.repository}@{gone}" in done.stdout
     assert between.endswith(gone)
     assert silent.returncode == 0, silent.stderr
     assert "is not known" in silent.stdout

@@ -134,7 +134,7 @@ def test_from_recreate_to_rolling_and_back_is_a_release_like_any_other(calm: Sit
     assert "a moment without an answer" in planned.stdout
     assert [name for name in names if "-front-" in name] == []
     assert len(names) == 1
-    assert "the front is made anew (there is none yet)" in announced.stdout
+    assert "the front is recreated (there is none yet)" in announced.stdout
     assert sorted(containers(calm)) == sorted([live(calm), f"{calm.name}-t-front-1"])
     assert calm.version("test")["revision"] == calm.revision
 

@@ -106,7 +106,7 @@ def test_going_back_works_while_the_engine_alone_has_the_image_and_says_so(
     store.start()
 
     assert done.returncode == 0, done.stderr
-    assert f"has not got {three.repository}@{gone} any more" in done.stdout
+    assert f"no longer has {three.repository}@{gone}" in done.stdout
     assert between.endswith(gone)
     assert silent.returncode == 0, silent.stderr
     assert "is not known" in silent.stdout

@@ -112,7 +112,7 @@ def test_a_server_that_is_tried_has_the_first_environment_s_variables_and_the_sm
         ),
         ({"environments": {"test": an_environment(1, after=["test"])}}, "'test' comes later"),
         ({"environments": {"test": {"port": 1}}}, "environments.test.kind: missing"),
-        ({"environments": {"test": {"kind": 3}}}, "environments.test.kind: '3' is none"),
+        ({"environments": {"test": {"kind": 3}}}, "environments.test.kind: '3' is not a kind"),
         ({"environments": {"test": 3}}, "environments.test: "),
         ({"environments": {"test": {"kind": "kubernetes", "namespace": "n"}}}, "environments.test.context: missing"),
         ({"environments": {"test": {"kind": "kubernetes", "context": "c"}}}, "environments.test.namespace: missing"),

@@ -11,7 +11,7 @@ def test_digits_are_a_number(text: str, number: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "abc", "-1", "+1", "1.5", "1e3", "\u0663", "\u00b2", " 1", "1\n", "9" * 5000])
 def test_anything_else_is_refused_with_the_flag_named(text: str) -> None:
-    with pytest.raises(errors.ConfigInvalid, match="^--tail: .* is no number from 0 up$"):
+    with pytest.raises(errors.ConfigInvalid, match="^--tail: .* is not a number from 0 up$"):
         flags.count("--tail", text)
 
 

@@ -297,7 +297,7 @@ class Compose:
             return ""
         had = way.live() or self.containers(FRONT)
         what = "its settings or its template changed" if had else "there is none yet"
-        return f"the front is made anew ({what}): this rollout has a moment without an answer"
+        return f"the front is recreated ({what}): this rollout has a moment without an answer"
 
     def rehearse(self, rendered: str) -> None:
         """Raise `errors.ConfigInvalid` if RENDERED is not a valid Compose file, or if one of its secrets is missing."""

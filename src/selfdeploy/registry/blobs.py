@@ -56,7 +56,7 @@ class Blobs:
                     place = authority(self.reference.host)
                     hint = f"where it speaks https: put its authority into {place}, and leave image.insecure out"
                 raise errors.RegistryInvalid(
-                    f"{self.reference.host}: what answers there is no registry (HTTP {answer.status})", hint
+                    f"{self.reference.host} is not an OCI registry (HTTP {answer.status})", hint
                 )
         self._is_registry = True
 

@@ -187,7 +187,7 @@ class Engine(engine.Engine):
             return
         told = self._compose(rendered, "config", "--quiet")
         if told.code:
-            raise errors.ConfigInvalid(f"{translate.FLAVOUR}: {told.complaint}", "mend it, then again")
+            raise errors.ConfigInvalid(f"{translate.FLAVOUR}: {told.complaint}", "fix it and run the command again")
 
     def stop(self) -> None:
         """Stop the server, if there is one, and wait for its end.

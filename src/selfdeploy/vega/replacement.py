@@ -72,7 +72,7 @@ class Replacement:
         except (errors.SelfdeployError, OSError, KeyboardInterrupt) as exc:
             with uninterrupted():
                 ending = self._put_back(exc, self.swap if swapped else None)
-            if isinstance(exc, KeyboardInterrupt):
+            if isinstance(exc, KeyboardInterrupt) and not isinstance(ending, errors.PutBackUnproven):
                 raise
             raise ending from exc
         aside.drop(self.engine)
@@ -104,11 +104,12 @@ class Replacement:
         told = "\n".join([message, *log.splitlines()[-LINES:], *self._evidence(f"{message}\n\n{log}\n")])
         if self.old is None:
             kept = "; inv vega.restart goes on from the settings before these" if self.left else ""
-            return errors.WentDown(f"{told}\nvega is down: nothing ran before", f"mend it, then again{kept}")
+            again = f"fix it and run the command again{kept}"
+            return errors.WentDown(f"{told}\nvega is down: nothing ran before", again)
         if wrong:
             return errors.PutBackUnproven(f"{told}\nput back what ran before, but: {wrong}", getattr(wrong, "hint", ""))
         runs = report.revision(self.old.manifest) if self.old.manifest else ""
-        return errors.PutBack(f"{told}\nvega runs {runs} again, proven", "mend it, then again")
+        return errors.PutBack(f"{told}\nvega runs {runs} again, proven", "fix it and run the command again")
 
     def _steps(self, swap: Swap | None) -> list[Callable[[], None]]:
         """Return the steps to restore the previous server; each one runs even if earlier ones fail."""

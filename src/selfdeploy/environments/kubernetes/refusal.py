@@ -54,13 +54,13 @@ def explain(name: str, namespace: str, code: int, told: Mapping[str, Any], text:
     elif WEBHOOK in message:
         error = errors.ObjectRefused(
             f"{name}: admission refuses it, since it cannot be asked: {message}",
-            "mend that webhook, or have its configuration let pass what it does not see",
+            "fix that webhook, or have its configuration let pass what it does not see",
         )
     elif code == TOO_MANY_REQUESTS or code >= INTERNAL_SERVER_ERROR:
         error = unreachable(name, message)
     else:
         about = f"{name}: the cluster refuses {describe(details)}: {message}"
-        error = errors.ObjectRefused(about, "mend deploy.toml, the template or the namespace")
+        error = errors.ObjectRefused(about, "fix deploy.toml, the template or the namespace")
     return error
 
 
@@ -83,7 +83,7 @@ def _explain_forbidden(name: str, namespace: str, message: str) -> errors.Selfde
         return _missing(name, namespace, "is being deleted")
     if error := forbidden(name, namespace, message):
         return error
-    return errors.ObjectRefused(f"{name}: admission refuses it: {message}", "mend the namespace's policy or quota")
+    return errors.ObjectRefused(f"{name}: admission refuses it: {message}", "fix the namespace's policy or quota")
 
 
 def forbidden(name: str, namespace: str, message: str) -> errors.ClusterForbidden | None:
