@@ -4,14 +4,14 @@ from unittest import mock
 import pytest
 
 from selfdeploy import errors
-from selfdeploy.vega import replacement
+from selfdeploy.vega import settings
 from selfdeploy.vega.engine import Engine
 from selfdeploy.vega.replacement import Kept, Replacement, Wanted
 
 
 def a_replacement(folder: Path, monkeypatch: pytest.MonkeyPatch, url: str) -> Replacement:
     """Return one whose server is interrupted as it starts; the previous one is of another version."""
-    monkeypatch.setattr(replacement.settings, "verify", mock.Mock())
+    monkeypatch.setattr(settings, "verify", mock.Mock())
     engine = mock.create_autospec(Engine, instance=True, project=mock.Mock(work=folder))
     engine.name = "sf-vega"
     engine.logs.return_value = ""
