@@ -1,21 +1,26 @@
 """Our own files (templates/, docker/, the vega profile); a project can replace each of them."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from selfdeploy import config  # start-up is a feature
+from typing import Protocol
 
 PACKAGE = Path(__file__).parent, Path(__file__).parents[2]
 """The folders of our own files: the installed package, or else a checkout of ours."""
 
 
-def places(project: "config.Project") -> tuple[Path, ...]:
+class Rooted(Protocol):
+    """A project, as far as its files are concerned."""
+
+    @property
+    def root(self) -> Path:
+        """The folder of deploy.toml."""
+
+
+def places(project: Rooted) -> tuple[Path, ...]:
     """Return the folders to search, in order: the project first."""
     return project.root, *PACKAGE
 
 
-def find(project: "config.Project", name: str) -> Path:
+def find(project: Rooted, name: str) -> Path:
     """Return the file NAME (such as `docker/Dockerfile.sf-server`), the project's own or else ours.
 
     Each file is looked up alone: a project's `docker/` folder needs only the files it replaces.
