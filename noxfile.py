@@ -39,6 +39,7 @@ def lint(session: nox.Session) -> None:
     _install(session)
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
+    session.run("python", "-m", "lab.house", env={"PYTHONPATH": "tests"})
     workflows = [".forgejo/workflows/self-deploy.yml", "templates/repository/self-deploy.yml"]
     session.run("zizmor", "--offline", "--persona", "pedantic", "--no-progress", *workflows)
 

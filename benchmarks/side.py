@@ -13,7 +13,8 @@ from benchmarks.report import Run
 from benchmarks.silence import Watch
 from lab.children import LabError
 from lab.site import Site
-from selfdeploy import deploy_toml, process
+from selfdeploy import process
+from selfdeploy.config import deploy_toml
 from selfdeploy.gates import tools
 
 SCRIPT = Path(__file__).parent / "release.sh"

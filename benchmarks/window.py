@@ -4,7 +4,9 @@ import time
 from dataclasses import dataclass, field
 
 from lab.site import Site
-from selfdeploy import assembly, deploy_toml, environments, provenance
+from selfdeploy import environments, provenance
+from selfdeploy.build import assembly
+from selfdeploy.config import deploy_toml
 from selfdeploy.environments import Lock
 
 

@@ -9,7 +9,8 @@ import pytest
 from lab import children, embedded, shared
 from lab.needed import need_engine
 from lab.site import ROOT, Done, Site
-from selfdeploy import base, config
+from selfdeploy import config
+from selfdeploy.build import base
 
 LONG = ("outages", "rights", "chaos", "refusals", "release", "rolling", "locks")
 ORDER = ("integration", *(f"cluster/test_{name}.py" for name in LONG), "cluster", "unit")

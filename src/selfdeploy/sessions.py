@@ -11,9 +11,11 @@ from typing import IO, NoReturn
 import nox
 from nox.command import CommandFailed
 
-from selfdeploy import config, deploy_toml, errors, flags, guide, process, source
+from selfdeploy import config, errors, process, source
+from selfdeploy.config import deploy_toml, flags
 from selfdeploy.gates import receipt, runner, tools
 from selfdeploy.gates.room import Room
+from selfdeploy.shipped import guide
 
 
 @nox.session(name="gates", venv_backend="uv|virtualenv", reuse_venv=True)

@@ -10,7 +10,9 @@ from typing import Any
 
 from invoke import Collection, Context, Exit, Task, task
 
-from selfdeploy import console, errors, guide, interrupts, release_tasks, setup_tasks, upkeep_tasks, vega_tasks
+from selfdeploy import console, errors, interrupts
+from selfdeploy.commands import release, setup, upkeep, vega
+from selfdeploy.shipped import guide
 
 # invoke forbids bytecode, so that each start would compile all that a command imports; as the interpreter was told.
 sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
@@ -126,7 +128,7 @@ def refuse_idle(context: Context) -> None:
 
 def _finish(shown: console.Console) -> None:
     """Let the news of a rollout that this command made get out; who made none has not loaded what sends it."""
-    if sender := sys.modules.get("selfdeploy.notify"):
+    if sender := sys.modules.get("selfdeploy.rollout.notify"):
         sender.finish(shown.note)
 
 
@@ -186,7 +188,7 @@ def command(function: Callable[..., int | None], name: str = "", positional: tup
 
 def completion(show: console.Console, shell: str) -> None:
     """Print the completion script for SHELL: bash, fish or zsh."""
-    from selfdeploy import completion as scripts
+    from selfdeploy.commands import completion as scripts
 
     if shell not in scripts.SHELLS:
         raise errors.ConfigInvalid(f"{shell}: there is none for that", f"the shells are {', '.join(scripts.SHELLS)}")
@@ -196,27 +198,27 @@ def completion(show: console.Console, shell: str) -> None:
 
 namespace = Collection()
 _functions: tuple[Callable[..., int | None], ...] = (
-    *release_tasks.FUNCTIONS,
-    *upkeep_tasks.FUNCTIONS,
-    *setup_tasks.FUNCTIONS,
+    *release.FUNCTIONS,
+    *upkeep.FUNCTIONS,
+    *setup.FUNCTIONS,
 )
 for _function in _functions:
     namespace.add_task(command(_function))
 namespace.add_task(command(completion, positional=("shell",)))
 _registry = Collection("registry")
-_registry.add_task(command(setup_tasks.registry_up, "registry.up"), name="up")
+_registry.add_task(command(setup.registry_up, "registry.up"), name="up")
 namespace.add_collection(_registry)
 _kubernetes = Collection("kubernetes")
-_kubernetes.add_task(command(setup_tasks.kubernetes_role, "kubernetes.role"), name="role")
+_kubernetes.add_task(command(setup.kubernetes_role, "kubernetes.role"), name="role")
 namespace.add_collection(_kubernetes)
 _vega = Collection("vega")
-for _function in vega_tasks.FUNCTIONS:
+for _function in vega.FUNCTIONS:
     _vega.add_task(command(_function, f"vega.{_function.__name__}"))
 namespace.add_collection(_vega)
 
 
 def main() -> None:
     """Run as a command of its own: for who installs the package, and where there is no tasks.py yet."""
-    from selfdeploy.program import Own
+    from selfdeploy.commands.program import Own
 
     Own(namespace).run()

@@ -1,7 +1,7 @@
 """Bugs made on purpose, which the harness has to see: code that a site's commands run before all else."""
 
 NEVER_LET_GO = """
-from selfdeploy.environments import lock
+from selfdeploy.environments.compose import lock
 
 lock.HOLD = "process.stdout.write('held\\\\n'); setInterval(() => {}, 1000);"
 """
@@ -10,7 +10,8 @@ lock.HOLD = "process.stdout.write('held\\\\n'); setInterval(() => {}, 1000);"
 RECORD_FIRST = """
 import os
 import signal
-from selfdeploy import assembly, registry
+from selfdeploy import registry
+from selfdeploy.build import assembly
 from selfdeploy.registry import artifact
 
 def build(self, gated):

@@ -4,8 +4,8 @@ import pytest
 
 from lab.cluster import Cluster
 from selfdeploy import errors
-from selfdeploy.environments.kubernetes.api import Api, Object
-from selfdeploy.environments.kubernetes.kubectl import Kubectl
+from selfdeploy.cluster.api import Api, Object
+from selfdeploy.cluster.kubectl import Kubectl
 from selfdeploy.environments.kubernetes.objects import Objects
 
 

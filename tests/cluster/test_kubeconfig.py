@@ -3,8 +3,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from lab.cluster import Cluster
 from selfdeploy import process
-from selfdeploy.environments.kubernetes import kubeconfig
-from selfdeploy.environments.kubernetes.kubectl import Kubectl
+from selfdeploy.cluster import kubeconfig
+from selfdeploy.cluster.kubectl import Kubectl
 
 
 def test_kubectl_takes_a_kubeconfig_that_is_in_no_file(real: Cluster) -> None:

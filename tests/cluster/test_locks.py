@@ -14,7 +14,8 @@ import pytest
 from lab import children, clock
 from lab.cluster.site import Site
 from lab.values import an_attempt
-from selfdeploy import deploy_toml, errors
+from selfdeploy import errors
+from selfdeploy.config import deploy_toml
 from selfdeploy.environments import record
 from selfdeploy.environments.kubernetes import lease, objects
 from selfdeploy.environments.kubernetes.environment import Kubernetes

@@ -11,10 +11,11 @@ import pytest
 from lab.cluster import Cluster
 from lab.liar import NONSENSE, Liar, Script, answer
 from lab.values import a_manifest, a_replica, the_answers
-from selfdeploy import config, errors, manifest, probe, witness
+from selfdeploy import config, errors, manifest
+from selfdeploy.cluster.api import Api
+from selfdeploy.cluster.kubectl import Kubectl
 from selfdeploy.environments.kubernetes import asking
-from selfdeploy.environments.kubernetes.api import Api
-from selfdeploy.environments.kubernetes.kubectl import Kubectl
+from selfdeploy.probes import probe, witness
 
 NODE = "10.250.0.1"
 POD = "sf-0"

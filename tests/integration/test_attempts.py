@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from lab import checkout, children, contract
-from selfdeploy import config, deploy_toml, errors, source
+from selfdeploy import config, errors, source
+from selfdeploy.config import deploy_toml
 from selfdeploy.gates import keeping, receipt, runner, tools, usage
 from selfdeploy.gates.room import Room
 

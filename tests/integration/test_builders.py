@@ -17,7 +17,9 @@ from lab import children, cluster, registry, workshop
 from lab.needed import need, need_engine
 from lab.site import Site
 from lab.workshop import COMMAND, LOGIN, NO_ENGINE, ROOT, Pods, Workshop, left_behind
-from selfdeploy import assembly, deploy_toml, inspection, tree
+from selfdeploy import tree
+from selfdeploy.build import assembly, inspection
+from selfdeploy.config import deploy_toml
 from selfdeploy.gates import receipt
 from selfdeploy.registry import Reference, Registry, layers
 from selfdeploy.registry import connect as connect_registry

@@ -6,7 +6,7 @@ import pytest
 
 from lab import children
 from lab.checkout import Checkout
-from selfdeploy import commits
+from selfdeploy.source import commits
 
 
 @pytest.fixture

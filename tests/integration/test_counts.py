@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from lab.runners import Bench, bench
-from selfdeploy import deploy_toml, errors, source
+from selfdeploy import errors, source
+from selfdeploy.config import deploy_toml
 from selfdeploy.gates import receipt, runner
 
 FAKE = "12 passed\n# pass 12\nTests: 9 passed, 9 total"

@@ -12,9 +12,10 @@ import pytest
 from lab import children, embedded
 from lab.needed import need_engine
 from lab.site import ROOT, Site
-from selfdeploy import base, config, registry
+from selfdeploy import config, registry
+from selfdeploy.build import base
 from selfdeploy.console import Console
-from selfdeploy.release import Releasing
+from selfdeploy.release.pipeline import Releasing
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import pytest
 from lab.liar import Liar, answer
 from lab.site import BRISK, IMPATIENT, Site
 from lab.vega import Site as Vega
-from selfdeploy import probe
-from selfdeploy.witness import Answer
+from selfdeploy.probes import probe
+from selfdeploy.probes.witness import Answer
 
 LONG = 'a"token/that is long'
 Echo = Callable[[Mapping[str, str]], bytes | Iterable[bytes]]

@@ -16,8 +16,8 @@ from lab import children, clock, disk, local_engine, relay
 from lab.liar import NONSENSE, Liar, answer
 from lab.needed import need
 from lab.site import Site
-from selfdeploy import probe
-from selfdeploy.environments import engine as engines
+from selfdeploy import engine as engines
+from selfdeploy.probes import probe
 
 
 def locks(site: Site) -> set[str]:
@@ -229,7 +229,8 @@ def test_a_way_in_that_flaps_is_not_proven_and_is_once_it_settles(site: Site) ->
 
 
 IMPATIENT = """
-from selfdeploy.environments import engine, lock
+from selfdeploy import engine
+from selfdeploy.environments.compose import lock
 
 lock.PATIENCE, lock.SURE = 9.0, 3.0
 run = engine.Engine.run

@@ -163,7 +163,7 @@ KILLS = {
 
 KILLER = """
 import os, signal
-from selfdeploy.environments import compose, front, rolling
+from selfdeploy.environments.compose import environment as compose, front, rolling
 owner = next(getattr(module, {kind!r}) for module in (rolling, front, compose) if hasattr(module, {kind!r}))
 original = getattr(owner, {method!r})
 def killed(self, *args, **named):

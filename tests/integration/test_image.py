@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from lab.site import Site
-from selfdeploy import assembly, deploy_toml, inspection, manifest, provenance, registry
+from selfdeploy import manifest, provenance, registry
+from selfdeploy.build import assembly, inspection
+from selfdeploy.config import deploy_toml
 
 DOCKERFILE = Path(__file__).parents[2] / "docker" / "Dockerfile.sf-server"
 

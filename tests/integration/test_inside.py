@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from selfdeploy import config, errors, probe
+from selfdeploy import config, errors
+from selfdeploy.cluster.kubectl import Kubectl
 from selfdeploy.environments.kubernetes import inside
-from selfdeploy.environments.kubernetes.kubectl import Kubectl
-from selfdeploy.witness import Answer
+from selfdeploy.probes import probe
+from selfdeploy.probes.witness import Answer
 
 QUESTION = probe.token_question(config.Probes(rpc=True))
 PONG = {"rpc": {"status": 200, "body": "{}"}}

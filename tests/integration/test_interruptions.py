@@ -9,8 +9,7 @@ import pytest
 
 from lab import children
 from lab.site import Site
-from selfdeploy.environments import volumes
-from selfdeploy.environments.engine import Engine
+from selfdeploy.engine import Engine, volumes
 
 SLOW_GATE = '[gates.override.slow]\ncommand = ["sleep", "60"]\n'
 PATIENT = "deadline = 60"

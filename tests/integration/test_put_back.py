@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Callable
 
 from lab.site import IMPATIENT, Site
-from selfdeploy.environments import volumes
+from selfdeploy.engine import volumes
 
 
 def test_a_server_that_never_gets_ready_is_put_back_and_its_log_kept(clean: Site) -> None:

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from lab.site import Site
-from selfdeploy import assembly, deploy_toml, source
-from selfdeploy.environments import record, volumes
-from selfdeploy.environments.engine import Engine
+from selfdeploy import source
+from selfdeploy.build import assembly
+from selfdeploy.config import deploy_toml
+from selfdeploy.engine import Engine, volumes
+from selfdeploy.environments import record
 from selfdeploy.gates import receipt
 
 

@@ -10,7 +10,8 @@ from lab import builders, client, needed
 from lab import registry as lab
 from lab.client import store
 from lab.values import REVISION, a_manifest
-from selfdeploy import errors, manifest, protection, registry
+from selfdeploy import errors, manifest, registry
+from selfdeploy.build import protection
 from selfdeploy.registry import Registry, artifact
 
 INDEX, SINGLE = artifact.INDEX[0], artifact.SINGLE[0]

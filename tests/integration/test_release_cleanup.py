@@ -8,7 +8,8 @@ import pytest
 from lab import registry as lab
 from lab.needed import need
 from lab.site import BRISK, Site
-from selfdeploy import errors, protection, registry
+from selfdeploy import errors, registry
+from selfdeploy.build import protection
 from selfdeploy.registry import artifact
 
 

@@ -12,9 +12,9 @@ from lab import children, engine, load, registry
 from lab.needed import need
 from lab.site import Site, call
 from lab.tokens import Login
+from selfdeploy import engine as engines
 from selfdeploy import errors, provenance
-from selfdeploy.environments import engine as engines
-from selfdeploy.environments import lock
+from selfdeploy.environments.compose import lock
 
 LOGIN = Login(user="ci", password="right-horse")
 

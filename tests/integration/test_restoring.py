@@ -10,7 +10,8 @@ import pytest
 from lab import registry as lab
 from lab.needed import need
 from lab.site import BRISK, Site
-from selfdeploy import errors, protection, registry
+from selfdeploy import errors, registry
+from selfdeploy.build import protection
 
 KEPT = re.compile(r"((kept|release|image)-[0-9a-f]+|[0-9a-f]{40})")
 """The pattern of versions to keep in docs/forgejo.md."""

@@ -15,8 +15,9 @@ from lab import children, needed, vega
 from lab import registry as lab
 from lab.client import CI, log_in
 from lab.site import Site
-from selfdeploy import probe, process
-from selfdeploy.environments.engine import Engine
+from selfdeploy import process
+from selfdeploy.engine import Engine
+from selfdeploy.probes import probe
 
 ODD_SHELL = {
     "BUILDKIT_PROGRESS": "rawjson",
@@ -141,7 +142,7 @@ def test_a_login_beside_proxies_is_docker_s_still(
 
 PLACE = """
 import os, signal
-from selfdeploy import surroundings
+from selfdeploy.process import surroundings
 print(surroundings.read("docker")["DOCKER_CONFIG"], flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from lab import needed
-from selfdeploy import errors, source, surroundings
+from selfdeploy import errors, source
+from selfdeploy.process import surroundings
 
 # Git.
 

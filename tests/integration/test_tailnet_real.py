@@ -13,7 +13,8 @@ import pytest
 from lab import children, local_engine, needed, tailnet
 from lab.local_engine import LocalEngine
 from lab.vega import ROOT, Done, Site
-from selfdeploy import base, deploy_toml
+from selfdeploy.build import base
+from selfdeploy.config import deploy_toml
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,8 @@ from lab import children, engine, local_engine, needed, relay
 from lab.engine import PORT, Engine
 from lab.local_engine import LocalEngine
 from lab.vega import Site, docker
-from selfdeploy import base, deploy_toml
+from selfdeploy.build import base
+from selfdeploy.config import deploy_toml
 
 
 @pytest.fixture

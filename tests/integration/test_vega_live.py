@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from lab.checkout import Checkout
-from selfdeploy import errors, git, source
+from selfdeploy import errors, source
+from selfdeploy.source import git
 from selfdeploy.vega import live
 
 

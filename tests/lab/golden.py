@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 from lab import values
-from selfdeploy import effective, manifest, render
+from selfdeploy import manifest, render
+from selfdeploy.config import effective
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "tests" / "unit" / "golden" / "compose.yml"

@@ -11,7 +11,8 @@ from typing import Any
 
 from lab.children import LabError
 from lab.site import ROOT, Site
-from selfdeploy import deploy_toml, source
+from selfdeploy import source
+from selfdeploy.config import deploy_toml
 from selfdeploy.config.surroundings import INHERITED
 from selfdeploy.gates import counting, runner
 from selfdeploy.gates.room import Room

@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from selfdeploy import config, deploy_toml, manifest, provenance
+from selfdeploy import config, manifest, provenance
+from selfdeploy.config import deploy_toml
 from selfdeploy.environments import record
-from selfdeploy.witness import Answer, Replica, Round
+from selfdeploy.probes.witness import Answer, Replica, Round
 
 REVISION = "a" * 40
 OLDER = "c" * 40

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from selfdeploy.environments.kubernetes.kubectl import Kubectl
+from selfdeploy.cluster.kubectl import Kubectl
 
 
 class Said(io.RawIOBase):

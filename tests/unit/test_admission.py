@@ -5,14 +5,17 @@ from unittest import mock
 import pytest
 
 from lab.values import INDEX, OLDER, REVISION, a_project, a_proven, an_attempt, an_environment
-from selfdeploy import admission, base, environments, errors, provenance, source, upkeep
-from selfdeploy.assembly import Assembly
+from selfdeploy import environments, errors, provenance, source
+from selfdeploy.build import base
+from selfdeploy.build.assembly import Assembly
+from selfdeploy.build.images import Images
+from selfdeploy.engine import Engine
 from selfdeploy.environments import fitness, record
-from selfdeploy.environments.compose import Compose
-from selfdeploy.environments.engine import Engine
-from selfdeploy.images import Images
+from selfdeploy.environments.compose.environment import Compose
 from selfdeploy.process import Outcome
-from selfdeploy.release import Releasing
+from selfdeploy.release import upkeep
+from selfdeploy.release.pipeline import Releasing
+from selfdeploy.rollout import admission
 
 KNOWN = record.Record().prove(a_proven("r1"), "t1").prove(a_proven("r2"), "t2")
 PLACES = {"test": an_environment(1), "prod": an_environment(2, after=["test"], authority="forgejo")}

@@ -12,10 +12,11 @@ import yaml
 
 from lab.values import a_manifest, a_namespace, a_project
 from selfdeploy import errors
-from selfdeploy.environments.kubernetes import api, rolling, shape
-from selfdeploy.environments.kubernetes.api import Api
+from selfdeploy.cluster import api, shape
+from selfdeploy.cluster.api import Api
+from selfdeploy.cluster.kubectl import Kubectl
+from selfdeploy.environments.kubernetes import rolling
 from selfdeploy.environments.kubernetes.environment import Kubernetes
-from selfdeploy.environments.kubernetes.kubectl import Kubectl
 from selfdeploy.environments.kubernetes.lease import LeaseLock
 from selfdeploy.environments.kubernetes.objects import Objects
 

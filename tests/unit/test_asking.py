@@ -2,12 +2,12 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from selfdeploy import probe
 from selfdeploy.environments.kubernetes import asking, inside
-from selfdeploy.witness import Answer
+from selfdeploy.probes import probe
+from selfdeploy.probes.witness import Answer
 
 if TYPE_CHECKING:
-    from selfdeploy.environments.kubernetes.api import Api
+    from selfdeploy.cluster.api import Api
 
 GONE = Answer(status=503, body="error trying to reach service: dial tcp: connect: connection refused")
 GOOD = Answer(status=200, body="{}")

@@ -1,36 +1,9 @@
-import ast
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
-SOURCE = Path(__file__).parents[2] / "src"
+from lab import house
+from lab.house import imports, modules
+
 HEAVY = {"jinja2", "nox", "pydantic", "python_on_whales", "requests", "rich"}
-
-
-def named(tree: ast.AST) -> Iterator[str]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
-def imports(module: str, *, at_start: bool) -> set[str]:
-    """Return what MODULE imports: anywhere in it, or only what loads with it (AT_START)."""
-    path = SOURCE / module.replace(".", "/")
-    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    whole = ast.parse(file.read_text())
-    parts: list[ast.AST] = [whole]
-    if at_start:
-        parts = [node for node in whole.body if isinstance(node, ast.Import | ast.ImportFrom)]
-    return {name for part in parts for name in named(part)}
-
-
-def modules() -> list[str]:
-    paths = (path.relative_to(SOURCE).with_suffix("") for path in (SOURCE / "selfdeploy").rglob("*.py"))
-    return sorted(".".join(path.parts).removesuffix(".__init__") for path in paths)
 
 
 def loaded_by(module: str) -> set[str]:
@@ -51,7 +24,7 @@ def loaded_by(module: str) -> set[str]:
 @pytest.mark.parametrize(
     ("library", "owners"),
     [
-        ("requests", {"selfdeploy.probe", "selfdeploy.notify", "selfdeploy.registry.connections"}),
+        ("requests", {"selfdeploy.probes.probe", "selfdeploy.rollout.notify", "selfdeploy.registry.connections"}),
         ("subprocess", {"selfdeploy.process"}),
         ("jinja2", {"selfdeploy.render"}),
         ("nox", {"selfdeploy.sessions"}),
@@ -70,23 +43,25 @@ def test_listing_the_commands_loads_nothing_heavy() -> None:
     assert loaded & HEAVY == set()
 
 
-def test_imports_point_one_way() -> None:
-    known = set(modules())
-    families = {
-        "selfdeploy",
-        "selfdeploy.builders",
-        "selfdeploy.contents",
-        "selfdeploy.environments",
-        "selfdeploy.gates",
-        "selfdeploy.registry",
-    }
-
-    for module in known - families:
-        users = {name for name in imports(module, at_start=True) & known - families if module in loaded_by(name)}
-        assert users == set(), f"{module} and {users} import each other"
+def test_imports_run_down_and_never_in_a_circle() -> None:
+    assert house.wrong() == []
 
 
-@pytest.mark.parametrize("module", ["gates.graph", "manifest", "plan", "render", "witness", "environments.record"])
+def test_an_import_that_runs_up_and_a_root_that_grows_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(house, "FLOORS", (("tasks",), *house.FLOORS[1:-1], ("sessions",)))
+    monkeypatch.setattr(house, "IN_ROOT", 3)
+
+    wrong = house.wrong()
+
+    assert "tasks imports commands, which is not on a lower floor" in wrong
+    assert "errors: a room on no floor: name it in FLOORS" in wrong
+    assert any(line.endswith("modules in the root, at most 3") for line in wrong)
+
+
+PURE = ("gates.graph", "manifest", "plan", "render", "probes.witness", "environments.record")
+
+
+@pytest.mark.parametrize("module", PURE)
 def test_what_is_pure_loads_nothing_that_reaches_out(module: str) -> None:
     loaded = {name.split(".")[0] for name in loaded_by(f"selfdeploy.{module}")}
 

@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 
 from lab import values
-from selfdeploy import builders, deploy_toml, errors, images, process, shipped, source, tree
-from selfdeploy.builders import command, context, docker, kaniko, nix, record
-from selfdeploy.builders.buildkit import BuildKit
-from selfdeploy.builders.docker import Docker
-from selfdeploy.builders.pod import Pod, how_ended, parse
+from selfdeploy import errors, process, shipped, source, tree
+from selfdeploy.build import builders, images
+from selfdeploy.build.builders import command, context, docker, kaniko, nix, record
+from selfdeploy.build.builders.buildkit import BuildKit
+from selfdeploy.build.builders.docker import Docker
+from selfdeploy.build.builders.pod import Pod, how_ended, parse
+from selfdeploy.config import deploy_toml
 
 DIGEST = "sha256:" + "5" * 64
 EXECUTOR = f"registry.internal/executor@{DIGEST}"

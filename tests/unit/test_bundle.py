@@ -5,7 +5,8 @@ import pytest
 import yaml
 
 from lab.values import CHILD, a_manifest, a_namespace, a_project, an_environment
-from selfdeploy import bundle, errors, manifest, render
+from selfdeploy import errors, manifest, render
+from selfdeploy.render import bundle
 
 
 def the_files(made: manifest.Manifest | None = None) -> dict[str, bytes]:

@@ -10,9 +10,10 @@ from unittest import mock
 import pytest
 
 from lab.values import HOLDER, a_manifest, a_project
-from selfdeploy import ages, cancellation, errors, interrupts, proving, tree
+from selfdeploy import ages, errors, interrupts, tree
 from selfdeploy.environments import Lock, record
-from selfdeploy.environments.compose import Compose
+from selfdeploy.environments.compose.environment import Compose
+from selfdeploy.rollout import cancellation, proving
 
 
 @pytest.fixture(autouse=True)

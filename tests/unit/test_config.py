@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 
 from lab.values import a_namespace, a_project, an_environment
-from selfdeploy import config, deploy_toml, errors
+from selfdeploy import config, errors
+from selfdeploy.config import deploy_toml
 
 
 def test_an_empty_config_has_test_before_prod() -> None:

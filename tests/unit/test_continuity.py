@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from lab.values import INDEX, a_replica
-from selfdeploy import admission, config
+from selfdeploy import config
 from selfdeploy.environments import record
 from selfdeploy.environments.kubernetes.environment import Kubernetes
+from selfdeploy.rollout import admission
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 
 from lab.values import a_manifest, a_project
-from selfdeploy import errors, witness
+from selfdeploy import errors
 from selfdeploy.contract import probes, server
 from selfdeploy.contract.clauses import Finding
-from selfdeploy.witness import Answer, Replica, Round
+from selfdeploy.probes import witness
+from selfdeploy.probes.witness import Answer, Replica, Round
 
 MADE = a_manifest()
 GOOD: dict[str, Any] = {

@@ -11,7 +11,7 @@ from selfdeploy import errors
 from selfdeploy.contract import source
 from selfdeploy.contract.clauses import Finding
 from selfdeploy.contract.tracked import GITLINK, LINK, Entry, Tracked, folders, parse_listing, parse_objects, target
-from selfdeploy.outline import Outline, Submodule
+from selfdeploy.source.outline import Outline, Submodule
 
 PACKAGE: dict[str, Any] = {
     "name": "sf",

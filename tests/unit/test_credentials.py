@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from selfdeploy import errors, process
-from selfdeploy.builders import kaniko
+from selfdeploy.build.builders import kaniko
 from selfdeploy.registry import Reference, Registry, credentials
 from selfdeploy.registry.credentials import Credentials
 from selfdeploy.registry.tokens import Login

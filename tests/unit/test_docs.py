@@ -14,7 +14,8 @@ from pydantic.fields import FieldInfo
 
 from lab import golden
 from lab.values import a_manifest, a_namespace, a_project
-from selfdeploy import config, deploy_toml, errors, manifest, render, tasks
+from selfdeploy import config, errors, manifest, render, tasks
+from selfdeploy.config import deploy_toml
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

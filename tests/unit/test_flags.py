@@ -1,7 +1,8 @@
 import invoke
 import pytest
 
-from selfdeploy import errors, flags, tasks
+from selfdeploy import errors, tasks
+from selfdeploy.config import flags
 
 
 @pytest.mark.parametrize(("text", "number"), [("0", 0), ("7", 7), ("007", 7), ("999999999", 999_999_999)])

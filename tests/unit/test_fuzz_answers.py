@@ -17,17 +17,10 @@ from hypothesis import strategies as st
 
 from lab.fuzz import TEXT, VALUE, data, dump, ends_well, fuzzed
 from lab.values import INDEX, OK, a_manifest, a_namespace, a_project, a_replica, a_round
-from selfdeploy import (
-    ages,
-    base,
-    builders,
-    probe,
-    process,
-    shipped,
-    source,
-    witness,
-)
-from selfdeploy.builders import pod
+from selfdeploy import ages, process, shipped, source
+from selfdeploy.build import base, builders
+from selfdeploy.build.builders import pod
+from selfdeploy.probes import probe, witness
 from selfdeploy.vega import bind, live, tailnet
 
 pytestmark = pytest.mark.usefixtures("never_hangs")

@@ -16,20 +16,10 @@ from lab.fuzz import MISSING, VALUE, changed, data, dump, ends_well, fuzzed, nes
 from lab.values import HOLDER, INDEX, a_manifest, a_namespace, a_project, a_proven, an_attempt
 from lab.wire import Silent, Wire, answering
 from selfdeploy import errors
+from selfdeploy.cluster import api, mirror, refusal, shape
+from selfdeploy.cluster.api import Api
 from selfdeploy.environments import record
-from selfdeploy.environments.kubernetes import (
-    api,
-    asking,
-    claim,
-    environment,
-    lease,
-    mirror,
-    refusal,
-    rolling,
-    shape,
-    verdict,
-)
-from selfdeploy.environments.kubernetes.api import Api
+from selfdeploy.environments.kubernetes import asking, claim, environment, lease, rolling, verdict
 from selfdeploy.environments.kubernetes.record import KEY
 
 pytestmark = pytest.mark.usefixtures("never_hangs", "_threads_end_well")

@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 
 from lab.fuzz import ODD, TEXT, changed, data, dump, ends_well, fuzzed, turned
 from lab.values import CHILD, HOLDER, INDEX, a_manifest, a_project, a_proven, an_attempt, an_environment
-from selfdeploy import errors, probe, process
-from selfdeploy.environments import compose as environment
-from selfdeploy.environments import containers, engine, fitness, lock, record
+from selfdeploy import engine, errors, process
+from selfdeploy.engine import containers
+from selfdeploy.environments import fitness, record
+from selfdeploy.environments.compose import environment, lock
+from selfdeploy.probes import probe
 from selfdeploy.vega import aside, container, image, live, report, server
 from selfdeploy.vega import settings as chosen
 from selfdeploy.vega.engine import Engine

@@ -16,12 +16,16 @@ from hypothesis import strategies as st
 from lab import packing
 from lab.fuzz import SECRET, TEXT, VALUE, changed, data, dump, ends_well, fuzzed
 from lab.values import INDEX, a_manifest, a_namespace_with_everything, a_project, an_environment
-from selfdeploy import config, contents, deploy_toml, errors, layout, manifest, render, source
-from selfdeploy.environments import queue, secrets
-from selfdeploy.environments.kubernetes import claim, kubeconfig, objects
+from selfdeploy import config, contents, errors, manifest, render, source
+from selfdeploy.cluster import kubeconfig
+from selfdeploy.commands import scaffold
+from selfdeploy.config import deploy_toml
+from selfdeploy.config.overlay import Overlay
+from selfdeploy.environments import queue
+from selfdeploy.environments.compose import secrets
+from selfdeploy.environments.kubernetes import claim, objects
 from selfdeploy.gates import receipt, verdict
 from selfdeploy.gates.room import Room
-from selfdeploy.overlay import Overlay
 from selfdeploy.vega import live, settings, swap, translate
 
 pytestmark = pytest.mark.usefixtures("never_hangs")
@@ -196,7 +200,7 @@ def read_half_swap(folder: Path, told: bytes) -> None:
 
 def read_ignored(folder: Path, told: bytes) -> None:
     file = in_file(".gitignore", told, folder)
-    layout.write(folder)
+    scaffold.write(folder)
     assert file.read_bytes().startswith(told.rstrip())
 
 

@@ -17,13 +17,9 @@ from hypothesis import strategies as st
 
 from lab.fuzz import SECRET, TEXT, changed, data, dump, ends_well, fuzzed, turned
 from lab.values import CHILD
-from selfdeploy import (
-    inspection,
-    process,
-    provenance,
-    registry,
-)
-from selfdeploy.builders import kaniko
+from selfdeploy import process, provenance, registry
+from selfdeploy.build import inspection
+from selfdeploy.build.builders import kaniko
 from selfdeploy.registry import artifact, connections, credentials, difference, helper, layers, tokens
 
 pytestmark = pytest.mark.usefixtures("never_hangs")

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from lab.site import ROOT
-from selfdeploy import errors, guide
+from selfdeploy import errors
+from selfdeploy.shipped import guide
 
 
 def test_a_page_is_read_by_its_name_and_any_other_name_lists_them() -> None:

@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 
 from lab.values import HOLDER, a_proven, an_attempt
-from selfdeploy import history
 from selfdeploy.environments import record
+from selfdeploy.release import history
 
 ONE, TWO = "1" * 40, "2" * 40
 

@@ -7,8 +7,9 @@ import pytest
 
 from lab.values import a_manifest, a_project, an_environment
 from selfdeploy import errors
-from selfdeploy.environments import compose, lock
-from selfdeploy.environments.engine import Engine
+from selfdeploy.engine import Engine
+from selfdeploy.environments.compose import environment as compose
+from selfdeploy.environments.compose import lock
 from selfdeploy.process import Outcome
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from selfdeploy import inspection
+from selfdeploy.build import inspection
 
 LABELS = {inspection.REVISION: "a" * 40, inspection.TREE: "sha256:" + "1" * 64}
 BASE = "127.0.0.1:5000/base@sha256:" + "2" * 64

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from selfdeploy.environments.kubernetes import kubeconfig
+from selfdeploy.cluster import kubeconfig
 
 
 def test_what_the_environment_holds_can_be_read_by_path_again_and_again_and_is_on_no_disk(

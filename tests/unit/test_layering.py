@@ -2,8 +2,9 @@
 
 import pytest
 
-from selfdeploy import images, shipped
-from selfdeploy.builders import layering
+from selfdeploy import shipped
+from selfdeploy.build import images
+from selfdeploy.build.builders import layering
 
 OURS = shipped.own(images.DOCKERFILE).read_text()
 PLAIN = "FROM x\nARG TREE=.\nCOPY --chown=0:0 ${TREE} /\nUSER 1\n"

@@ -4,27 +4,29 @@ from pathlib import Path
 
 import pytest
 
-from selfdeploy import deploy_toml, errors, layout, shipped
+from selfdeploy import errors, shipped
+from selfdeploy.commands import scaffold
+from selfdeploy.config import deploy_toml
 
 ROOT = Path(__file__).parents[2]
 
 
-def states(files: list[layout.File]) -> dict[str, str]:
+def states(files: list[scaffold.File]) -> dict[str, str]:
     return {file.name: file.state for file in files}
 
 
 def test_a_repository_gets_all_that_it_lacks(tmp_path: Path) -> None:
-    made = layout.write(tmp_path)
+    made = scaffold.write(tmp_path)
 
     assert set(states(made).values()) == {"written"}
     assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()} == set(states(made))
     for name in ("tasks.py", "noxfile.py"):
         assert len((tmp_path / name).read_text().split("\n\n")) == 2
-    layout.refuse_others(made)
+    scaffold.refuse_others(made)
 
 
 def test_its_deploy_toml_releases_the_repository_itself(tmp_path: Path) -> None:
-    layout.write(tmp_path)
+    scaffold.write(tmp_path)
 
     project = deploy_toml.parse(tomllib.loads((tmp_path / "deploy.toml").read_text()), root=tmp_path)
 
@@ -33,10 +35,10 @@ def test_its_deploy_toml_releases_the_repository_itself(tmp_path: Path) -> None:
 
 
 def test_a_second_time_changes_nothing(tmp_path: Path) -> None:
-    layout.write(tmp_path)
+    scaffold.write(tmp_path)
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.rglob("*") if path.is_file()}
 
-    again = layout.write(tmp_path)
+    again = scaffold.write(tmp_path)
 
     assert set(states(again).values()) == {"there"}
     assert before == {
@@ -49,9 +51,9 @@ def test_a_changed_file_is_left_as_it_is_and_named_and_the_others_are_written(tm
     (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / name).write_text("# somebody else's\n")
 
-    made = layout.write(tmp_path)
+    made = scaffold.write(tmp_path)
     with pytest.raises(errors.FileDiffers, match=name) as refused:
-        layout.refuse_others(made)
+        scaffold.refuse_others(made)
 
     assert (tmp_path / name).read_text() == "# somebody else's\n"
     assert {state for other, state in states(made).items() if other != name} == {"written"}
@@ -64,17 +66,17 @@ def test_a_file_that_does_what_ours_does_and_more_serves(tmp_path: Path) -> None
     (tmp_path / "tasks.py").write_text(own)
     (tmp_path / "deploy.toml").write_text("[image]\nrepository = 'registry.example.com/team/sf'\n")
 
-    made = layout.write(tmp_path)
+    made = scaffold.write(tmp_path)
 
     assert states(made)["tasks.py"] == states(made)["deploy.toml"] == "yours"
     assert (tmp_path / "tasks.py").read_text() == own
-    layout.refuse_others(made)
+    scaffold.refuse_others(made)
 
 
 def test_gitignore_gains_what_it_lacks_and_keeps_what_it_has(tmp_path: Path) -> None:
     (tmp_path / ".gitignore").write_text("/dist\nnode_modules\n*.log")
 
-    made = layout.write(tmp_path)
+    made = scaffold.write(tmp_path)
     lines = (tmp_path / ".gitignore").read_text().splitlines()
 
     assert states(made)[".gitignore"] == "written"
@@ -84,15 +86,15 @@ def test_gitignore_gains_what_it_lacks_and_keeps_what_it_has(tmp_path: Path) -> 
 
 
 def test_a_schema_of_an_earlier_version_is_written_anew_and_one_of_somebody_else_s_is_not(tmp_path: Path) -> None:
-    layout.write(tmp_path)
+    scaffold.write(tmp_path)
     path = tmp_path / "deploy.schema.json"
     ours = path.read_bytes()
 
     path.write_bytes(ours.replace(b"The builder", b"A builder"))
-    told = [states(layout.write(tmp_path, dry=dry))[path.name] for dry in (True, False)]
+    told = [states(scaffold.write(tmp_path, dry=dry))[path.name] for dry in (True, False)]
     renewed = path.read_bytes()
     path.write_text("{}")
-    theirs = states(layout.write(tmp_path))[path.name]
+    theirs = states(scaffold.write(tmp_path))[path.name]
 
     assert told == ["to write", "written"]
     assert renewed == ours
@@ -107,7 +109,7 @@ def test_a_link_is_not_written_through(tmp_path: Path) -> None:
     (root / "tasks.py").symlink_to(elsewhere)
 
     with pytest.raises(OSError, match=r"tasks\.py|elsewhere"):
-        layout.write(root)
+        scaffold.write(root)
 
     assert not elsewhere.exists()
 
@@ -116,7 +118,7 @@ def test_what_is_in_the_way_is_named_and_nothing_is_left_half_written(tmp_path: 
     (tmp_path / ".forgejo").write_text("a file")
 
     with pytest.raises(OSError, match=r"\.forgejo"):
-        layout.write(tmp_path)
+        scaffold.write(tmp_path)
 
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".tasks")] == []
 
@@ -131,6 +133,6 @@ def test_the_workflow_installs_the_version_that_wrote_it() -> None:
 
 
 def test_what_is_written_is_readable_to_everybody(tmp_path: Path) -> None:
-    layout.write(tmp_path)
+    scaffold.write(tmp_path)
 
-    assert {oct(os.stat(tmp_path / name).st_mode & 0o777) for name in layout.FILES} == {"0o644"}  # noqa: PTH116
+    assert {oct(os.stat(tmp_path / name).st_mode & 0o777) for name in scaffold.FILES} == {"0o644"}  # noqa: PTH116

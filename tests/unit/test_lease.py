@@ -3,9 +3,10 @@ from dataclasses import dataclass
 import pytest
 
 from selfdeploy import errors
-from selfdeploy.environments.kubernetes import lease, refusal
-from selfdeploy.environments.kubernetes.api import Api, Object
-from selfdeploy.environments.kubernetes.kubectl import Kubectl
+from selfdeploy.cluster import refusal
+from selfdeploy.cluster.api import Api, Object
+from selfdeploy.cluster.kubectl import Kubectl
+from selfdeploy.environments.kubernetes import lease
 from selfdeploy.provenance import Holder
 
 KUBECTL = Kubectl(name="prod", command=["none"], context="c", namespace="ns")

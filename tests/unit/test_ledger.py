@@ -4,8 +4,8 @@ from unittest import mock
 import pytest
 
 from selfdeploy import errors
+from selfdeploy.cluster.api import CONFLICT, Api, Reply
 from selfdeploy.environments import record
-from selfdeploy.environments.kubernetes.api import CONFLICT, Api, Reply
 from selfdeploy.environments.kubernetes.record import KEY, ROOM, Ledger, bounded
 
 

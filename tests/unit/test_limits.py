@@ -8,10 +8,11 @@ import pytest
 import yaml
 
 from lab.values import a_manifest, a_project, a_round, an_environment, the_answers
-from selfdeploy import config, errors, render, witness
+from selfdeploy import config, errors, render
 from selfdeploy.config import quantity
-from selfdeploy.environments import containers, fitness
-from selfdeploy.environments.engine import Engine
+from selfdeploy.engine import Engine, containers
+from selfdeploy.environments import fitness
+from selfdeploy.probes import witness
 from selfdeploy.process import Outcome
 from selfdeploy.vega import translate
 

@@ -7,8 +7,8 @@ import pytest
 
 from lab.values import HOLDER
 from selfdeploy import errors
-from selfdeploy.environments import lock
-from selfdeploy.environments.engine import Engine
+from selfdeploy.engine import Engine
+from selfdeploy.environments.compose import lock
 
 NEXT = {"Id": "i", "Name": "/sf-t-lock", "Image": "m", "Config": {"Labels": {"dev.selfdeploy.token": "the next one's"}}}
 

@@ -1,7 +1,7 @@
 import pytest
 
 from selfdeploy import net
-from selfdeploy.environments.engine import Engine
+from selfdeploy.engine import Engine
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from selfdeploy import errors
-from selfdeploy.environments.kubernetes import api
-from selfdeploy.environments.kubernetes.kubectl import Kubectl
+from selfdeploy.cluster import api
+from selfdeploy.cluster.kubectl import Kubectl
 
 AWAY = errors.ClusterUnreachable("prod: the Kubernetes API server does not answer")
 REFUSED = errors.ClusterForbidden("prod: an account may not list pods")

@@ -4,8 +4,10 @@ from typing import Any
 import pytest
 
 from lab.values import a_namespace, an_environment
-from selfdeploy import config, deploy_toml, errors, overlay, status
-from selfdeploy.overlay import Overlay
+from selfdeploy import config, errors
+from selfdeploy.config import deploy_toml, overlay
+from selfdeploy.config.overlay import Overlay
+from selfdeploy.release import status
 
 
 def parse(file: Path, text: str, **environments: dict[str, Any]) -> config.Project:

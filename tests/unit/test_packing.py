@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from selfdeploy import tree
-from selfdeploy.builders import context, layering, packing
+from selfdeploy.build.builders import context, layering, packing
 
 EPOCH = 1_700_000_000
 

@@ -5,8 +5,9 @@ from unittest import mock
 
 import pytest
 
-from selfdeploy import errors, plan, stages
-from selfdeploy.environments.compose import Compose
+from selfdeploy import errors, plan
+from selfdeploy.environments.compose.environment import Compose
+from selfdeploy.release import stages
 
 
 @dataclass

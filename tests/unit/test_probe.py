@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from lab.values import INDEX, OLDER, REVISION, a_manifest, a_replica, a_round
-from selfdeploy import config, errors, probe
-from selfdeploy.witness import Answer, Round
+from selfdeploy import config, errors
+from selfdeploy.probes import probe
+from selfdeploy.probes.witness import Answer, Round
 
 MADE = a_manifest()
 GOOD, OLD = a_round(MADE), a_round(MADE, revision=OLDER)

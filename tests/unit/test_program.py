@@ -1,6 +1,7 @@
 import pytest
 
-from selfdeploy import program, tasks
+from selfdeploy import tasks
+from selfdeploy.commands import program
 
 TAKES = {"logs", "probe", "down"}
 COMMANDS = {*TAKES, "plan"}

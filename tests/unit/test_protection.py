@@ -6,9 +6,11 @@ from unittest import mock
 import pytest
 
 from lab.values import REVISION, a_manifest
-from selfdeploy import errors, inspection, manifest, plan, protection, stages
-from selfdeploy.assembly import Assembly, Release
+from selfdeploy import errors, manifest, plan
+from selfdeploy.build import inspection, protection
+from selfdeploy.build.assembly import Assembly, Release
 from selfdeploy.registry import Descriptor, Record, Reference, Registry, artifact, sha256
+from selfdeploy.release import stages
 
 INDEX, SINGLE = artifact.INDEX[0], artifact.SINGLE[0]
 

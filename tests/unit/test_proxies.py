@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from selfdeploy.environments import proxies
+from selfdeploy.environments.compose import proxies
 
 RENDERED = json.dumps({"services": {"server": {"environment": {"HTTP_PROXY": "http://ours", "HOME": "/home/sf"}}}})
 IMAGE = {"Config": {"Env": ["no_proxy=.lan", "PATH=/bin"]}}

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from selfdeploy import errors
-from selfdeploy.environments.kubernetes import refusal
+from selfdeploy.cluster import refusal
 
 
 def status(message: str, **details: object) -> dict[str, Any]:

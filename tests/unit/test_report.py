@@ -4,9 +4,11 @@ from typing import Any
 import pytest
 
 from lab.values import HOLDER, REVISION, a_manifest, a_project, a_proven, a_version, an_environment, the_answers
-from selfdeploy import errors, report, status, witness
-from selfdeploy.assembly import Release
-from selfdeploy.status import Status
+from selfdeploy import errors
+from selfdeploy.build.assembly import Release
+from selfdeploy.probes import witness
+from selfdeploy.release import report, status
+from selfdeploy.release.status import Status
 
 RELEASE = Release(manifest=a_manifest(), evidence={})
 URL = "http://127.0.0.1:4101"
@@ -74,9 +76,9 @@ def test_the_same_is_there_as_data() -> None:
 def test_a_step_of_this_run_that_still_ends_is_waited_for_and_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
     own, other = f"ci@b since t ({HOLDER.run})", f"ci@b since t ({HOLDER.run}1)"
     seen = iter([a_status(holder=own), a_status(), a_status(name="prod", holder=other)])
-    monkeypatch.setattr("selfdeploy.report.provenance.read_holder", lambda: HOLDER)
+    monkeypatch.setattr("selfdeploy.release.report.provenance.read_holder", lambda: HOLDER)
     monkeypatch.setattr(status, "read", lambda _project, _name: next(seen))
-    monkeypatch.setattr("selfdeploy.report.time.sleep", lambda _: None)
+    monkeypatch.setattr("selfdeploy.release.report.time.sleep", lambda _: None)
     project = a_project(environments={"test": an_environment(1), "prod": an_environment(2)})
     waited: list[str] = []
 

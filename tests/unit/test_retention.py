@@ -1,6 +1,6 @@
 from lab.values import CHILD, INDEX, OTHER, a_proven, an_attempt
-from selfdeploy import retention
 from selfdeploy.environments import record
+from selfdeploy.rollout import retention
 
 
 def proven(*pairs: tuple[str, str]) -> record.Record:

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 import pytest
 
 from selfdeploy import errors
-from selfdeploy.environments.kubernetes import asking, refusal, rolling
-from selfdeploy.environments.kubernetes.api import Api, Object
-from selfdeploy.environments.kubernetes.kubectl import Kubectl
+from selfdeploy.cluster import refusal
+from selfdeploy.cluster.api import Api, Object
+from selfdeploy.cluster.kubectl import Kubectl
+from selfdeploy.environments.kubernetes import asking, rolling
 
 KUBECTL = Kubectl(name="prod", command=["none"], context="c", namespace="ns")
 

@@ -9,10 +9,10 @@ import pytest
 
 from lab.values import a_manifest, a_project
 from selfdeploy import config, errors, render
-from selfdeploy.environments import front, traefik
-from selfdeploy.environments.containers import Container
-from selfdeploy.environments.engine import Engine
-from selfdeploy.environments.rolling import Rolling
+from selfdeploy.engine import Engine
+from selfdeploy.engine.containers import Container
+from selfdeploy.environments.compose import front, traefik
+from selfdeploy.environments.compose.rolling import Rolling
 from selfdeploy.process import Outcome
 
 NEW, OLD = "hash-new", "hash-old"

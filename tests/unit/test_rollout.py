@@ -7,9 +7,11 @@ from unittest import mock
 import pytest
 
 from lab.values import HOLDER, a_manifest, a_project, an_attempt
-from selfdeploy import admission, assembly, errors, proving, rollout
+from selfdeploy import errors
+from selfdeploy.build import assembly
 from selfdeploy.environments import Lock, record
-from selfdeploy.environments.compose import Compose
+from selfdeploy.environments.compose.environment import Compose
+from selfdeploy.rollout import admission, proving, settling
 
 FULL = errors.CommandFailed("test: the record was not written", "no space left on device")
 
@@ -35,7 +37,7 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> mock.Mock:
 def settle(environment: mock.Mock) -> Callable[[], proving.Proof]:
     release = assembly.Release(manifest=a_manifest(), evidence={})
     lock = mock.create_autospec(Lock, instance=True)
-    return lambda: rollout.settle(environment, lock, release, (), HOLDER)
+    return lambda: settling.settle(environment, lock, release, (), HOLDER)
 
 
 @pytest.mark.parametrize("kept", [FULL, AWAY, GONE])

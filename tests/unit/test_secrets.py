@@ -4,7 +4,7 @@ import pytest
 
 from lab.values import a_manifest, a_project, an_environment
 from selfdeploy import config, errors, render
-from selfdeploy.environments import secrets
+from selfdeploy.environments.compose import secrets
 
 
 def with_secrets(root: Path, **named: dict[str, str]) -> config.Project:

@@ -4,12 +4,13 @@ from unittest import mock
 import pytest
 
 from lab.values import REVISION, a_manifest
-from selfdeploy import errors, shortfall
-from selfdeploy.assembly import Assembly, Release
-from selfdeploy.environments.compose import Compose
+from selfdeploy import errors
+from selfdeploy.build.assembly import Assembly, Release
+from selfdeploy.environments.compose.environment import Compose
 from selfdeploy.environments.record import Proven, Record
 from selfdeploy.gates import receipt
 from selfdeploy.gates.count import Count
+from selfdeploy.release import shortfall
 
 DIGEST = f"sha256:{'d' * 64}"
 PROVEN = Proven(release="r", digest=DIGEST, revision=REVISION, manifest="{}", rendered="")

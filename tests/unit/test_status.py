@@ -3,10 +3,11 @@ import re
 import pytest
 
 from lab.values import a_proven, an_attempt
-from selfdeploy import ages, errors, status
+from selfdeploy import ages, errors
 from selfdeploy.environments import record
-from selfdeploy.status import Status
-from selfdeploy.witness import Replica
+from selfdeploy.probes.witness import Replica
+from selfdeploy.release import status
+from selfdeploy.release.status import Status
 
 URL = "http://127.0.0.1:4100"
 RUNS = Replica(name="r", instance="i", state="healthy", digests=frozenset({a_proven().digest}))

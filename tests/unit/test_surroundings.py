@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from selfdeploy import docker_config, surroundings
+from selfdeploy.process import docker_config, surroundings
 from selfdeploy.registry import credentials
 
 SOURCE = Path(__file__).parents[2] / "src" / "selfdeploy"
 
 STARTERS = {"run", "start", "feed", "follow", "become", "run_logged"}
-"""The functions of process.py, and the builders' record.run, that take a command line."""
+"""The functions of process, and the builders' record.run, that take a command line."""
 
 MAKERS = {
     "NOX": "nox",
@@ -25,20 +25,20 @@ MAKERS = {
 """What makes the command lines of one program, or begins them."""
 
 ELSEWHERE = {
-    "builders/buildkit.py": "buildctl",
-    "builders/pod.py": "kubectl",
-    "environments/engine.py": "docker",
+    "build/builders/buildkit.py": "buildctl",
+    "build/builders/pod.py": "kubectl",
+    "engine/__init__.py": "docker",
     "environments/kubernetes/inside.py": "kubectl",
-    "environments/kubernetes/kubectl.py": "kubectl",
+    "cluster/kubectl.py": "kubectl",
     "gates/isolation.py": "unshare",
 }
 """The modules that are about one program, and start no other."""
 
-HANDED_ON = {"process.py", "builders/record.py"}
+HANDED_ON = {"process/__init__.py", "build/builders/record.py"}
 """The modules that start what they are given; who gives it is looked at."""
 
 GIVEN = {
-    "builders/command.py": "command",
+    "build/builders/command.py": "command",
     "contents/namespaces.py": "node, as in SF's server",
     "contents/native.py": "the gates'",
     "contents/npm.py": "the gates'",
@@ -46,7 +46,7 @@ GIVEN = {
     "contract/launch.py": "SF's server",
     "contract/start.py": "node, as in SF's server",
     "gates/runner.py": "the gates'",
-    "notify.py": "command",
+    "rollout/notify.py": "command",
 }
 """The modules that start programs in an environment of their own: what deploy.toml or SF names, or the gates see."""
 

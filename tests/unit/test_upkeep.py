@@ -7,11 +7,13 @@ from unittest import mock
 import pytest
 
 from lab.values import HOLDER, a_project, a_proven, an_attempt
-from selfdeploy import environments, rollout, upkeep
+from selfdeploy import environments
 from selfdeploy.environments import record
-from selfdeploy.environments.compose import Compose
+from selfdeploy.environments.compose.environment import Compose
 from selfdeploy.environments.queue import Queue
 from selfdeploy.provenance import Holder
+from selfdeploy.release import upkeep
+from selfdeploy.rollout import settling
 
 KNOWN = record.Record().prove(a_proven("r1"), "t1").prove(a_proven("r2"), "t2")
 
@@ -27,7 +29,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> mock.Mock:
 
     monkeypatch.setattr(environments, "connect", lambda *_: made)
     monkeypatch.setattr(upkeep, "held", held)
-    monkeypatch.setattr(rollout, "undo", lambda *_: "undone")
+    monkeypatch.setattr(settling, "undo", lambda *_: "undone")
     return made
 
 

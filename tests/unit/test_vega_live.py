@@ -4,7 +4,8 @@ from pathlib import Path
 import pydantic
 import pytest
 
-from selfdeploy import errors, manifest, source, witness
+from selfdeploy import errors, manifest, source
+from selfdeploy.probes import witness
 from selfdeploy.vega import live
 
 REVISION, TREE, OTHER = "a" * 40, "b" * 40, "c" * 40

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from selfdeploy import deploy_toml, errors
+from selfdeploy import errors
+from selfdeploy.config import deploy_toml
 from selfdeploy.vega import mounts, settings
 
 

@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 import yaml
 
-from selfdeploy import deploy_toml, errors, render
+from selfdeploy import errors, render
+from selfdeploy.config import deploy_toml
 from selfdeploy.vega import mounts, translate
 
 VALUES: dict[str, Any] = {

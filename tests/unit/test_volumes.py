@@ -1,6 +1,6 @@
 import pytest
 
-from selfdeploy.environments import volumes
+from selfdeploy.engine import volumes
 from selfdeploy.process import Outcome
 
 

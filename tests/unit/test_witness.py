@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from lab.values import CHILD, CONFIG, INDEX, OLDER, OTHER, a_manifest, a_replica, a_round, a_version, the_answers
-from selfdeploy.witness import RPC, Answer, Replica, Round, compare, contradicts, describe
+from selfdeploy.probes.witness import RPC, Answer, Replica, Round, compare, contradicts, describe
 
 MADE = a_manifest()
 PING = Answer(status=200, body='{"jsonrpc": "2.0", "id": 1, "result": "pong"}')

@@ -3,12 +3,14 @@
 import shutil
 from pathlib import Path
 
-from selfdeploy import config, deploy_toml, errors, guide, source
+from selfdeploy import config, errors, source
+from selfdeploy.config import deploy_toml
 from selfdeploy.console import Console
 from selfdeploy.contract import server, start, tracked
 from selfdeploy.contract import source as checkout
 from selfdeploy.contract.clauses import PAGE, STATES, Finding
 from selfdeploy.gates import receipt
+from selfdeploy.shipped import guide
 
 
 def refuse_unused(url: str, **flags: str) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from selfdeploy import witness
 from selfdeploy.contract.clauses import Finding, broken, not_checked, ok
-from selfdeploy.witness import OK, Answer
+from selfdeploy.probes import witness
+from selfdeploy.probes.witness import OK, Answer
 
 REVISION = re.compile(r"[0-9a-f]{40}")
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")

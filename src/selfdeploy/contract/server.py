@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from selfdeploy import config, errors, manifest, probe, source
+from selfdeploy import config, errors, manifest, source
 from selfdeploy.contract import probes
 from selfdeploy.contract.clauses import Finding, not_checked
-from selfdeploy.witness import Answer
+from selfdeploy.probes import probe
+from selfdeploy.probes.witness import Answer
 
 UNASKED = "the token never leaves the server: inv contract --start asks with it"
 

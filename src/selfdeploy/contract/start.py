@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from selfdeploy import config, errors, manifest, probe, process
+from selfdeploy import config, errors, manifest, process
 from selfdeploy.contents.check import LOADER
 from selfdeploy.contract import launch, pending, probes, processes, server
 from selfdeploy.contract.clauses import Finding, broken, listed, not_checked, ok
 from selfdeploy.contract.launch import HOST, Launch
-from selfdeploy.witness import OK, RPC, Answer
+from selfdeploy.probes import probe
+from selfdeploy.probes.witness import OK, RPC, Answer
 
 HEALTHZ = manifest.PROBES["healthz"]
 SERVER = "dist/web/standalone/server.js"

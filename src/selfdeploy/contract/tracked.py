@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from selfdeploy import errors, source
-from selfdeploy.outline import Outline
+from selfdeploy.source.outline import Outline
 
 LINK, GITLINK = "120000", "160000"
 """Modes of entries in a git tree (gitdatamodel)."""

@@ -7,8 +7,8 @@ from typing import Protocol
 from selfdeploy import config
 from selfdeploy.environments import record
 from selfdeploy.manifest import Manifest
+from selfdeploy.probes.witness import Replica, Round
 from selfdeploy.provenance import Holder
-from selfdeploy.witness import Replica, Round
 
 
 class Lock(Protocol):
@@ -140,6 +140,6 @@ def connect(project: config.Project, name: str) -> Environment:
         from selfdeploy.environments.kubernetes.environment import Kubernetes  # noqa: PLC0415 -- where it is needed
 
         return Kubernetes(project, name)
-    from selfdeploy.environments.compose import Compose  # noqa: PLC0415 -- python-on-whales loads where it is needed
+    from selfdeploy.environments.compose.environment import Compose  # noqa: PLC0415 -- python-on-whales loads where it is needed
 
     return Compose(project, name)

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from selfdeploy import config, errors, net, registry
 from selfdeploy.config import quantity
-from selfdeploy.environments.engine import Engine
+from selfdeploy.engine import Engine
 
 ROOM = 2 << 30
 """Free disk space that a release needs at least, in bytes: an export with its dependencies and an image fit."""

@@ -12,7 +12,8 @@ from pathlib import Path
 import pydantic
 import pydantic_core
 
-from selfdeploy import docker_config, errors, process, surroundings
+from selfdeploy import errors, process
+from selfdeploy.process import docker_config, surroundings
 
 IDENTITY_TOKEN = "<token>"  # noqa: S105 -- the user name by which a helper says that its secret is an identity token
 HUB = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io"})

@@ -8,7 +8,8 @@ import os
 import re
 import sys
 
-from selfdeploy import deploy_toml, errors
+from selfdeploy import errors
+from selfdeploy.config import deploy_toml
 
 USER, TOKEN = "SF_REGISTRY_USER", "SF_REGISTRY_TOKEN"
 """Variables with the login; the helper gives it for the registry of `image.repository` only."""

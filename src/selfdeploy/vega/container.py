@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pydantic
 
 from selfdeploy import errors, render
-from selfdeploy.environments.containers import Container
+from selfdeploy.engine.containers import Container
 from selfdeploy.vega.settings import Settings, url
 
 LABEL = f"{render.LABEL}.vega"

@@ -8,9 +8,11 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from selfdeploy import config, errors, git, manifest, process, surroundings, tree
+from selfdeploy import config, errors, manifest, process, tree
 from selfdeploy.gates import graph, runner
 from selfdeploy.gates.room import NOX, Room
+from selfdeploy.process import surroundings
+from selfdeploy.source import git
 from selfdeploy.vega import links, live, output, places, swap
 
 LAST = "build-web-host"

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from selfdeploy import config, errors, probe, process, render, shipped, surroundings, tree
-from selfdeploy.environments import containers, engine, volumes
-from selfdeploy.environments.containers import Container
+from selfdeploy import config, engine, errors, process, render, shipped, tree
+from selfdeploy.engine import containers, volumes
+from selfdeploy.engine.containers import Container
+from selfdeploy.probes import probe
+from selfdeploy.probes.witness import Answer, Replica, Round
+from selfdeploy.process import surroundings
 from selfdeploy.vega import live, mounts, translate
 from selfdeploy.vega.container import HOLDING, LABEL, Server, read, settings_of
 from selfdeploy.vega.image import Image
 from selfdeploy.vega.settings import Settings
-from selfdeploy.witness import Answer, Replica, Round
 
 READ_ONLY = 91
 """Exit code of the container filling the volume, if the first folder is not writable; 1 more per later folder."""

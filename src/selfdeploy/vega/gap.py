@@ -5,7 +5,7 @@ import time
 from types import TracebackType
 from typing import Self
 
-from selfdeploy import probe
+from selfdeploy.probes import probe
 
 EVERY = 0.02
 """Seconds between two requests, the precision of the result."""

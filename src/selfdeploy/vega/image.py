@@ -5,8 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from selfdeploy import base, config, errors, shipped
-from selfdeploy.environments.engine import Engine
+from selfdeploy import config, errors, shipped
+from selfdeploy.build import base
+from selfdeploy.engine import Engine
 from selfdeploy.vega import translate
 from selfdeploy.vega.settings import Settings
 

@@ -12,7 +12,7 @@ from typing import Literal
 import pydantic
 
 from selfdeploy import errors, manifest, process, source, tree
-from selfdeploy import git as plumbing
+from selfdeploy.source import git as plumbing
 from selfdeploy.vega import modules
 
 SERVER = Path("dist/web/standalone/server.js")

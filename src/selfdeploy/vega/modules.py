@@ -4,7 +4,8 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from selfdeploy import errors, git
+from selfdeploy import errors
+from selfdeploy.source import git
 
 
 def find(checkout: Path) -> dict[str, Path]:

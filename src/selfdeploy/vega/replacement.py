@@ -5,7 +5,8 @@ import signal
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
-from selfdeploy import errors, probe, tree
+from selfdeploy import errors, tree
+from selfdeploy.probes import probe
 from selfdeploy.vega import aside, live, report, settings
 from selfdeploy.vega.engine import Engine
 from selfdeploy.vega.swap import Swap

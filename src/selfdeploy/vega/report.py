@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
-from selfdeploy import config, errors, manifest, probe
+from selfdeploy import config, errors, manifest
+from selfdeploy.probes import probe
+from selfdeploy.probes.witness import Answer
 from selfdeploy.vega import bind, live
 from selfdeploy.vega.container import Server
 from selfdeploy.vega.engine import Engine
 from selfdeploy.vega.settings import Chosen, Settings
-from selfdeploy.witness import Answer
 
 Told = tuple[str, dict[str, object]]
 """A report as text for a person, and as data for a program."""

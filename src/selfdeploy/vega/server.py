@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from selfdeploy import config, deploy_toml, errors, process, tree
+from selfdeploy import config, errors, process, tree
+from selfdeploy.config import deploy_toml
 from selfdeploy.console import Console
+from selfdeploy.engine import connect
 from selfdeploy.environments import fitness
-from selfdeploy.environments.engine import connect
 from selfdeploy.vega import aside, bind, dist, image, live, lock, mounts, replacement, report, settings
 from selfdeploy.vega.container import HOLDING, Server
 from selfdeploy.vega.engine import Engine

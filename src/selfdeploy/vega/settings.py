@@ -11,8 +11,9 @@ from typing import Annotated
 
 import pydantic
 
-from selfdeploy import config, errors, flags, surroundings
-from selfdeploy.config import quantity
+from selfdeploy import config, errors
+from selfdeploy.config import flags, quantity
+from selfdeploy.process import surroundings
 
 DEFAULT = "default"
 

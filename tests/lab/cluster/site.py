@@ -14,7 +14,8 @@ import yaml
 from lab import children, site
 from lab.cluster import Cluster
 from lab.cluster.name import resolve
-from selfdeploy import deploy_toml, render
+from selfdeploy import render
+from selfdeploy.config import deploy_toml
 
 CLAIMS = ("sf-home", "sf-workspace")
 KINDS = ("ServiceAccount", "Role", "RoleBinding")

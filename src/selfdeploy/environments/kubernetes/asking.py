@@ -4,10 +4,11 @@ import http.client
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from selfdeploy import probe
-from selfdeploy.environments.kubernetes import refusal, verdict
-from selfdeploy.environments.kubernetes.api import Api, Object, read
-from selfdeploy.witness import Answer, Replica
+from selfdeploy.cluster import refusal
+from selfdeploy.cluster.api import Api, Object, read
+from selfdeploy.environments.kubernetes import verdict
+from selfdeploy.probes import probe
+from selfdeploy.probes.witness import Answer, Replica
 
 PORT = 4000
 

@@ -7,16 +7,18 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 
-from selfdeploy import config, errors, probe, render
+from selfdeploy import config, errors, render
+from selfdeploy.cluster import kubeconfig
+from selfdeploy.cluster.api import Api, Object
+from selfdeploy.cluster.kubectl import Kubectl
 from selfdeploy.environments import Lock as Held
 from selfdeploy.environments import record
-from selfdeploy.environments.kubernetes import asking, inside, kubeconfig, lease, objects, rolling
-from selfdeploy.environments.kubernetes.api import Api, Object
-from selfdeploy.environments.kubernetes.kubectl import Kubectl
+from selfdeploy.environments.kubernetes import asking, inside, lease, objects, rolling
 from selfdeploy.environments.kubernetes.record import Ledger
 from selfdeploy.manifest import Manifest
+from selfdeploy.probes import probe
+from selfdeploy.probes.witness import Replica, Round
 from selfdeploy.provenance import Holder, read_holder
-from selfdeploy.witness import Replica, Round
 
 
 @dataclass(frozen=True)

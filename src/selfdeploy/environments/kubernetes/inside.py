@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from selfdeploy import errors, probe, process, surroundings
-from selfdeploy.environments.kubernetes import refusal
-from selfdeploy.environments.kubernetes.kubectl import Kubectl
-from selfdeploy.witness import Answer
+from selfdeploy import errors, process
+from selfdeploy.cluster import refusal
+from selfdeploy.cluster.kubectl import Kubectl
+from selfdeploy.probes import probe
+from selfdeploy.probes.witness import Answer
+from selfdeploy.process import surroundings
 
 CONTAINER = "server"
 """Name of the server's container in a pod."""

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from selfdeploy import errors
+from selfdeploy.cluster import refusal, shape
+from selfdeploy.cluster.api import CONFLICT, NOT_FOUND, Api, Object
 from selfdeploy.environments import Lock
-from selfdeploy.environments.kubernetes import refusal, shape
-from selfdeploy.environments.kubernetes.api import CONFLICT, NOT_FOUND, Api, Object
 from selfdeploy.provenance import Holder
 
 VERSION = "coordination.k8s.io/v1"

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 import yaml
 
 from selfdeploy import errors
-from selfdeploy.environments.kubernetes import claim, refusal, shape
-from selfdeploy.environments.kubernetes.api import APPLY, CONFLICT, MERGE, NOT_FOUND, Api, Object, root
+from selfdeploy.cluster import refusal, shape
+from selfdeploy.cluster.api import APPLY, CONFLICT, MERGE, NOT_FOUND, Api, Object, root
+from selfdeploy.environments.kubernetes import claim
 
 MANAGER = "selfdeploy"
 RUN = "dev.selfdeploy/run"

@@ -1,9 +1,9 @@
 """The record of a Kubernetes environment: one ConfigMap, replaced only in the version last read."""
 
 from selfdeploy import errors
+from selfdeploy.cluster import shape
+from selfdeploy.cluster.api import CONFLICT, NOT_FOUND, Api, Object, Reply
 from selfdeploy.environments import record
-from selfdeploy.environments.kubernetes import shape
-from selfdeploy.environments.kubernetes.api import CONFLICT, NOT_FOUND, Api, Object, Reply
 
 KEY = "record.json"
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from selfdeploy import errors
+from selfdeploy.cluster.api import Api, Object
+from selfdeploy.cluster.mirror import Mirror, Query
 from selfdeploy.environments.kubernetes import verdict
-from selfdeploy.environments.kubernetes.api import Api, Object
-from selfdeploy.environments.kubernetes.mirror import Mirror, Query
 from selfdeploy.environments.kubernetes.verdict import State, Trouble
 
 LINES = 8

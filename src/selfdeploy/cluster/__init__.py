@@ -1,0 +1,1 @@
+"""A Kubernetes cluster through kubectl: the way in, its answers, its errors."""

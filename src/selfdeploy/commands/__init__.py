@@ -1,0 +1,1 @@
+"""The commands, a function each; their modules load when one is run."""

@@ -1,0 +1,1 @@
+"""An environment on a Docker engine, run by Compose."""

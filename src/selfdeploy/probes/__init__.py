@@ -1,0 +1,1 @@
+"""Which build answers: asked, compared, and asked again until it settles."""

@@ -1,0 +1,1 @@
+"""The commands' work: whole releases, plans, status, and upkeep."""

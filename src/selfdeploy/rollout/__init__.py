@@ -1,0 +1,1 @@
+"""Settling one environment on a release: admit, apply, prove, put back."""
