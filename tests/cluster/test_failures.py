@@ -99,7 +99,7 @@ def test_a_pod_that_fits_on_no_node(site: Site) -> None:
     assert "Unschedulable: 0/1 nodes are available" in done.stderr
 
 
-def test_a_volume_that_cannot_be_mounted_also_where_no_room_is_left_to_write_down_why(site: Site) -> None:
+def test_a_full_disk_does_not_hide_why_a_volume_cannot_be_mounted(site: Site) -> None:
     site.template("configMap: {name: {{ manifest_name | tojson }}}", 'configMap: {name: "nowhere"}')
 
     with disk.small(site.folder / ".selfdeploy", "64k"):

@@ -81,7 +81,7 @@ def test_the_second_of_two_at_once_is_refused_with_the_first_one_s_name(site: Si
     site.git("revert", "--no-edit", "HEAD")
 
 
-def test_of_twenty_at_once_one_runs_those_who_wait_have_a_turn_and_the_others_are_refused(site: Site) -> None:
+def test_of_twenty_holders_one_runs_waiters_follow_and_the_rest_are_refused(site: Site) -> None:
     """Threads stand for twenty machines, each with a kubectl of its own: as many releases would take minutes here."""
     project, start, mutex = deploy_toml.load(site.folder), threading.Barrier(20, timeout=60), threading.Lock()
     inside, turns, refused = set[int](), list[int](), dict[int, str]()
@@ -147,9 +147,7 @@ def test_a_killed_holder_s_lock_is_taken_over_and_its_release_finished(site: Sit
 
 
 @pytest.mark.parametrize("seconds", [-3600, 3600])
-def test_a_holder_whose_clock_is_an_hour_off_is_not_robbed_while_it_lives_and_not_waited_for_when_it_is_dead(
-    site: Site, tmp_path: Path, seconds: int
-) -> None:
+def test_an_hour_of_clock_skew_keeps_a_live_lock_and_frees_a_dead_one(site: Site, tmp_path: Path, seconds: int) -> None:
     revision = site.be_slow(20)
     first = site.start("release", "--to", "test", **clock.shifted(tmp_path, seconds))
     children.wait_until(lambda: site.attempt("test")["revision"] == revision, "it is under way", seconds=120)

@@ -100,9 +100,7 @@ def lead(own: Cluster, namespace: str, api: Api, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("how", list(NONSENSE))
-def test_a_server_that_answers_nonsense_is_given_up_in_time_and_never_taken_for_the_release(
-    lead: Callable[[Liar], Ask], how: str
-) -> None:
+def test_a_probe_of_nonsense_ends_in_time_and_never_finds_the_release(lead: Callable[[Liar], Ask], how: str) -> None:
     def told(*_: object) -> bytes | Iterable[bytes]:
         return NONSENSE[how](there)
 

@@ -150,9 +150,7 @@ def test_what_a_failed_gate_had_half_written_does_not_ship(trial: Trial, good: d
     assert trial.shipped() == good
 
 
-def test_a_file_of_the_revision_that_a_failed_gate_changed_is_as_in_the_revision_again(
-    trial: Trial, good: dict[str, str]
-) -> None:
+def test_a_retry_restores_the_revision_s_files_that_a_failed_gate_changed(trial: Trial, good: dict[str, str]) -> None:
     spoil = "echo '{}' > package.json; rm server.cjs; chmod 700 build.mjs; mkdir loader.cjs; exit 1"
     for _ in range(2):  # what was put back once can be put back again
         trial.tell("build-web-host", spoil)

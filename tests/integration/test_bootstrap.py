@@ -55,7 +55,7 @@ def test_a_check_names_what_is_missing_and_changes_nothing(project: Path) -> Non
     assert sorted(path.name for path in project.iterdir()) == before
 
 
-def test_what_is_missing_and_is_not_ours_to_install_is_named_with_the_package_that_brings_it(of_nobody: Path) -> None:
+def test_bootstrap_names_the_package_of_a_missing_program_it_cannot_install(of_nobody: Path) -> None:
     argv = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "bash", str(of_nobody / "bootstrap")]
     env = {"PATH": str(of_nobody / "bin")}
 

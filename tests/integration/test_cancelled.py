@@ -56,7 +56,7 @@ def lock(site: Site) -> str:
     return site.docker("ps", "--quiet", "--filter", f"name={site.name}-t-lock").stdout
 
 
-def test_a_cancelled_run_puts_back_what_was_proven_and_the_next_one_says_that_it_was_cancelled(
+def test_a_cancelled_run_puts_back_the_proven_release_and_the_next_says_so(
     clean: Site, tmp_path: Path, job: tuple[Path, dict[str, str]]
 ) -> None:
     good = clean.version("test")["revision"]

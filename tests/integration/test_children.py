@@ -100,9 +100,7 @@ def started(live: Vega) -> tuple[Process, ...]:
     return found
 
 
-def test_an_orphan_that_ends_is_reaped_by_the_first_process_of_either_kind_of_container(
-    clean: Site, live: Vega
-) -> None:
+def test_the_first_process_of_both_kinds_of_container_reaps_orphans(clean: Site, live: Vega) -> None:
     orphans = "for i in 1 2 3; do (sleep 0.2 &) ; done"
     live.good("vega.up")
     containers = {clean.container("test"): clean.inspect("test"), live.name: live.inspect()}

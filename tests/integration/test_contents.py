@@ -276,7 +276,7 @@ def pack(bench: Workbench, to: Path, package: dict[str, Any]) -> None:
     bench.run("npm", "pack", "--silent", f"--pack-destination={to}", cwd=folder)
 
 
-def test_packages_of_the_store_that_are_tarballs_and_optional_peers_ship_as_npm_has_them(bench: Workbench) -> None:
+def test_the_linked_store_ships_tarballs_and_optional_peers_as_npm_does(bench: Workbench) -> None:
     export = bench.folder / "sf"
     (export / "dist").mkdir(parents=True)
     (export / "dist" / "loader.js").touch()

@@ -74,7 +74,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
         yield made
 
 
-def test_node_s_tests_are_counted_alike_under_every_reporter_and_suites_without_tests_are_named(node: Bench) -> None:
+def test_every_reporter_gives_the_same_count_and_empty_suites_are_named(node: Bench) -> None:
     reporters = ("spec", "tap", "dot", "junit", "lcov", "./reporter.mjs")
     commands: dict[str, Sequence[str]] = {
         f"r{number}": ("node", "--test", f"--test-reporter={reporter}", *PASSING[2:])
@@ -130,7 +130,7 @@ def test_what_tests_start_gets_the_gate_s_own_environment(node: Bench) -> None:
     assert node.count({"g": ("node", "--test", "tests/inherits.mjs")})["g"]["passed"] == 1
 
 
-def test_failing_tests_are_named_and_a_gate_that_takes_too_long_says_which_key_to_raise(node: Bench) -> None:
+def test_failing_tests_are_named_and_a_gate_s_time_out_names_its_setting(node: Bench) -> None:
     with pytest.raises(errors.GateFailed) as failed:
         node.run({"g": ("node", "--test", "tests/fails.mjs", *["tests/mix.mjs"] * 4)})
     with pytest.raises(errors.GateFailed) as slow:
@@ -142,7 +142,7 @@ def test_failing_tests_are_named_and_a_gate_that_takes_too_long_says_which_key_t
     assert "gates.override.g.timeout" in slow.value.hint
 
 
-def test_the_session_of_the_gates_says_how_many_tests_ran_and_ends_with_the_error_s_own_code(node: Bench) -> None:
+def test_a_gate_s_session_counts_its_tests_and_exits_with_the_error_s_code(node: Bench) -> None:
     node.configure({"good": PASSING, "silent": ("node", "-e", "0")})
 
     good, silent = node.site.nox("good"), node.site.nox("silent")

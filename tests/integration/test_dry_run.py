@@ -194,7 +194,7 @@ def test_the_shared_server_s_commands_say_what_they_would_do(live: vega.Site) ->
     assert live.inv("vega.restart", "--dry").returncode == 64
 
 
-def test_the_project_s_own_files_that_are_not_committed_are_named_in_the_plan_and_in_the_evidence(clean: Site) -> None:
+def test_uncommitted_project_files_are_named_in_the_plan_and_the_evidence(clean: Site) -> None:
     project = ["git", "-C", str(clean.folder)]
     children.run([*project, "init", "--quiet"])
     children.run([*project, "add", "deploy.toml"])

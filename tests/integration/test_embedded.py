@@ -46,7 +46,7 @@ def test_of_several_that_start_it_at_once_all_find_it(alone: Site) -> None:
     assert [one.exception() for one in begun] == [None] * 48
 
 
-def test_a_plan_without_it_says_that_a_release_starts_it_and_which_gates_are_redefined(alone: Site) -> None:
+def test_a_plan_names_the_local_registry_to_start_and_the_redefined_gates(alone: Site) -> None:
     alone.configure(top="[gates.override.test-unit]\nminimum_tests = 0\n")
 
     plan = alone.inv("plan")

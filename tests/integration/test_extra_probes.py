@@ -82,7 +82,7 @@ def test_an_answer_that_does_not_come_in_time_names_the_key_that_gives_it_more(f
     assert seen == Answer(status=0, body="none within probes.timeout, 0.2 s")
 
 
-def test_an_extra_path_is_part_of_the_proof_and_what_is_put_back_answers_what_it_answered(clean: Site) -> None:
+def test_extra_paths_are_proven_and_a_put_back_needs_only_earlier_answers(clean: Site) -> None:
     state, unknown = "/api/live-state", "/api/nowhere"
     clean.configure(probes=f'{BRISK}\nextra = ["{state}"]')
     clean.commit("two")

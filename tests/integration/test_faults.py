@@ -26,7 +26,7 @@ def locks(site: Site) -> set[str]:
     return {*site.docker("ps", "--format", "{{.Names}}", *filters).stdout.split()}
 
 
-def test_a_disk_that_fills_up_while_the_gates_run_is_named_and_nothing_half_written_stays(site: Site) -> None:
+def test_a_full_disk_during_gates_is_named_and_leaves_no_partial_files(site: Site) -> None:
     prod = site.inspect("prod")["Id"]
     site.commit("more than fits")
 
@@ -69,7 +69,7 @@ def test_a_record_that_finds_no_room_is_what_it_was_and_the_next_release_writes_
     assert done.returncode == 0, done.stderr
 
 
-def test_a_manifest_that_finds_no_room_in_dist_is_named_and_what_was_there_stays_whole(site: Site) -> None:
+def test_a_full_disk_is_named_and_leaves_the_earlier_manifest_in_dist_whole(site: Site) -> None:
     file, before = site.folder / "dist" / "sf-release-manifest.json", site.ids()
     released = file.read_bytes()
 
@@ -128,7 +128,7 @@ def test_a_clock_that_is_an_hour_off_changes_nothing_but_what_is_written_down(
     assert site.version("prod")["revision"] == revision
 
 
-def test_an_engine_that_restarts_in_the_middle_ends_the_release_and_the_next_one_goes_on(
+def test_an_engine_restart_ends_the_release_and_the_next_one_succeeds(
     new_site: Callable[..., Site],
 ) -> None:
     need(local_engine.MISSING)
@@ -158,7 +158,7 @@ def test_an_engine_that_restarts_in_the_middle_ends_the_release_and_the_next_one
 
 
 @pytest.mark.parametrize("how", list(NONSENSE))
-def test_a_server_that_answers_nonsense_is_given_up_in_time_and_never_taken_for_the_release(how: str) -> None:
+def test_a_probe_of_nonsense_ends_in_time_and_never_finds_the_release(how: str) -> None:
     def told(*_: object) -> bytes | Iterable[bytes]:
         return NONSENSE[how](there)
 
@@ -243,7 +243,7 @@ engine.Engine.run = ask
 """An engine that does not answer is given up after seconds, and not after half a minute."""
 
 
-def test_a_release_whose_way_to_the_engine_dies_half_open_ends_by_itself_and_the_next_one_goes_on(site: Site) -> None:
+def test_a_hung_engine_connection_ends_the_release_and_the_next_succeeds(site: Site) -> None:
     before, path, more = site.inspect("test")["Id"], site.folder / "docker.sock", 'variables = {MORE = "1"}'
     here = engines.connect("test", "").host.removeprefix("unix://")
     passing_on = children.spawn([sys.executable, relay.__file__, str(path), here], site.folder / "relay.log")

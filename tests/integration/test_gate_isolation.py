@@ -112,9 +112,7 @@ def program(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("user", [0, 1000])
-def test_namespaces_of_any_user_hide_all_other_processes_reap_orphans_and_keep_the_exit_code(
-    user: int, program: dict[str, str]
-) -> None:
+def test_any_user_s_namespaces_hide_processes_reap_orphans_keep_exit_codes(user: int, program: dict[str, str]) -> None:
     own = [program.get(part, part) for part in isolation.prefix(user)]
     become = [] if user == 0 else ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
 

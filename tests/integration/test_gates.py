@@ -77,7 +77,7 @@ def test_a_gate_sees_the_pinned_node_and_only_what_the_config_names(
     assert binary.resolve().read_bytes()[:4] == b"\x7fELF"
 
 
-def test_an_export_keeps_what_git_archive_would_drop_and_refuses_what_it_cannot_carry(site: Site) -> None:
+def test_an_export_keeps_export_ignored_files_and_refuses_lfs_and_submodules(site: Site) -> None:
     good = site.revision
     checkout = site.folder / "sf"
     (checkout / ".gitattributes").write_text("kept.txt export-ignore\n")
@@ -106,9 +106,7 @@ def test_an_export_keeps_what_git_archive_would_drop_and_refuses_what_it_cannot_
     assert (site.folder / ".selfdeploy/trees/some/sf/kept.txt").read_text() == "kept"
 
 
-def test_a_folder_of_a_larger_repository_is_released_as_head_s_and_only_its_own_dirt_counts(
-    site: Site, tmp_path: Path
-) -> None:
+def test_a_subfolder_is_released_at_head_and_only_its_own_changes_are_dirty(site: Site, tmp_path: Path) -> None:
     large = tmp_path / "large"
     subprocess.run(["cp", "-a", str(site.folder / "sf"), str(tmp_path / "sf")], check=True)
     (tmp_path / "sf" / ".git").rename(tmp_path / "old-git")

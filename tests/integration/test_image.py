@@ -153,9 +153,7 @@ def test_an_image_of_another_revision_or_named_by_a_tag_is_refused(gated: Site, 
     assert elsewhere.returncode == 10
 
 
-def test_foreign_builds_are_taken_where_the_config_accepts_them_and_the_difference_is_on_record(
-    gated: Site, tmp_path: Path
-) -> None:
+def test_an_accepted_foreign_build_is_recorded_with_its_differences(gated: Site, tmp_path: Path) -> None:
     gated.configure(image="foreign = true")
     gated.commit("a foreign build")
     assert gated.inv("gates").returncode == 0

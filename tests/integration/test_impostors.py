@@ -34,7 +34,7 @@ def test_a_server_that_says_another_revision_is_put_back_held_and_never_reaches_
     assert clean.inspect("prod")["Id"] == prod
 
 
-def test_another_image_of_the_same_revision_under_the_same_manifest_is_not_the_release(clean: Site) -> None:
+def test_another_image_of_the_same_revision_and_manifest_is_not_the_release(clean: Site) -> None:
     first = clean.version("test")["image"]
     file = clean.folder / "Dockerfile"
     file.write_text(f"FROM {first}\nLABEL another=image\n")

@@ -77,7 +77,7 @@ def test_a_right_that_is_missing_is_named_before_a_release(kubectl: Callable[[st
         inside.rehearse(pod)
 
 
-def test_rights_that_are_there_pass_and_a_cluster_that_is_away_is_left_to_who_meets_it(
+def test_a_rehearsal_accepts_present_rights_and_an_unreachable_cluster(
     kubectl: Callable[[str], Kubectl],
 ) -> None:
     inside.rehearse(kubectl("echo yes"))

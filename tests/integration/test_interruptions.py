@@ -77,9 +77,7 @@ def test_gates_die_with_a_release_that_is_killed(quiet: Site) -> None:
     children.wait_until(lambda: not quiet.processes(), "the end of the gates", seconds=5)
 
 
-def test_a_bad_release_whose_process_was_killed_is_undone_by_the_next_from_a_fresh_clone(
-    quiet: Site, tmp_path: Path
-) -> None:
+def test_the_next_release_from_a_fresh_clone_undoes_a_killed_bad_release(quiet: Site, tmp_path: Path) -> None:
     good, prod = quiet.version("test")["revision"], quiet.inspect("prod")["Id"]
     bad = quiet.answer_as_another_revision()
 
@@ -99,7 +97,7 @@ def test_a_bad_release_whose_process_was_killed_is_undone_by_the_next_from_a_fre
     assert "cut off" in clone.inv("history", "-e", "test").stdout
 
 
-def test_a_put_back_whose_process_was_killed_is_finished_by_the_next_though_it_refuses_the_release(
+def test_a_refused_release_still_finishes_a_put_back_that_was_killed(
     quiet: Site,
 ) -> None:
     good, prod = quiet.version("test")["revision"], quiet.inspect("prod")["Id"]
@@ -143,7 +141,7 @@ def test_a_good_release_whose_process_was_killed_is_finished_by_the_next(quiet: 
     assert [*temporary.iterdir()] == []
 
 
-def test_where_a_release_was_killed_the_next_one_puts_back_what_was_proven_though_it_fails_elsewhere(
+def test_a_release_that_fails_in_test_still_puts_back_a_killed_one_in_prod(
     quiet: Site,
 ) -> None:
     before, killed = quiet.version("prod")["revision"], quiet.be_slow(3)
@@ -193,7 +191,7 @@ class Unstarting(Engine):
         return super().argv("create" if argv[0] == "run" else argv[0], *argv[1:])
 
 
-def test_what_a_writer_and_a_reader_that_were_killed_half_way_made_goes_with_the_next_release(quiet: Site) -> None:
+def test_a_release_removes_the_remains_of_a_killed_volume_reader_and_writer(quiet: Site) -> None:
     runs, project, volume = quiet.inspect("prod"), f"{quiet.name}-p", f"{quiet.name}-p-record"
     made = volumes.write(Unstarting(name="prod"), runs["Image"], project, volume, "x", b"x").decode().strip()
     read = volumes.read(Unstarting(name="prod"), runs["Image"], project, volume, "record.json").text.strip()

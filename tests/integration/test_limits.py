@@ -9,7 +9,7 @@ from lab.vega import Site as Vega
 HOG = "const hog = []; for (;;) hog.push(Buffer.alloc(16 << 20, 1));"
 
 
-def test_the_limits_are_the_container_s_and_a_server_that_wants_more_is_put_back_with_the_reason(clean: Site) -> None:
+def test_limits_apply_and_an_out_of_memory_server_is_named_and_put_back(clean: Site) -> None:
     clean.configure(probes=BRISK, test='memory = "384Mi"\ncpus = "1.5"')
     clean.commit("limited")
     limited = clean.inv("release", "--to", "test")
@@ -37,9 +37,7 @@ def test_more_cpus_than_the_engine_has_are_refused_before_the_gates(clean: Site)
     assert "gate " not in refused.stderr
 
 
-def test_vega_is_held_to_the_limits_with_and_without_compose_and_says_when_they_were_not_enough(
-    live: Vega, tmp_path: Path
-) -> None:
+def test_vega_has_its_limits_with_and_without_compose_and_names_an_excess(live: Vega, tmp_path: Path) -> None:
     live.settle('memory = "96Mi"\ncpus = "500m"', probes="deadline = 20")
     without = vega.without(["compose"], tmp_path / "config")
 

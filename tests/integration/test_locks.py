@@ -42,9 +42,7 @@ def is_held(site: Site) -> bool:
     return bool(site.docker("ps", "--quiet", "--filter", f"name={site.name}-t-lock").stdout.strip())
 
 
-def test_of_twenty_at_once_one_runs_those_who_wait_have_a_turn_and_the_others_are_refused(
-    slow: Site, holding: Started
-) -> None:
+def test_of_twenty_rollouts_one_runs_waiters_follow_and_others_are_refused(slow: Site, holding: Started) -> None:
     others = [slow.start("rollout", "-e", "test", *(["--wait", "400"] if number < 3 else [])) for number in range(19)]
     codes = [started.process.wait(500) for started in others]
 

@@ -65,9 +65,7 @@ def test_nothing_that_a_commit_says_is_markup_and_nothing_comes_from_elsewhere(t
     assert "default-src 'none'" in written
 
 
-def test_the_page_has_room_on_narrow_and_on_wide_screens_and_is_dark_for_who_prefers_that(
-    told: Site, tmp_path: Path
-) -> None:
+def test_the_page_adapts_to_the_screen_s_width_and_to_a_dark_color_scheme(told: Site, tmp_path: Path) -> None:
     need(browser.MISSING)
     file = told.folder / "report.html"
     told.inv("report", "--html", str(file))

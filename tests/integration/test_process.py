@@ -47,7 +47,7 @@ def test_an_interrupt_while_something_is_given_ends_the_command_at_once() -> Non
     assert time.monotonic() - began < 20
 
 
-def test_what_fails_while_it_gives_is_told_and_its_command_never_has_a_part_for_the_whole(tmp_path: Path) -> None:
+def test_an_error_while_feeding_is_raised_and_the_command_never_sees_the_end(tmp_path: Path) -> None:
     def give(pipe: IO[bytes]) -> None:
         pipe.write(b"half")
         pipe.flush()

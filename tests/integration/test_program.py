@@ -49,7 +49,7 @@ def test_what_cannot_be_meant_is_an_error_like_ours_with_the_nearest_name(
     assert "Traceback" not in done.stderr
 
 
-def test_the_help_has_no_option_that_does_nothing_and_a_reader_that_goes_away_ends_it_quietly(tmp_path: Path) -> None:
+def test_help_hides_options_without_effect_and_a_closed_pipe_ends_it_quietly(tmp_path: Path) -> None:
     told = call(str(OWN), "--help", cwd=tmp_path).stdout
     flags = call(str(OWN), "logs", "--help", cwd=tmp_path).stdout
     piped = subprocess.run(

@@ -207,7 +207,7 @@ def test_an_older_revision_is_refused_unless_it_is_asked_for(clean: Site) -> Non
     assert asked.returncode == 0, asked.stderr
 
 
-def test_an_older_revision_that_is_not_on_record_is_refused_before_its_gates_and_what_was_cut_off_undone(
+def test_an_older_revision_is_refused_before_gates_and_a_cut_off_one_undone(
     clean: Site,
 ) -> None:
     older = clean.commit("older")
@@ -238,7 +238,7 @@ def cut_off(site: Site, environment: str) -> None:
     assert volumes.write(engine, image, project, f"{project}-record", file, written) == written
 
 
-def test_what_forgejo_would_not_have_built_is_refused_before_its_gates_where_only_forgejo_may(clean: Site) -> None:
+def test_a_forgejo_only_environment_refuses_other_builds_before_their_gates(clean: Site) -> None:
     clean.configure(prod='authority = "forgejo"')
     clean.commit("by hand")
     run = {"FORGEJO_RUN_ID": "7", "FORGEJO_SERVER_URL": "https://forgejo.localhost", "FORGEJO_REPOSITORY": "sf/sf"}

@@ -25,7 +25,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return client.isolate(tmp_path, monkeypatch)
 
 
-def test_a_tag_that_is_just_being_written_is_asked_for_again_and_a_write_is_not_made_twice() -> None:
+def test_the_registry_retries_a_failed_read_of_a_tag_but_never_a_write() -> None:
     def told(asked: str, _: object) -> bytes:
         times = [what for what, _ in there.asked].count(asked)
         if not asked.startswith("GET"):

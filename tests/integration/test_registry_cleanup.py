@@ -198,7 +198,7 @@ def test_a_blob_that_only_a_cache_remembers_is_absent_and_pushed_again(caching: 
     assert ours.blob(registry.sha256(layer)) == layer
 
 
-def test_a_push_that_a_cache_swallows_is_named_and_works_once_the_registry_was_restarted(caching: lab.Registry) -> None:
+def test_a_push_lost_in_a_registry_s_cache_is_named_and_works_after_restart(caching: lab.Registry) -> None:
     ours = store(caching.name)
     image = an_index(ours)
     caching.drop_tag("team/sf", "image-1")
@@ -213,7 +213,7 @@ def test_a_push_that_a_cache_swallows_is_named_and_works_once_the_registry_was_r
     assert ours.absent(image.digest) == []
 
 
-def test_a_layer_that_a_builder_left_out_because_a_cache_remembers_it_keeps_an_image_off_the_record(
+def test_an_image_whose_layer_exists_only_in_a_cache_stays_off_the_record(
     caching: lab.Registry,
 ) -> None:
     ours = store(caching.name)

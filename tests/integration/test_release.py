@@ -112,7 +112,7 @@ def test_each_stage_is_a_command_of_its_own(site: Site) -> None:
     assert site.version("test")["revision"] == revision
 
 
-def test_a_plan_warns_of_far_fewer_tests_than_the_release_that_an_environment_proved_ran(site: Site) -> None:
+def test_a_plan_warns_of_far_fewer_tests_than_the_last_proven_release_ran(site: Site) -> None:
     assert site.inv("release").returncode == 0
     proven = site.version("test")["revision"]
     core = site.folder / "sf" / "tests" / "core.test.mjs"
@@ -132,7 +132,7 @@ def test_a_plan_warns_of_far_fewer_tests_than_the_release_that_an_environment_pr
     assert len(re.findall(warning, plan.stdout, re.MULTILINE)) == 2, plan.stdout
 
 
-def test_what_has_changed_in_deploy_toml_is_applied_and_the_same_release_proven_again(site: Site) -> None:
+def test_a_deploy_toml_change_is_applied_and_the_same_release_proven_again(site: Site) -> None:
     site.inv("release")
     before = site.ids()
     site.configure(test='variables = {GREETING = "hello $USER"}')

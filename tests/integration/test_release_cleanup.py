@@ -89,9 +89,7 @@ def test_a_release_is_promoted_rolled_back_and_proven_after_clean_ups(two: Site,
     assert two.version("prod")["revision"] == two.revision
 
 
-def test_plan_and_status_name_a_protection_tag_that_is_gone_and_a_release_puts_it_back(
-    two: Site, store: lab.Registry
-) -> None:
+def test_plan_and_status_name_a_lost_protection_tag_a_release_restores_it(two: Site, store: lab.Registry) -> None:
     assert two.inv("release").returncode == 0
     image = ours(store).image(two.version("prod")["image"].partition("@")[2])
     assert image is not None

@@ -142,7 +142,7 @@ def test_a_release_goes_the_whole_way_through_a_registry_with_a_password(
         assert LOGIN.password not in done.stderr + done.stdout
 
 
-def test_prod_comes_up_and_proves_itself_after_the_checkout_is_gone_and_the_host_restarted(
+def test_prod_proves_itself_after_a_host_restart_without_the_checkout(
     remote: tuple[engine.Engine, Site, registry.Registry], tmp_path: Path
 ) -> None:
     host, site, _ = remote

@@ -113,9 +113,7 @@ def test_what_a_rollback_needs_comes_back_with_the_next_release_too(two: Site, s
     assert ours(store).digest(protection.tag(digest)) == digest
 
 
-def test_a_release_of_which_the_registry_lost_everything_is_put_on_record_again_with_the_image_that_runs(
-    two: Site, store: lab.Registry
-) -> None:
+def test_a_release_lost_in_the_registry_is_recorded_with_its_running_image(two: Site, store: lab.Registry) -> None:
     digest, before, config = running(two), two.ids(), two.folder / "deploy.toml"
     text = config.read_text()
     lose(store, two.revision, *of_image(store, digest))

@@ -59,7 +59,7 @@ def other(site: Site) -> str:
     return next(digest for digest in digests(site) if digest not in site.version("prod")["image"])
 
 
-def test_the_engine_keeps_the_present_image_and_the_one_before_and_all_that_is_somebody_else_s(three: Site) -> None:
+def test_the_engine_keeps_the_present_and_previous_image_and_unrelated_ones(three: Site) -> None:
     present = three.version("prod")["image"].partition("@")[2]
 
     kept = digests(three)

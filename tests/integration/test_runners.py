@@ -131,7 +131,7 @@ def test_a_failing_install_shows_its_cause_and_not_how_npm_is_used(runners: Benc
         assert not any("Usage:" in line or "--install-strategy" in line for line in shown)
 
 
-def test_an_install_whose_scripts_npm_12_blocked_has_not_passed_also_where_npmrc_asks_for_quiet(
+def test_an_install_with_scripts_blocked_by_npm_12_fails_even_when_quiet(
     runners: Bench,
 ) -> None:
     install = ("--prefix", "app", "install", "--install-links", "--no-package-lock")

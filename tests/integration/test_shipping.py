@@ -54,7 +54,7 @@ def test_a_server_that_cannot_start_is_refused_before_the_registry_hears_of_it(o
     assert own.inspect("test") == {}
 
 
-def test_a_server_that_needs_a_variable_is_started_with_those_of_the_first_environment(own: Site) -> None:
+def test_the_smoke_server_starts_with_the_first_environment_s_variables(own: Site) -> None:
     own.begin_server("if (process.env.SF_REGION !== 'eu') throw new Error('no SF_REGION');", "needs a variable")
     own.configure(prod='variables = {SF_REGION = "eu"}')
 
@@ -111,9 +111,7 @@ def test_a_production_package_that_a_gate_removes_is_missed(own: Site) -> None:
     assert "node_modules/ms: required by the lock file, and missing" in refused.stderr
 
 
-def test_a_foreign_image_without_a_package_is_refused_although_others_files_are_accepted(
-    new_site: Callable[..., Site], tmp_path: Path
-) -> None:
+def test_foreign_true_does_not_accept_an_image_without_a_package(new_site: Callable[..., Site], tmp_path: Path) -> None:
     site = new_site()
     site.configure(image="foreign = true")
     assert site.inv("gates").returncode == 0

@@ -117,7 +117,7 @@ def test_a_peer_reaches_the_server_over_ipv4_and_ipv6_until_tailscale_goes_down(
     assert "by its address alone: vega.lab.ts.net has no AAAA record" in moved
 
 
-def test_a_server_whose_address_is_not_there_when_the_engine_starts_comes_back_by_a_command(vega: Vega) -> None:
+def test_vega_up_restores_a_server_whose_address_came_after_the_engine(vega: Vega) -> None:
     four = vega.host.tailscale("ip", "-4")
     vega.good("vega.up", "--bind", four)
 
@@ -152,7 +152,7 @@ def test_an_address_that_changed_is_named_and_the_new_one_serves(vega: Vega) -> 
     assert vega.word(new) == "one"
 
 
-def test_a_tailscaled_in_userspace_passes_peers_on_to_loopback_and_the_summary_says_so(vega: Vega) -> None:
+def test_userspace_tailscaled_forwards_peers_to_loopback_and_status_says_so(vega: Vega) -> None:
     alone = vega.good("vega.up", "--bind", "127.0.0.1")
     four = vega.host.tailscale("ip", "-4")
     closed = vega.peer.reaches(vega.url(four))

@@ -95,9 +95,7 @@ def test_a_shell_on_a_terminal_is_in_the_workspace_and_gets_the_keys(site: Site)
     assert "Traceback" not in "\n".join(shell.lines)
 
 
-def test_a_description_of_one_s_own_that_does_not_fit_is_refused_before_anything_is_touched(
-    site: Site, tmp_path: Path
-) -> None:
+def test_an_invalid_own_vega_template_is_refused_and_a_valid_one_is_used(site: Site, tmp_path: Path) -> None:
     site.good("vega.up")
     before = site.inspect()["Id"]
     text = (ROOT / "compose.vega.yml.j2").read_text()

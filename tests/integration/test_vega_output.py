@@ -250,7 +250,7 @@ def test_changes_in_a_submodule_are_refused_since_a_build_does_not_have_them(out
     assert refused.value.hint == f"commit them in {(outer.folder / name).parent}"
 
 
-def test_a_record_that_the_server_wrote_takes_nothing_but_ignored_files_of_the_checkout(tmp_path: Path) -> None:
+def test_a_record_by_the_server_removes_only_ignored_files_of_the_checkout(tmp_path: Path) -> None:
     checkout = Checkout.create(tmp_path / "sf")
     put(checkout.folder, "dist/old.js", "new.ts")
     put(tmp_path, "outside")

@@ -164,7 +164,7 @@ def test_a_person_behind_sudo_is_the_person(site: Site) -> None:
     assert (site.folder / "state").stat().st_uid == 65534
 
 
-def test_a_workspace_that_the_server_s_person_cannot_write_is_refused_before_anything_is_touched(site: Site) -> None:
+def test_a_workspace_the_user_cannot_write_is_refused_before_any_change(site: Site) -> None:
     refused = site.inv("vega.up", SUDO_UID="59999", SUDO_GID="59999")
 
     assert refused.returncode == 61, refused.stderr

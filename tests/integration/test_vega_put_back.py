@@ -93,7 +93,7 @@ def test_a_first_server_that_does_not_prove_itself_goes_down_and_leaves_nothing(
     assert site.left() == {"containers": [], "networks": [], "volumes": [], "processes": []}
 
 
-def test_a_server_that_another_version_started_comes_back_when_the_next_does_not_prove_itself(site: Site) -> None:
+def test_a_failed_update_puts_back_the_server_of_another_version(site: Site) -> None:
     site.good("vega.up")
     before = site.inspect()
     labels = before["Config"]["Labels"] | {"dev.selfdeploy.vega.settings": "{}"}

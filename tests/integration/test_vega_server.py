@@ -111,9 +111,7 @@ def test_without_buildx_the_engine_s_own_builder_makes_an_image_that_has_all(sit
     assert docker("exec", site.name, "sh", "-c", "tr '\\0' ' ' </proc/1/cmdline").startswith("tini -- node")
 
 
-def test_the_image_is_built_where_the_server_runs_also_when_the_docker_context_changes_under_way(
-    site: Site, tmp_path: Path
-) -> None:
+def test_the_image_is_built_at_the_server_s_engine_despite_a_context_switch(site: Site, tmp_path: Path) -> None:
     here = {"DOCKER_CONFIG": str(tmp_path / "config")}
     for name, path in (("here", "/var/run/docker.sock"), ("nowhere", tmp_path / "none.sock")):
         docker("context", "create", name, "--docker", f"host=unix://{path}", environment=os.environ | here)

@@ -177,9 +177,7 @@ def reached(site: Site, network: str) -> bool:
     return subprocess.run(argv, check=False, capture_output=True).returncode == 0
 
 
-def test_the_documented_rule_keeps_out_a_neighbour_that_routes_tailscale_s_range_here(
-    site: Site, links: tuple[str, str]
-) -> None:
+def test_the_documented_rule_blocks_neighbours_that_route_tailnet_addresses(site: Site, links: tuple[str, str]) -> None:
     tailnet, wire = links
     (rule,) = [
         line.split() for line in (ROOT / "docs" / "vega.md").read_text().splitlines() if "-I DOCKER-USER" in line

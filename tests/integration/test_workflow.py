@@ -229,7 +229,7 @@ def test_a_person_with_the_installed_package_finds_what_the_run_released(
     assert sf.git("status", "--porcelain") == ""
 
 
-def test_another_run_of_a_revision_that_is_on_record_runs_no_gate_and_changes_nothing(
+def test_a_new_run_of_a_recorded_revision_runs_no_gate_and_changes_nothing(
     sf: Repository, green: tuple[runner.Run, set[str], str]
 ) -> None:
     before = sf.ids()

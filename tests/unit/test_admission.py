@@ -82,7 +82,7 @@ def test_what_it_would_take_it_does_not_refuse_before(environment: mock.Mock) ->
 @pytest.mark.parametrize("release", ["r3", "r1"], ids=["new", "on its way back"])
 @pytest.mark.parametrize("holder", [None, mock.sentinel.holder], ids=["killed", "under way"])
 @pytest.mark.parametrize(("revision", "authority"), [(OLDER, "forgejo"), (REVISION, "")])
-def test_where_nobody_but_its_holder_undoes_what_has_no_ending_yet_it_refuses_under_its_lock_alone(
+def test_foresee_leaves_an_open_attempt_and_a_cut_off_rollback_to_the_holder(
     environment: mock.Mock, release: str, holder: object, revision: str, authority: str
 ) -> None:
     environment.read.return_value, environment.held_by.return_value = KNOWN.begin(an_attempt(release)), holder
@@ -103,7 +103,7 @@ def test_a_record_that_is_damaged_is_told_before(environment: mock.Mock) -> None
         admission.foresee(environment, REVISION, "forgejo", older=False)
 
 
-def test_an_engine_that_has_lost_the_image_to_read_its_record_with_gets_another_before_it_is_asked(
+def test_foresee_passes_an_engine_without_an_image_to_read_the_record_with(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(Engine, "inspect", lambda _, kind, __: {"Labels": None} if kind == "volume" else None)
@@ -127,7 +127,7 @@ def test_nothing_is_foreseen_of_a_release_on_record_for_it_takes_no_gates(
 
 
 @pytest.mark.parametrize(("foreign", "built", "adopted"), [("", 1, 0), ("r@sha256:...", 0, 1)])
-def test_what_is_built_on_is_tried_before_where_something_is_built_and_an_image_where_it_is_not(
+def test_preflight_checks_the_base_before_a_build_or_else_the_foreign_image(
     releasing: Releasing, assembly: mock.Mock, environment: mock.Mock, foreign: str, built: int, adopted: int
 ) -> None:
     releasing.preflight(["prod"], fresh=True, foreign=foreign, older=False)

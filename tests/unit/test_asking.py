@@ -69,7 +69,7 @@ def test_who_was_told_to_end_may_answer_when_it_does_or_is_led_to(
     assert asking.may_answer(answer, is_led_to=is_led_to) == expected
 
 
-def test_what_is_asked_inside_a_pod_adds_to_what_the_api_server_passed_on_and_changes_none_of_it() -> None:
+def test_answers_from_inside_pods_extend_and_never_change_passed_on_answers() -> None:
     passed_on = {"sf-1": {"version": GOOD}, "service/sf": {"version": GOOD}}
 
     merged = inside.merge(passed_on, {"sf-1": {"rpc": GOOD, "version": GONE}, "sf-2": {"rpc": GOOD}})

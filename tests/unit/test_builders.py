@@ -114,7 +114,7 @@ def test_a_base_image_and_an_engine_are_wanted_only_by_who_uses_them(
         ("FROM x\n# ARG TREE\nCOPY . /\n", "image-1", {}),
     ],
 )
-def test_a_dockerfile_with_an_argument_for_it_gets_the_tree_by_a_name_that_nothing_else_has(
+def test_only_a_dockerfile_with_a_tree_argument_gets_the_tree_by_its_name(
     tmp_path: Path, dockerfile: str, below: str, arguments: dict[str, str]
 ) -> None:
     (tmp_path / "Dockerfile").write_text(dockerfile)
@@ -161,7 +161,7 @@ def test_a_registry_that_speaks_tls_is_verified_by_what_the_flake_runs() -> None
     assert "--dest-tls-verify=false" not in nix.argv(image, REVISION)
 
 
-def test_what_an_executor_is_fed_is_the_tree_and_belongs_to_root_at_the_commit_s_time(tmp_path: Path) -> None:
+def test_an_executor_gets_the_tree_owned_by_root_at_the_commit_s_time(tmp_path: Path) -> None:
     ship = tmp_path / "root" / "opt" / "sf"
     (ship / "bin").mkdir(parents=True)
     (ship / "bin" / "run").write_bytes(b"#!/bin/sh\n")
@@ -257,7 +257,7 @@ def test_how_an_executor_ended_is_read_of_its_pod() -> None:
     assert how_ended(parse(json.dumps(told).encode(), "image"), "image") == ended
 
 
-def test_what_tries_a_base_image_is_known_by_its_label_and_the_next_one_clears_away_what_never_started(
+def test_a_base_trial_carries_its_label_and_first_clears_unstarted_trials(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ran: list[list[str]] = []

@@ -29,7 +29,7 @@ def test_the_shipped_config_is_the_default() -> None:
     assert shipped.model_copy(update=changes) == config.Project()
 
 
-def test_a_server_that_is_tried_has_the_first_environment_s_variables_and_the_smoke_s_over_them() -> None:
+def test_smoke_variables_override_the_first_environment_s_in_a_tried_server() -> None:
     first = an_environment(1, variables={"A": "1", "B": "1"}, secrets={"TOKEN": {"env": "T"}})
     environments = {"test": first, "prod": an_environment(2, variables={"C": "1"})}
 
@@ -190,7 +190,7 @@ def test_a_wrong_config_is_refused_with_its_path(data: dict[str, Any], said: str
     assert refused.value.hint
 
 
-def test_a_deadline_has_room_for_what_a_pod_that_goes_has_and_drain_is_none_of_it_where_all_go_first() -> None:
+def test_a_deadline_covers_termination_and_drain_counts_only_when_rolling() -> None:
     rolls = a_namespace(strategy="rolling", drain=5, grace=14.5, deadline=20.5)
     ends = a_namespace(strategy="recreate", drain=300, grace=15, deadline=16)
 

@@ -42,7 +42,7 @@ def test_npm_s_usage_is_left_out_of_a_short_log_too() -> None:
     assert shown.splitlines() == ["npm error code EUSAGE", "npm error Missing: a@1.0.0", "--- its log:", "> build"]
 
 
-def test_of_a_long_error_of_npm_its_beginning_and_the_lines_that_name_errors_are_shown() -> None:
+def test_an_excerpt_of_a_long_npm_error_keeps_its_start_and_its_error_lines() -> None:
     log = [
         "npm error code 1",
         *(f"npm error gyp info {number}" for number in range(100)),

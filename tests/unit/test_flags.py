@@ -33,7 +33,7 @@ def test_no_flag_is_a_number_to_invoke_which_would_end_in_a_traceback() -> None:
     assert set(kinds.values()) == {str, bool}
 
 
-def test_every_command_says_what_its_flags_are_where_invoke_would_take_help_for_an_argument() -> None:
+def test_no_command_but_completion_has_a_positional_to_swallow_help() -> None:
     positional = {name: tasks.namespace[name].positional for name in tasks.namespace.task_names}
 
     assert "logs" in positional

@@ -47,7 +47,7 @@ def saying(monkeypatch: pytest.MonkeyPatch, say: Callable[[str], Outcome], *ids:
     return Engine(name="test")
 
 
-def test_an_engine_that_does_not_say_who_holds_a_lock_is_never_taken_for_one_that_has_none(
+def test_an_engine_s_failure_to_name_a_lock_holder_never_means_a_free_lock(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     gone = saying(monkeypatch, lambda name: Outcome(argv=(), code=1, stdout=b"[]", stderr=GONE + name.encode()))
@@ -60,7 +60,7 @@ def test_an_engine_that_does_not_say_who_holds_a_lock_is_never_taken_for_one_tha
     assert "a moment, please" in failed.value.hint
 
 
-def test_a_container_that_an_engine_does_not_describe_is_never_taken_for_one_that_is_gone(
+def test_an_engine_s_failure_to_describe_a_container_never_means_it_is_gone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     environment = compose.Compose(a_project(environments={"test": an_environment(4101)}), "test")

@@ -6,7 +6,7 @@ import pytest
 from selfdeploy.cluster import kubeconfig
 
 
-def test_what_the_environment_holds_can_be_read_by_path_again_and_again_and_is_on_no_disk(
+def test_a_kubeconfig_from_the_environment_stays_readable_and_is_on_no_disk(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv(kubeconfig.VARIABLE, "apiVersion: v1\nkind: Config\n")

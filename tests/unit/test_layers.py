@@ -379,7 +379,7 @@ def link(target: str) -> Entry:
     return Entry(kind="link", content=target)
 
 
-def test_every_prefix_of_a_layer_and_every_wrong_byte_of_its_headers_ends_in_our_own_error_or_a_tree() -> None:
+def test_a_truncated_or_corrupt_layer_raises_our_own_error_or_gives_a_tree() -> None:
     data = tar(("opt/sf/a", b"1"), ("opt/sf/" + "long" * 40, b"2"), ("opt/sf/to", "a"))
     broken = [data[:length] for length in range(0, len(data), 97)]
     broken += [data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1 :] for at in range(0, 3072, 5)]

@@ -85,7 +85,7 @@ def test_gitignore_gains_what_it_lacks_and_keeps_what_it_has(tmp_path: Path) -> 
     assert "dist/" not in lines
 
 
-def test_a_schema_of_an_earlier_version_is_written_anew_and_one_of_somebody_else_s_is_not(tmp_path: Path) -> None:
+def test_an_earlier_version_s_schema_is_rewritten_and_a_foreign_one_is_kept(tmp_path: Path) -> None:
     scaffold.write(tmp_path)
     path = tmp_path / "deploy.schema.json"
     ours = path.read_bytes()

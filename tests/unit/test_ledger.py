@@ -23,7 +23,7 @@ def test_a_record_that_fits_is_kept_whole() -> None:
     assert bounded(value, "prod") == value
 
 
-def test_a_record_that_does_not_fit_forgets_its_oldest_attempts_and_then_its_oldest_releases() -> None:
+def test_a_record_drops_oldest_attempts_then_oldest_releases_until_it_fits() -> None:
     attempts = tuple(attempt(str(number)) for number in range(100))
     releases = tuple(proven(str(number), ROOM // 3) for number in range(5))
 

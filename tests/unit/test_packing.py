@@ -110,7 +110,7 @@ def test_whatever_changes_a_layer_changes_its_name_and_no_other(tmp_path: Path, 
     ]
 
 
-def test_a_commit_of_another_time_makes_another_application_since_files_have_its_time(tmp_path: Path) -> None:
+def test_a_commit_s_time_is_on_the_files_and_changes_the_application_s_name(tmp_path: Path) -> None:
     one = pack(a_root(tmp_path / "1" / "root"), tmp_path / "1")
     two = pack(a_root(tmp_path / "2" / "root"), tmp_path / "2", EPOCH + 1)
 

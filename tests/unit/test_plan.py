@@ -124,7 +124,7 @@ def test_warnings_stand_below_their_line_before_what_would_change() -> None:
     assert str(line).splitlines()[1:] == ["    warning: test-unit ran 1 tests", "    + b"]
 
 
-def test_before_there_is_a_release_a_plan_says_what_a_rollout_would_mean_for_who_uses_it() -> None:
+def test_a_plan_before_any_release_names_the_rollout_s_effect_on_users() -> None:
     environment = mock.create_autospec(Compose, instance=True)
     environment.continuity = "a moment without an answer"
 

@@ -116,7 +116,7 @@ def test_what_agreed_too_late_after_wrong_answers_tells_them_too(clock: Clock) -
     assert OLDER in told[2]
 
 
-def test_an_answer_that_fails_while_others_are_waited_for_takes_none_of_the_time_that_those_have(clock: Clock) -> None:
+def test_a_failing_answer_does_not_shorten_the_wait_for_leaving_replicas(clock: Clock) -> None:
     settings = config.Probes(interval=0.001, deadline=0.05)
     silent = Round(before=GOOD.before, after=GOOD.after)
     ask = in_turn(*[going(GOOD)] * 3, *[silent] * 3, *[GOOD] * 3)
@@ -129,7 +129,7 @@ def test_an_answer_that_fails_while_others_are_waited_for_takes_none_of_the_time
 
 
 @pytest.mark.usefixtures("clock")
-def test_who_was_told_to_go_and_does_not_keeps_a_release_from_being_proven_and_is_named() -> None:
+def test_a_replica_that_keeps_terminating_blocks_the_proof_and_is_named() -> None:
     settings = config.Probes(interval=0.001, deadline=0.01)
 
     with pytest.raises(errors.ReplicaHeldUp, match="^test: sf-old: told to end, and may still answer after"):
@@ -169,7 +169,7 @@ def test_only_what_needs_the_token_is_asked_inside_where_the_rest_comes_another_
     assert json.loads(probe.token_question(bare)) == [4000, 1500, {}, True, [], False, []]
 
 
-def test_what_needs_the_token_is_the_rpc_call_and_the_extra_paths_unless_they_go_without() -> None:
+def test_rpc_and_extra_paths_need_the_token_unless_the_paths_go_without() -> None:
     kinds: list[dict[str, Any]] = [{}, {"rpc": True}, {"extra": ("/x",)}, {"extra": ("/x",), "extra_token": False}]
 
     assert [config.Probes(**kind).needs_token for kind in kinds] == [False, True, True, False]

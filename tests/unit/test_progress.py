@@ -47,7 +47,7 @@ def test_when_nothing_has_passed_there_is_nothing_to_go_on_from(steps: Mapping[s
     assert starts(after(steps)) == []
 
 
-def test_of_two_builds_beside_each_other_neither_is_kept_when_one_fails_unless_nothing_changed() -> None:
+def test_a_build_beside_a_failed_one_is_kept_only_if_nothing_changed() -> None:
     state = after({"npm-ci": (0, NEVER), "web-npm-ci": (0, 1)})
 
     assert starts(state) == [a_start("web-npm-ci", 0, exact=True)]

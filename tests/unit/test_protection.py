@@ -174,7 +174,7 @@ def test_what_is_no_record_or_has_lost_its_parts_is_not_set_aside(shelf: Shelf, 
     assert protection.missing(shelf, release) == [protection.record_tag(release.image.digest)]
 
 
-def test_a_release_of_an_earlier_selfdeploy_is_found_and_kept_by_the_tags_that_it_has(
+def test_a_release_of_an_earlier_version_is_found_and_kept_by_its_own_tags(
     shelf: Shelf, release: manifest.Manifest
 ) -> None:
     record, tag = shelf.find_record(REVISION), protection.record_tag(release.image.digest)

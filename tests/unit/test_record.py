@@ -119,7 +119,7 @@ def test_an_attempt_has_settled_when_the_environment_was_proven_in_the_end(endin
     assert an_attempt().model_copy(update={"ending": ending}).has_settled is settled
 
 
-def test_a_proven_release_is_named_by_the_beginning_of_its_release_digest_or_revision() -> None:
+def test_a_proven_release_is_named_by_a_prefix_of_a_digest_or_the_revision() -> None:
     proven = record.Proven.of(a_manifest(), "rendered")
 
     assert proven.is_named(proven.revision[:7])
@@ -146,7 +146,7 @@ def test_an_attempt_that_nobody_ended_is_cut_off_and_tells_who_began_it() -> Non
     assert begun.attempts[0].origin.endswith("(https://forge.example/1)")
 
 
-def test_what_was_cut_off_stays_so_with_its_own_seconds_when_the_next_attempt_begins_and_ends() -> None:
+def test_a_cut_off_attempt_keeps_its_ending_and_seconds_after_the_next_one() -> None:
     killed = an_attempt("r1").model_copy(update={"seconds": {"gates": 3.0}})
 
     ended = record.Record().begin(killed).begin(an_attempt("r2")).end("put back, proven", "t", {"gates": 1.0})
@@ -157,7 +157,7 @@ def test_what_was_cut_off_stays_so_with_its_own_seconds_when_the_next_attempt_be
     ]
 
 
-def test_an_attempt_is_of_who_has_had_the_environment_since_before_it_began_and_of_nobody_else() -> None:
+def test_an_attempt_belongs_only_to_the_holder_since_before_it_began() -> None:
     attempt = record.Attempt.of(a_proven(), HOLDER, "2024-01-01T00:00:05Z")
     since = replace(HOLDER, since="2024-01-01T00:00:05Z")
 
@@ -168,7 +168,7 @@ def test_an_attempt_is_of_who_has_had_the_environment_since_before_it_began_and_
     assert not attempt.is_of(replace(since, run=""))
 
 
-def test_a_rollback_goes_to_what_was_proven_before_or_on_to_where_one_that_was_cut_off_was_going() -> None:
+def test_a_rollback_takes_the_previous_release_or_resumes_a_cut_off_rollback() -> None:
     one, two, three = (
         a_proven(release=f"sha256:{n}").model_copy(update={"digest": f"sha256:{n}"}) for n in ("1", "2", "3")
     )

@@ -8,7 +8,7 @@ from selfdeploy.gates import headers, recorder
 REPORT = {"numTotalTests": 3, "numPassedTests": 3, "success": True, "testResults": []}
 
 
-def test_every_node_program_of_a_gate_loads_the_recorder_before_what_the_gate_s_own_options_name() -> None:
+def test_a_gate_s_node_programs_load_the_recorder_before_the_gate_s_options() -> None:
     environment = recorder.environment({"NODE_OPTIONS": "--no-warnings", "A": "1"}, Path("/logs/g.tests"))
 
     assert environment["NODE_OPTIONS"] == f'--require "{recorder.PRELOAD}" --no-warnings'

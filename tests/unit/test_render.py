@@ -46,7 +46,7 @@ def test_the_server_can_change_nothing_about_itself() -> None:
     assert server["user"] == "1000:1000"
 
 
-def test_the_port_is_published_where_the_config_says_and_on_loopback_when_it_says_nothing() -> None:
+def test_the_port_is_published_on_the_configured_address_or_else_loopback() -> None:
     here, there = (told["services"]["server"]["ports"] for told in (rendered(), rendered(bind="fd7a::1")))
 
     assert here == [{"target": 4000, "host_ip": "127.0.0.1", "published": "4101", "protocol": "tcp"}]

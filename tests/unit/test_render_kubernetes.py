@@ -77,7 +77,7 @@ def test_the_least_is_these_objects() -> None:
     assert {one["metadata"]["namespace"] for one in told.values()} == {"sf-test"}
 
 
-def test_nothing_is_in_what_is_applied_but_objects_of_the_namespace_that_hold_no_secret() -> None:
+def test_only_namespaced_objects_that_hold_no_secret_are_applied() -> None:
     kinds = {one["kind"] for one in objects(**a_namespace_with_everything())}
 
     assert kinds == {

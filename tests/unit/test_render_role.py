@@ -67,7 +67,7 @@ def test_a_claim_that_is_there_already_is_nobody_s_to_change() -> None:
     assert ("patch", "persistentvolumeclaims", ("sf-home", "sf-workspace")) in list(allowed())
 
 
-def test_a_probe_with_the_server_s_token_adds_the_rights_of_kubectl_exec_and_nothing_else_does() -> None:
+def test_only_a_probe_with_the_server_s_token_adds_kubectl_exec_rights() -> None:
     project = a_project(probes={"rpc": True}, environments={"test": a_namespace()})
     role = next(one for one in yaml.safe_load_all(render.rights(project, "test")) if one["kind"] == "Role")
 

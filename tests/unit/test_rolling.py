@@ -131,7 +131,7 @@ def test_what_runs_and_is_live_is_left_alone() -> None:
     assert world.notes == []
 
 
-def test_the_way_back_takes_the_replica_that_still_runs_and_removes_the_refused_one_at_once() -> None:
+def test_the_way_back_uses_the_running_replica_and_removes_the_refused_one() -> None:
     world = World([a_container("r1", NEW, 1), a_container("r2", OLD, 2)], alive="r1")
 
     assert world.rolling().bring(anew=False) == "r1"
@@ -176,7 +176,7 @@ def test_a_replica_of_the_release_that_has_ended_is_not_taken_for_one_that_runs(
     assert world.notes[:2] == ["rm r2", "compose create server=2"]
 
 
-def test_a_front_whose_replica_is_gone_sends_requests_nowhere_until_the_new_one_is_proven() -> None:
+def test_a_front_without_a_replica_gets_no_target_until_one_is_proven() -> None:
     world = World([], alive="r1")
 
     world.rolling().bring(anew=False)
@@ -206,7 +206,7 @@ WITH_TRAEFIK = an_environment(
 )
 
 
-def test_a_rendered_file_says_what_its_front_is_and_one_that_does_not_roll_says_nothing() -> None:
+def test_a_rendered_file_names_its_front_unless_it_does_not_roll() -> None:
     ours = a_project(environments=an_environment(port=4101))
     theirs = a_project(environments=WITH_TRAEFIK)
     alone = a_project(environments={"test": {"kind": "compose", "port": 4101}})

@@ -240,11 +240,11 @@ def test_a_program_without_a_policy_gets_who_runs_it_and_no_more() -> None:
     assert "UV_DEFAULT_INDEX" in passed("uv")
 
 
-def test_a_builder_of_one_s_own_has_the_person_s_environment_and_no_hook_s_repository() -> None:
+def test_an_own_builder_gets_the_user_s_environment_but_no_hook_s_repository() -> None:
     assert set(SHELL) - passed("command") == {"GIT_DIR", "SOURCE_DATE_EPOCH"}
 
 
-def test_this_program_again_has_all_but_what_chooses_other_sessions_and_the_cluster_s_key() -> None:
+def test_nox_gets_the_environment_but_session_choices_and_the_cluster_s_key() -> None:
     assert set(SHELL) - passed("nox") == {"NOXSESSION", "SF_KUBECONFIG"}
 
 

@@ -115,7 +115,7 @@ def test_the_scratch_of_a_process_that_was_killed_goes_with_the_next_one(tmp_pat
     assert sorted(found.name for found in tmp_path.iterdir()) == [f"base-{os.getpid()}-x", "not-made-here"]
 
 
-def test_a_sweep_leaves_what_is_called_otherwise_or_is_another_user_s_or_leads_elsewhere(
+def test_a_sweep_leaves_other_names_other_users_folders_and_link_targets(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = write(tmp_path / "elsewhere", file="x")

@@ -46,7 +46,7 @@ def a_manifest(changed: tuple[str, ...] = ("a.ts",)) -> live.Manifest:
     return live.describe(made, live.stamp(made, "2026-01-01T00:00:00Z", GATES), "sf-vega", IMAGE)
 
 
-def test_the_manifest_of_a_live_checkout_says_what_was_changed_and_survives_a_round_trip() -> None:
+def test_a_live_manifest_lists_the_changes_and_survives_a_round_trip() -> None:
     made = a_manifest()
     told = json.loads(made.bytes)
 

@@ -81,7 +81,7 @@ def test_a_folder_with_a_tracked_file_is_never_a_place(tmp_path: Path) -> None:
     assert chosen.replaced == ("dist/a.js",)
 
 
-def test_an_earlier_build_s_file_where_this_one_makes_a_folder_goes_and_the_other_way_round(tmp_path: Path) -> None:
+def test_a_build_replaces_an_earlier_file_by_a_folder_and_a_folder_by_a_file(tmp_path: Path) -> None:
     chosen = choose(tmp_path, "dist/a/b.js dist/c", known="dist/a dist/c/d.js")
 
     assert chosen.replaced == ("dist",)

@@ -65,7 +65,7 @@ def test_a_swap_that_was_killed_half_way_is_undone_by_the_next_command(
 
 
 @pytest.mark.parametrize("renames", range(8))
-def test_an_undo_that_was_killed_half_way_is_finished_by_the_next_command_and_writes_no_file(
+def test_an_undo_writes_no_file_and_the_next_command_finishes_a_killed_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, renames: int
 ) -> None:
     build, real, left = a_swap(tmp_path), Path.rename, [renames]

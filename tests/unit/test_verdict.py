@@ -93,7 +93,7 @@ def test_a_count_that_cannot_be_read_is_an_error_of_its_own_that_names_the_key()
     assert "no line that gates.override.g.tests_pattern matches" in unmatched.message
 
 
-def test_a_gate_whose_install_scripts_npm_blocked_has_not_passed_and_says_how_to_approve_them() -> None:
+def test_a_gate_with_scripts_blocked_by_npm_fails_and_names_the_approval() -> None:
     refusal = refuse(a_gate("npm", "ci"), 0, BLOCKED)
 
     assert isinstance(refusal, errors.ScriptsBlocked)

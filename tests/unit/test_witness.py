@@ -13,7 +13,7 @@ LONGEST = 400
 
 
 @pytest.mark.parametrize("digest", [INDEX, CHILD, CONFIG])
-def test_three_agreeing_witnesses_are_the_release_by_whichever_digest_the_runtime_knows_it(digest: str) -> None:
+def test_three_agreeing_witnesses_are_the_release_under_any_of_its_digests(digest: str) -> None:
     assert compare(MADE, a_round(MADE, a_replica(digest=digest))) == []
 
 
@@ -219,7 +219,7 @@ def asked_for(path: str, answer: Answer | None) -> list[str]:
     return compare(MADE, replace(seen, answers={"r": answers, "public": the_answers(MADE)}), extra=[path])
 
 
-def test_every_replica_has_to_answer_an_extra_path_and_the_public_way_is_not_asked_for_it() -> None:
+def test_every_replica_must_answer_an_extra_path_and_the_public_way_need_not() -> None:
     assert asked_for("/api/x", Answer(status=200)) == []
     assert asked_for("/api/x", None) == ["r: /api/x: expected HTTP 200, actual no answer (not asked)"]
     assert asked_for("/api/x", Answer(status=0, body="TimeoutError")) == [
