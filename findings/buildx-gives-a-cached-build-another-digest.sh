@@ -9,7 +9,8 @@
 #   same. A SOURCE_DATE_EPOCH changes nothing, nor does --provenance=mode=min. --provenance=false is as guessed.
 # Seen with: Docker Engine 26.1.5, buildx 0.13.1 (Debian trixie), docker-registry 2.8.2. A buildkitd 0.34.2 behind buildx's
 #   remote driver does the same; buildctl adds no provenance unasked, and pushes the same digest.
-# Needs: root, dockerd (two engines of its own are started), docker with buildx, docker-registry, curl, python3.
+# Needs: root, unshare, ip, dockerd (two engines are started, in a network namespace of their own), docker with buildx,
+#   docker-registry, curl, python3.
 #   Exits 0 as long as it behaves so.
 #
 # Output:
@@ -19,6 +20,10 @@
 #   containerd store, mode=min:           other digest, an index, config.digest is the same; same image in both
 #   containerd store, --provenance=false: same digest, an image, config.digest is another
 set -euo pipefail
+if [[ ${1:-} != inside ]]; then # an engine without a bridge deletes docker0 of the one beside it
+    exec unshare --net -- bash "$0" inside
+fi
+ip link set lo up
 
 scratch=$(mktemp -d)
 pids=()
