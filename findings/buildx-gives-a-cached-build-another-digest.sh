@@ -10,8 +10,7 @@
 # Seen with: Docker Engine 26.1.5, buildx 0.13.1 (Debian trixie), docker-registry 2.8.2. A buildkitd 0.34.2 behind buildx's
 #   remote driver does the same; buildctl adds no provenance unasked, and pushes the same digest.
 # Needs: root, unshare, ip, dockerd (two engines are started, in a network namespace of their own), docker with buildx,
-#   docker-registry, curl, python3.
-#   Exits 0 as long as it behaves so.
+#   docker-registry, curl, python3. Exits 0 as long as it behaves so.
 #
 # Output:
 #   classic store:                        same digest, an image, config.digest is another

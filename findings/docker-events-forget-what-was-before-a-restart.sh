@@ -8,7 +8,8 @@
 #   with an earlier time answers at once, with nothing, without a warning, and exits 0. A container that ended while the
 #   engine was down never has a `die`. Only its state has changed: to watch over a restart is to list containers again.
 # Seen with: Docker Engine 26.1.5, client 28.2.2, containerd 1.7.24 (Debian trixie).
-# Needs: root, unshare, dockerd and containerd (of their own here, in a network namespace), docker, busybox (static). Exits 0 as long as it behaves so.
+# Needs: root, unshare, dockerd and containerd (of their own here, in a network namespace), docker, busybox (static).
+#   Exits 0 as long as it behaves so.
 #
 # Output:
 #   the client that was there:              exit 1, unexpected EOF
