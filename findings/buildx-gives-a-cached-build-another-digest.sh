@@ -7,8 +7,8 @@
 #   of new installations since Docker 29) buildx adds provenance unasked, which has the time and the random id of the
 #   build. Both keys then name the digest of an index, and it is another one in each run. The image in the index is the
 #   same. A SOURCE_DATE_EPOCH changes nothing, nor does --provenance=mode=min. --provenance=false is as guessed.
-# Seen with: Docker Engine 26.1.5, buildx 0.13.1 (Debian trixie), docker-registry 2.8.2. A buildkitd 0.34.2 behind buildx's
-#   remote driver does the same; buildctl adds no provenance unasked, and pushes the same digest.
+# Seen with: Docker Engine 26.1.5, buildx 0.13.1 (Debian trixie), docker-registry 2.8.2. A buildkitd 0.34.2 behind the
+#   remote driver of buildx 0.13.1 or 0.29.1 does the same; buildctl adds no provenance unasked: the same digest.
 # Needs: root, unshare, ip, dockerd (two engines are started, in a network namespace of their own), docker with buildx,
 #   docker-registry, curl, python3. Exits 0 as long as it behaves so.
 #
