@@ -78,7 +78,8 @@ metadata = [json.loads((folder / f"metadata-{n}").read_text()) for n in (1, 2)]
 bodies = [(folder / f"manifest-{n}").read_bytes() for n in (1, 2)]
 digests = [entry["containerimage.digest"] for entry in metadata]
 assert digests == ["sha256:" + hashlib.sha256(body).hexdigest() for body in bodies], "not the digest of what was pushed"
-images = [[image["digest"] for image in json.loads(body).get("manifests", []) if image["platform"]["os"] == "linux"] for body in bodies]
+listed = [json.loads(body).get("manifests", []) for body in bodies]
+images = [[image["digest"] for image in images if image["platform"]["os"] == "linux"] for images in listed]
 digest = "same digest" if digests[0] == digests[1] else "other digest"
 kind = "an index" if images[0] else "an image"
 config = "the same" if metadata[1]["containerimage.config.digest"] == digests[1] else "another"

@@ -54,5 +54,7 @@ before=$(printed file) container=$(id file)
 echo VALUE=second >"$scratch/values.env"
 after=$(printed file)
 compose up --no-start --pull never >/dev/null 2>&1
-seen="printed $([[ $before == "$after" ]] && echo as before || echo anew), and up $([[ $(id file) == "$container" ]] && echo keeps || echo recreates) it"
+seen="printed anew"
+if [[ $before == "$after" ]]; then seen="printed as before"; fi
+if [[ $(id file) == "$container" ]]; then seen+=", and up keeps it"; else seen+=", and up recreates it"; fi
 expect "env_file, after a change of it" "printed as before, and up recreates it" "$seen"

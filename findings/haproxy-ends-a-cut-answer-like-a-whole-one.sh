@@ -37,11 +37,9 @@ haproxy, folder = sys.argv[1], pathlib.Path.cwd()
 aborts = threading.Event()
 aborts.set()
 
-
 def serve(listener):
     while True:
         threading.Thread(target=answer, args=(listener.accept()[0],), daemon=True).start()
-
 
 def answer(connection):
     request = b""
@@ -59,19 +57,16 @@ def answer(connection):
     else:
         time.sleep(30)
 
-
 def listen():
     listener = socket.create_server(("127.0.0.1", 0))
     threading.Thread(target=serve, args=(listener,), daemon=True).start()
     return listener.getsockname()[1]
-
 
 def admin(command):
     with socket.socket(socket.AF_UNIX) as runtime:
         runtime.connect(str(folder / "admin.sock"))
         runtime.sendall(command.encode() + b"\n")
         return runtime.recv(4096)
-
 
 def read(port, version, command=""):
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
@@ -85,7 +80,6 @@ def read(port, version, command=""):
         return f"{response.read().count(b'part')} of 3 parts, no error"
     except (OSError, http.client.HTTPException) as exc:
         return type(exc).__name__
-
 
 server = listen()
 with socket.socket() as free:

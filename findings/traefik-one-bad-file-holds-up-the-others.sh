@@ -31,7 +31,6 @@ import http.server, json, os, pathlib, socket, subprocess, sys, threading, time,
 traefik, scratch = sys.argv[1], pathlib.Path(sys.argv[2])
 ours, other = scratch / "files/ours.yml", scratch / "files/other.yml"
 
-
 def serve(name):
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
@@ -46,18 +45,15 @@ def serve(name):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server.server_address[1]
 
-
 def write(path, text):
     whole = scratch / "whole"
     whole.write_text(text)
     os.replace(whole, path)
 
-
 def switch(port):
     service = {"loadBalancer": {"servers": [{"url": f"http://127.0.0.1:{port}"}]}}
     router = {"rule": "PathPrefix(`/`)", "service": "ours"}
     write(ours, json.dumps({"http": {"routers": {"ours": router}, "services": {"ours": service}}}))
-
 
 def ask():
     try:
@@ -67,13 +63,11 @@ def ask():
     except OSError:
         return "nothing"
 
-
 def ask_until(wanted):
     ends = time.monotonic() + 3
     while (answer := ask()) != wanted and time.monotonic() < ends:
         time.sleep(0.1)
     return answer
-
 
 def start():
     child = subprocess.Popen([traefik, "--configFile", str(scratch / "traefik.yml")], stdout=subprocess.DEVNULL)
@@ -82,7 +76,6 @@ def start():
         assert time.monotonic() < ends and child.poll() is None, "traefik does not answer"
         time.sleep(0.1)
     return child
-
 
 with socket.socket() as free:
     free.bind(("127.0.0.1", 0))
