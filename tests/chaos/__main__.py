@@ -13,7 +13,11 @@ from lab import local_engine
 from lab.site import ROOT
 
 # An engine that may be stopped takes root.
-WORLDS = {"compose": world.begin if local_engine.MISSING else world.begin_apart, "kubernetes": kubernetes.begin}
+WORLDS = {
+    "compose": world.begin if local_engine.MISSING else world.begin_apart,
+    "kubernetes": kubernetes.begin,
+    "kine": kubernetes.begin_on_kine,
+}
 
 
 def main() -> int:

@@ -148,9 +148,15 @@ def _first(started: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
     return found
 
 
+class OnKine(World):
+    """A world whose cluster stores its objects as k3s does."""
+
+    runtime = "kine"
+
+
 @contextlib.contextmanager
-def begin(ship: Path, folder: Path) -> Iterator[World]:
-    """Give a world below FOLDER that has released a good revision; SHIP is what the real gates built."""
+def begin(ship: Path, folder: Path, kind: type[World] = World) -> Iterator[World]:
+    """Give a world of KIND below FOLDER that has released a good revision; SHIP is what the real gates built."""
     real = cluster.provide()
     with contextlib.ExitStack() as held:
         store = held.enter_context(Registry(port=held.enter_context(cluster.registry_port())))
@@ -158,6 +164,13 @@ def begin(ship: Path, folder: Path) -> Iterator[World]:
         place = folder / "site"
         place.mkdir()
         made = held.enter_context(sites.make(real, place, ship, f"{store.name}/sf0"))
-        here = World(site=made, store=store)
+        here = kind(site=made, store=store)
         world.prepare(here)
         yield here
+
+
+def begin_on_kine(ship: Path, folder: Path) -> contextlib.AbstractContextManager[World]:
+    """Give what `begin` does, with the lab's cluster brought up on kine; one on etcd is brought down before."""
+    os.environ.pop(cluster.KUBECONFIG, None)
+    os.environ[cluster.STORAGE] = "kine"
+    return begin(ship, folder, OnKine)

@@ -21,6 +21,8 @@ from lab.needed import need
 HERE = Path(__file__).parent
 HOME = Path(os.environ.get("CLUSTER_HOME", Path.home() / ".cache" / "selfdeploy-cluster"))
 KUBECONFIG, INGRESS = "SELFDEPLOY_TEST_KUBECONFIG", "SELFDEPLOY_TEST_INGRESS"
+STORAGE = "CLUSTER_STORAGE"
+"""The variable that says what the lab's cluster keeps its objects in: `etcd`, or `kine`."""
 REGISTRY_PORTS = range(5010, 5030)
 """The ports of this host's loopback that the cluster pulls from; see README.md beside this file."""
 
