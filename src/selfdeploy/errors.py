@@ -4,7 +4,10 @@ The codes are an interface; `docs/operations.md` lists them, and a test holds bo
 """
 
 import errno
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    import pydantic  # start-up is a feature
 
 
 class SelfdeployError(Exception):
@@ -178,6 +181,10 @@ class BuilderUnready(SelfdeployError, exit_code=48):
     """The image builder is not installed, does not answer, or may not build."""
 
 
+class Unsigned(SelfdeployError, exit_code=49):
+    """No key that the environment trusts has signed the release."""
+
+
 class NotProven(SelfdeployError, exit_code=50):
     """The environment does not prove the release: the witnesses disagree, or nothing answers."""
 
@@ -196,6 +203,14 @@ class WentDown(SelfdeployError, exit_code=53):
 
 class NothingToRollBack(SelfdeployError, exit_code=54):
     """The environment has proven no other release."""
+
+
+class SignatureInvalid(SelfdeployError, exit_code=55):
+    """A signature of the release is not its key's, or it signs another release."""
+
+
+class KeyUnusable(SelfdeployError, exit_code=56):
+    """A key cannot be read, or cannot sign."""
 
 
 class BuildStale(SelfdeployError, exit_code=60):
@@ -277,6 +292,13 @@ def unusable(exc: OSError) -> SelfdeployError:
     if exc.filename is None:
         raise exc
     return FileUnusable(f"{exc.filename}: {exc.strerror}", "fix the file or folder, and run the command again")
+
+
+def complaint(exc: "pydantic.ValidationError", whole: str = "") -> str:
+    """Return the first complaint of EXC in one line, with its place; WHOLE is the place of one about all of it."""
+    first = exc.errors(include_url=False, include_input=False)[0]
+    place = ".".join(map(str, first["loc"])) or whole
+    return ": ".join(filter(None, (place, first["msg"].removeprefix("Value error, "))))
 
 
 def of_code(code: int, other: type[SelfdeployError]) -> type[SelfdeployError]:

@@ -146,9 +146,7 @@ def parse(data: bytes, where: str = "manifest") -> Manifest:
     try:
         manifest = Manifest.model_validate_json(data)
     except pydantic.ValidationError as exc:
-        first = exc.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise errors.ManifestInvalid(f"{where}: {place}: {first['msg']}", "run inv manifest again") from exc
+        raise errors.ManifestInvalid(f"{where}: {errors.complaint(exc)}", "run inv manifest again") from exc
     if manifest.bytes != data:
         raise errors.ManifestInvalid(f"{where}: not the bytes that its values make", "run inv manifest again")
     return manifest

@@ -27,6 +27,7 @@ HELP = {  # of a flag, or of COMMAND.flag where it means something else there
     "image": "An image that somebody else built: REPOSITORY@sha256:...",
     "json": "Print events and the result as JSON lines.",
     "manifest": "The release manifest that the server at URL was started with.",
+    "keys_new.output": "The new pair: OUTPUT.key, for this machine only, and OUTPUT.pub, for deploy.toml.",
     "output": "The folder; it holds nothing else, and is made when it is not there.",
     "port": "The port that the server is published on.",
     "older": "Take a revision that is older than the one that runs.",
@@ -208,6 +209,9 @@ namespace.add_task(command(completion, positional=("shell",)))
 _registry = Collection("registry")
 _registry.add_task(command(setup.registry_up, "registry.up"), name="up")
 namespace.add_collection(_registry)
+_keys = Collection("keys")
+_keys.add_task(command(setup.keys_new, "keys.new"), name="new")
+namespace.add_collection(_keys)
 _kubernetes = Collection("kubernetes")
 _kubernetes.add_task(command(setup.kubernetes_role, "kubernetes.role"), name="role")
 namespace.add_collection(_kubernetes)

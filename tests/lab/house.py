@@ -14,7 +14,7 @@ PACKAGE = "selfdeploy"
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("ages", "errors", "interrupts", "net", "tree"),
     ("config", "console", "manifest", "plan", "process", "provenance", "shipped"),
-    ("cluster", "contents", "probes", "registry", "render", "source"),
+    ("cluster", "contents", "probes", "registry", "render", "source", "trust"),
     ("engine", "gates"),
     ("build", "contract"),
     ("environments",),

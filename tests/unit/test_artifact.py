@@ -15,10 +15,11 @@ def test_a_release_record_survives_a_round_trip_and_not_a_change() -> None:
     subject = Descriptor(media_type="m", digest=DIGEST, size=3)
     data = artifact.encode_record(artifact.Record(subject=subject, manifest=b"m", evidence=b"e"))
 
-    found, parts = artifact.decode_record(data, "x")
+    parts = artifact.decode_record(data, "x")
 
-    assert found == subject
-    assert parts[artifact.MANIFEST].digest == artifact.sha256(b"m")
+    assert parts.subject == subject
+    assert parts.manifest.digest == artifact.sha256(b"m")
+    assert parts.envelopes == ()
     for old, new in ((b"selfdeploy.release", b"other"), (b"selfdeploy.evidence", b"other"), (b"{", b"")):
         with pytest.raises(errors.RecordInvalid, match="no release record"):
             artifact.decode_record(data.replace(old, new), "x")

@@ -3,7 +3,9 @@ import pytest
 from lab import house
 from lab.house import imports, modules
 
-HEAVY = {"jinja2", "nox", "pydantic", "python_on_whales", "requests", "rich"}
+HEAVY = {
+    *("cryptography", "jinja2", "nacl", "nox", "pydantic", "python_on_whales", "requests", "rich", "securesystemslib"),
+}
 
 
 def loaded_by(module: str) -> set[str]:
@@ -28,6 +30,9 @@ def loaded_by(module: str) -> set[str]:
         ("subprocess", {"selfdeploy.process"}),
         ("jinja2", {"selfdeploy.render"}),
         ("nox", {"selfdeploy.sessions"}),
+        ("cryptography", {"selfdeploy.trust.keys"}),
+        ("nacl", {"selfdeploy.trust.keys"}),
+        ("securesystemslib", {"selfdeploy.trust.envelope", "selfdeploy.trust.keys"}),
     ],
 )
 def test_a_library_stays_behind_its_border(library: str, owners: set[str]) -> None:

@@ -207,7 +207,7 @@ def test_a_deadline_covers_termination_and_drain_counts_only_when_rolling() -> N
         ({"gates": {"override": {"lint": {"command": ["x"], "ned": []}}}}, "command, needs, timeout, minimum_tests"),
         (
             {"environments": {"url": an_environment(1, prt=2)}},
-            "the keys here are kind, after, variables, authority, grace, memory, cpus, project, engine",
+            "the keys here are kind, after, variables, authority, signed_by, grace, memory, cpus, project, engine",
         ),
         ({"environments": {"test": an_environment(1, secrets={"A": {"evn": "B"}})}}, "the keys here are env, file"),
         ({"environments": {"a": a_namespace(secrets={"A": {"evn": "B"}})}}, "the keys here are name, key"),

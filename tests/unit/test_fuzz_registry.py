@@ -14,16 +14,19 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from securesystemslib.signer import SSlibKey  # type: ignore[attr-defined]
 
 from lab.fuzz import SECRET, TEXT, changed, data, dump, ends_well, fuzzed, turned
-from lab.values import CHILD
+from lab.values import CHILD, a_manifest
 from selfdeploy import process, provenance, registry
 from selfdeploy.build import inspection
 from selfdeploy.build.builders import kaniko
 from selfdeploy.registry import artifact, connections, credentials, difference, helper, layers, tokens
+from selfdeploy.trust import envelope, keys, statement
 
 pytestmark = pytest.mark.usefixtures("never_hangs")
 
+KEY = keys.Public(name="k", key=SSlibKey("k", "ed25519", "ed25519", {"public": "00" * 32}))
 DESCRIPTOR = {"mediaType": artifact.SINGLE[0], "digest": CHILD, "size": 3}
 
 
@@ -40,6 +43,17 @@ def test_what_a_registry_holds_is_taken_or_refused(index: bytes, single: bytes, 
     ends_well(lambda: artifact.parse_object(single, "x"))
     ends_well(lambda: registry.Reference.parse(reference))
     ends_well(lambda: registry.is_loopback(reference))
+
+
+@fuzzed
+@given(data({"payload": "e30=", "payloadType": envelope.TYPE, "signatures": [{"keyid": "", "sig": "AAAA"}]}), TEXT)
+def test_what_lies_in_a_record_as_a_signature_is_taken_or_refused(signature: bytes, text: str) -> None:
+    ends_well(lambda: envelope.open_with(signature, (KEY,), "x"))
+    ends_well(lambda: statement.check(signature, a_manifest(), b"", "x"))
+    ends_well(lambda: statement.is_release(signature))
+    for name in ("SIGSTORE ", ""):
+        pem = f"-----BEGIN ENCRYPTED {name}PRIVATE KEY-----\n{text}\n-----END ENCRYPTED {name}PRIVATE KEY-----\n"
+        ends_well(lambda pem=pem: keys.load_private(pem.encode(errors="replace"), "pw", "x"))  # type: ignore[misc]
 
 
 class Held:

@@ -112,3 +112,10 @@ def test_a_server_that_is_tried_before_there_is_an_image_reads_a_whole_manifest(
     assert manifest.parse(stand_in.bytes, "it") == stand_in
     assert stand_in.source == source
     assert stand_in.image.reference == f"localhost/sf@sha256:{'0' * 64}"
+
+
+def test_a_complaint_about_the_whole_names_no_empty_place() -> None:
+    text = a_manifest().bytes.replace(b'"npm-ci"', b'"npm-cj"')
+
+    with pytest.raises(errors.ManifestInvalid, match="^x: gates: npm-ci missing"):
+        manifest.parse(text, "x")

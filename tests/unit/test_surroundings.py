@@ -47,6 +47,7 @@ GIVEN = {
     "contract/start.py": "node, as in SF's server",
     "gates/runner.py": "the gates'",
     "rollout/notify.py": "command",
+    "trust/keys.py": "command",
 }
 """The modules that start programs in an environment of their own: what deploy.toml or SF names, or the gates see."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from selfdeploy import config, errors, manifest, process, provenance, registry, source, tree
+from selfdeploy import config, errors, manifest, process, provenance, registry, source, tree, trust
 from selfdeploy.build import builders, images, inspection, protection, recorded
 from selfdeploy.gates import aside, receipt, runner
 from selfdeploy.gates.room import NOX, Room
@@ -22,6 +22,8 @@ class Release:
 
     manifest: manifest.Manifest
     evidence: dict[str, Any]
+    signed: trust.Signed = trust.NOBODY
+    """Its signers; nobody where deploy.toml asks for no signature."""
 
 
 def silent(_: str) -> None:
@@ -76,14 +78,20 @@ class Assembly:
         None also if the record or the image is incomplete: `lost` then has the reason.
 
         Raises:
+            errors.SignatureInvalid: deploy.toml has keys, and a signature is not valid or is of another release.
             errors.RecordInvalid, errors.ManifestInvalid, errors.ImageMismatch: record, manifest and image do not agree.
         """
         try:
             found = recorded.read(self.store, self.project.image.repository, name)
-            return found and Release(manifest=found[0], evidence=provenance.decode(found[1].evidence))
         except errors.ImageGone as exc:
             self.lost[name] = exc.message
             return None
+        if found is None:
+            return None
+        made, record = found
+        where = f"{made.image.reference}: its record"
+        signed = trust.verify(self.project, made, record.evidence, record.envelopes, where)
+        return Release(manifest=made, evidence=provenance.decode(record.evidence), signed=signed)
 
     def describe_loss(self, name: str) -> str:
         """Return the reason in `lost` for NAME, to append to a sentence; empty if there is none."""
@@ -93,7 +101,8 @@ class Assembly:
         """Return the revision's recorded release if it was made as deploy.toml says now, else None.
 
         Folder, tree, gates, surroundings and base image have to be the same. The base does not count if the image was
-        built elsewhere, or if none is configured.
+        built elsewhere, or if none is configured. An unsigned release does not count where deploy.toml asks for a
+        signature.
         """
         commit = self.revision.commit
         found = self._known.get(commit) or self.recorded(commit)
@@ -104,6 +113,9 @@ class Assembly:
         same = (told.tree, told.path) == (self.revision.tree, self.revision.path)
         present = self.project.gates.surroundings
         same = same and found.evidence.get("surroundings", present) == present
+        if trust.is_asked(self.project) and not found.signed.by:
+            self.lost[commit] = "the release on record is not signed"
+            return None
         return found if same and found.manifest.gates == self._gates() and self._is_on_base(found) else None
 
     def lost_record_of(self, release: manifest.Manifest) -> bool:
@@ -284,7 +296,8 @@ class Assembly:
             base=inspection.bases(self.store, image, gated.digest),
             foreign=differing,
         )
-        record = registry.Record(subject=described[0], manifest=made.bytes, evidence=evidence)
+        envelopes = trust.sign(self.project, made, evidence)
+        record = registry.Record(subject=described[0], manifest=made.bytes, evidence=evidence, envelopes=envelopes)
         self._known.pop(self.revision.commit, None)
         protection.keep(self.store, made.image)
         # The revision's tag keeps this record. An earlier record, of another image, first gets a tag of its own.

@@ -96,7 +96,7 @@ def _subject(store: registry.Registry, name: str) -> str:
     """Return the digest of the image in the record under the tag NAME; empty if there is no record."""
     with contextlib.suppress(errors.RecordInvalid, errors.RegistryInvalid):
         if found := store.manifest(name):
-            return artifact.decode_record(found[1], name)[0].digest
+            return artifact.decode_record(found[1], name).subject.digest
     return ""
 
 

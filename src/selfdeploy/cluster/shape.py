@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import pydantic
 from pydantic.alias_generators import to_camel
 
+from selfdeploy import errors
 from selfdeploy.cluster import refusal
 
 Number = Annotated[str, pydantic.Field(pattern=r"^[0-9]{1,30}$")]
@@ -275,6 +276,5 @@ def _complaint(model: type[_Part], told: object) -> str:
     try:
         model.model_validate(told)
     except pydantic.ValidationError as exc:
-        first = exc.errors(include_url=False, include_input=False)[0]
-        return ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
+        return errors.complaint(exc)
     return "" if isinstance(told, dict) else "no object"

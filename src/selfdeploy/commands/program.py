@@ -18,8 +18,11 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         *("release", "plan", "status", "history", "logs", "probe", "promote", "rollback", "up", "restart", "down"),
         *("unhold", "report"),
     ),
-    "Each stage by itself": ("gates", "build", "manifest", "rollout", "render"),
-    "Set-up": ("doctor", "init", "contract", "config", "base", "registry.up", "kubernetes.role", "completion"),
+    "Each stage by itself": ("gates", "build", "manifest", "verify", "rollout", "render"),
+    "Set-up": (
+        *("doctor", "init", "contract", "config", "base", "registry.up", "keys.new", "kubernetes.role"),
+        "completion",
+    ),
     "The shared server": ("vega.up", "vega.restart", "vega.status", "vega.logs", "vega.shell", "vega.down"),
 }
 """The commands by group, as the help lists them."""

@@ -126,6 +126,13 @@ def probe(
     show.result(*releasing.probe(environment, release, revision))
 
 
+def verify(show: Console, release: str = "", revision: str = "") -> None:
+    """Check the signatures of the release, and name the keys that signed it."""
+    from selfdeploy.release import pipeline
+
+    show.result(*pipeline.load(show).verify(release, revision))
+
+
 def plan(show: Console, source: str = "", exit_code: bool = False) -> int:
     """Say for each stage whether it is done, to do or blocked, and which commits would come; change nothing."""
     from selfdeploy import plan as planning
@@ -202,4 +209,4 @@ def _show(show: Console, lines: "Sequence[Line]") -> None:
     show.result("\n".join(map(str, lines)), [line.as_data() for line in lines])
 
 
-FUNCTIONS = (gates, build, manifest, rollout, promote, probe, plan, release, render, report)
+FUNCTIONS = (gates, build, manifest, rollout, promote, probe, plan, release, render, report, verify)

@@ -57,6 +57,28 @@ def base(show: Console, dry_run: bool = False) -> None:
     show.result(found, {"base": found})
 
 
+def keys_new(show: Console, output: str = "keys/release", dry_run: bool = False) -> None:
+    """Make a pair of keys: one that signs releases, and one that verifies them."""
+    import os
+
+    from selfdeploy.trust import keys
+
+    made = keys.names(Path(output))
+    if not dry_run:
+        keys.make(Path(output), os.environ.get(keys.PASSWORD, ""))
+        show.did("keys")
+    lines = [
+        f"{'would write' if dry_run else 'private'}  {made[0]}",
+        f"{'would write' if dry_run else 'public '}  {made[1]}",
+    ]
+    lines += [
+        ""
+        if dry_run
+        else f"next     trust.keys = [{str(made[1])!r}] in deploy.toml; {keys.FILE}={made[0]} where you release"
+    ]
+    show.result("\n".join(filter(None, lines)), {"private": str(made[0]), "public": str(made[1]), "dry": dry_run})
+
+
 def kubernetes_role(show: Console, environment: str) -> None:
     """Print the least Role that a CI job needs in ENVIRONMENT, with an account that has it: for kubectl apply."""
     from selfdeploy import render

@@ -16,6 +16,7 @@ from selfdeploy.config.image import Image
 from selfdeploy.config.kubernetes import Kubernetes
 from selfdeploy.config.pattern import EXAMPLE, matches
 from selfdeploy.config.quantity import Limits
+from selfdeploy.config.trust import Trust
 from selfdeploy.config.values import Address, Extra, Name, Port, Seconds, Value, Variable
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "Project",
     "Seconds",
     "Source",
+    "Trust",
     "Value",
     "Variable",
     "Vega",
@@ -146,6 +148,7 @@ class Project(Value):
         },
         description="The environments, in order.",
     )
+    trust: Trust = pydantic.Field(Trust(), description="Which signatures a release needs.")
     vega: Vega = pydantic.Field(Vega(), description="The shared server that runs from the live checkout.")
     notify: Notify = pydantic.Field(Notify(), description="Who is told how a rollout ended.")
     root: Path = pydantic.Field(Path(), exclude=True)
@@ -184,6 +187,10 @@ class Project(Value):
             return after
         names = list(self.environments)
         return tuple(names[: names.index(name)])
+
+    def signed_by(self, name: str) -> tuple[str, ...]:
+        """Return the keys of which one has to have signed what NAME takes; none if no signature is asked."""
+        return self.environment(name).signed_by or self.trust.valid
 
     def compose(self, name: str) -> Compose:
         """Return the environment NAME, which is of kind `compose`."""

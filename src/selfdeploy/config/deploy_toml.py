@@ -73,6 +73,7 @@ def parse(data: Mapping[str, Any], *, root: Path, over: Overlay | None = None) -
         raise _refusal(exc, over) from exc
     project = project.model_copy(update={"root": root, "origins": over.origins if over else {}})
     _check_order(project)
+    _check_signatures(project)
     _check_kaniko(project)
     _check_surroundings(project.gates)
     _check_gates(project.gates.all)
@@ -126,6 +127,18 @@ def _models(kind: Any) -> list[type[pydantic.BaseModel]]:  # noqa: ANN401 -- ann
     if isinstance(kind, type) and issubclass(kind, pydantic.BaseModel):
         return [kind]
     return [model for inner in get_args(kind) for model in _models(inner)]
+
+
+def _check_signatures(project: Project) -> None:
+    """Raise `errors.ConfigInvalid` if an environment wants signatures by keys that are unknown or revoked."""
+    for name, environment in project.environments.items():
+        for key in environment.signed_by:
+            if key not in project.trust.valid:
+                what = "is revoked" if key in project.trust.keys else "is not one of trust.keys"
+                known = ", ".join(project.trust.valid) or "none"
+                raise errors.ConfigInvalid(
+                    f"{FILE}: environments.{name}.signed_by: {key} {what}", f"the keys are: {known}"
+                )
 
 
 def _check_order(project: Project) -> None:

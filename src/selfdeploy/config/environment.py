@@ -5,6 +5,7 @@ from typing import Literal
 
 import pydantic
 
+from selfdeploy.config.trust import KeyFile
 from selfdeploy.config.values import Seconds, Text, Value, Variable
 
 RESERVED = ("HOME", "PATH", "SF_RELEASE_MANIFEST", "SF_WEB_PROJECT_CWD", "SF_WEB_HOST", "SF_WEB_PORT")
@@ -20,6 +21,9 @@ class Common(Value):
     )
     variables: dict[Variable, Text] = pydantic.Field({}, description="Environment variables of the server.")
     authority: Literal["any", "forgejo"] = pydantic.Field("any", description="Who may have built a release.")
+    signed_by: tuple[KeyFile, ...] = pydantic.Field(
+        (), description="The keys of `trust.keys` of which one has to have signed a release; any of them when left out."
+    )
     grace: Seconds = pydantic.Field(15.0, description="Seconds between SIGTERM and SIGKILL.")
 
     def refuse_names(self, secrets: Iterable[str], prefixes: tuple[str, ...] = ()) -> None:

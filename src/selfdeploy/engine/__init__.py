@@ -212,8 +212,7 @@ def _reason(exc: Exception) -> str:
     """Return EXC's first complaint about the engine's output, in one line."""
     if not isinstance(exc, pydantic.ValidationError):
         return str(exc)
-    first = exc.errors(include_url=False, include_input=False)[0]
-    return ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
+    return errors.complaint(exc)
 
 
 def refuse_other_loopback(repository: str) -> None:

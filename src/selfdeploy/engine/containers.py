@@ -126,11 +126,8 @@ def check(data: object, where: str) -> Container:
 
 
 def _foreign(exc: pydantic.ValidationError, where: str) -> errors.CommandFailed:
-    first = exc.errors(include_url=False, include_input=False)[0]
-    place = ".".join(map(str, first["loc"]))
-    return errors.CommandFailed(
-        f"{where}: docker container inspect: {place}: {first['msg']}", "is that a Docker engine? docker version"
-    )
+    why = errors.complaint(exc)
+    return errors.CommandFailed(f"{where}: docker container inspect: {why}", "is that a Docker engine? docker version")
 
 
 def ways(found: Sequence[Container]) -> list[str]:

@@ -51,6 +51,8 @@ class Proven(Value):
     at: str = ""
     extra: tuple[str, ...] = ()
     """The extra paths of its proof; putting it back does not require paths added later."""
+    envelope: str = ""
+    """The signed statement of its release (DSSE); empty if nobody signed it."""
 
     def is_same(self, other: "Proven") -> bool:
         """Return whether OTHER is the same release with the same settings."""
@@ -63,8 +65,11 @@ class Proven(Value):
         return len(whole) >= SHORTEST and any(full.removeprefix("sha256:").startswith(whole) for full in names)
 
     @classmethod
-    def of(cls, manifest: Manifest, rendered: str, extra: Sequence[str] = ()) -> "Proven":
-        """Return MANIFEST's release, RENDERED for an environment with the extra paths EXTRA, before its proof."""
+    def of(cls, manifest: Manifest, rendered: str, extra: Sequence[str] = (), envelope: str = "") -> "Proven":
+        """Return MANIFEST's release, signed in ENVELOPE, RENDERED for an environment with the extra paths EXTRA.
+
+        It is not proven yet.
+        """
         return cls(
             release=manifest.release,
             digest=manifest.image.digest,
@@ -72,6 +77,7 @@ class Proven(Value):
             manifest=manifest.bytes.decode(),
             rendered=rendered,
             extra=tuple(extra),
+            envelope=envelope,
         )
 
 
@@ -219,6 +225,4 @@ def parse(data: bytes, where: str) -> Record:
     try:
         return Record.model_validate_json(data)
     except pydantic.ValidationError as exc:
-        first = exc.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise errors.RecordInvalid(f"{where}: {place}: {first['msg']}", HINT) from exc
+        raise errors.RecordInvalid(f"{where}: {errors.complaint(exc)}", HINT) from exc

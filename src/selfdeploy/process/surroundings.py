@@ -36,7 +36,7 @@ SPEECH = ("LANG", "LANGUAGE", "LC_*")
 """The language of messages; some messages are parsed."""
 SHELL = ("BASHOPTS", "BASH_ENV", "BASH_FUNC_*", "CDPATH", "ENV", "IFS", "SHELLOPTS")
 TRACES = ("OTEL_*", "TRACEPARENT", "TRACESTATE")
-ANYBODY = (*LOADER, *SPEECH, *SHELL, *TRACES, "SF_KUBECONFIG")
+ANYBODY = (*LOADER, *SPEECH, *SHELL, *TRACES, "SF_KUBECONFIG", "SF_SIGNING_*")
 """Variables withheld from programs with third-party helpers."""
 BUILD = (
     *("BUILDCTL_*", "BUILDKIT_*", "BUILDX_*", "COMPOSE_*", "DOCKER_*", "EXPERIMENTAL_BUILDKIT_*", "GIT_*"),
@@ -104,8 +104,8 @@ POLICIES: Mapping[str, Policy] = {
     "buildctl": Policy(keep=(*ENGINE, "BUILDKIT_HOST"), whole=True, drop=(*ANYBODY, *BUILD), fixed=C, docker=True),
     "chown": BARE,
     "comm": BYTES,
-    # The person's own command: everything except a hook's repository, and a time that is not a commit's.
-    "command": Policy(whole=True, drop=(*REPOSITORY, "SOURCE_DATE_EPOCH"), fixed={}),
+    # The person's own command: everything except a hook's repository, a signing key, and another time than a commit's.
+    "command": Policy(whole=True, drop=(*REPOSITORY, "SF_SIGNING_*", "SOURCE_DATE_EPOCH"), fixed={}),
     "docker": Policy(
         keep=ENGINE,
         whole=True,
@@ -135,7 +135,7 @@ POLICIES: Mapping[str, Policy] = {
     "nox": Policy(
         whole=True,
         drop=(
-            *("ACTIONS_*_TOKEN", "FORGEJO_TOKEN", "GITEA_TOKEN", "GITHUB_TOKEN", "SF_REGISTRY_TOKEN"),
+            *("ACTIONS_*_TOKEN", "FORGEJO_TOKEN", "GITEA_TOKEN", "GITHUB_TOKEN", "SF_REGISTRY_TOKEN", "SF_SIGNING_*"),
             *("NOX*", "PIP_PREFIX", "PIP_REQUIRE_VIRTUALENV", "PIP_TARGET", "PIP_USER", "SF_KUBECONFIG"),
             *("UV_BREAK_SYSTEM_PACKAGES", "UV_PROJECT*", "UV_PYTHON", "UV_SYSTEM_PYTHON"),
         ),

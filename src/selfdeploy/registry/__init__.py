@@ -217,13 +217,14 @@ class Registry(Blobs):
         found = self.manifest(tag)
         if found is None:
             return None
-        subject, parts = artifact.decode_record(found[1], self._named(tag))
-        manifest, evidence = (self.blob(parts[kind].digest) for kind in (artifact.MANIFEST, artifact.EVIDENCE))
-        return Record(subject=subject, manifest=manifest, evidence=evidence)
+        parts = artifact.decode_record(found[1], self._named(tag))
+        envelopes = tuple(self.blob(part.digest) for part in parts.envelopes)
+        manifest, evidence = self.blob(parts.manifest.digest), self.blob(parts.evidence.digest)
+        return Record(subject=parts.subject, manifest=manifest, evidence=evidence, envelopes=envelopes)
 
     def put_record(self, record: Record, *tags: str) -> None:
         """Store RECORD's parts, then RECORD under each of TAGS, in order: a tag never leads to a partial record."""
-        for data in (b"{}", record.manifest, record.evidence):
+        for data in (b"{}", record.manifest, record.evidence, *record.envelopes):
             self.put_blob(data)
         for tag in tags:
             self.put_manifest(artifact.encode_record(record), artifact.SINGLE[0], tag)

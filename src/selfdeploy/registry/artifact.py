@@ -24,6 +24,12 @@ EMPTY = "application/vnd.oci.empty.v1+json"
 RELEASE = "application/vnd.selfdeploy.release.v1+json"
 MANIFEST = "application/vnd.selfdeploy.manifest.v1+json"
 EVIDENCE = "application/vnd.selfdeploy.evidence.v1+json"
+ENVELOPE = "application/vnd.dsse.envelope.v1+json"
+"""A signed statement of the release (DSSE)."""
+ENVELOPES = 8
+"""Envelopes in a record, at most."""
+ENVELOPE_SIZE = 1_048_576
+"""Bytes of an envelope, at most."""
 Word = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9._-]{1,40}$")]
 REFERS = "vnd.docker.reference.type"
 """Annotation of an index entry that describes an image, such as an attestation (BuildKit), and is none itself."""
@@ -166,6 +172,18 @@ class Record:
     subject: Descriptor
     manifest: bytes
     evidence: bytes
+    envelopes: tuple[bytes, ...] = ()
+    """The signed statements of the release; none if nobody signed it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What a release record names: the image it is of, and where its parts are."""
+
+    subject: Descriptor
+    manifest: Descriptor
+    evidence: Descriptor
+    envelopes: tuple[Descriptor, ...]
 
 
 LISTS = frozenset({"layers", "manifests"})
@@ -187,9 +205,8 @@ def parse(kind: type[Kind], data: bytes, where: str) -> Kind:
     try:
         return kind.model_validate_json(_without_nulls(data))
     except pydantic.ValidationError as exc:
-        first = exc.errors(include_url=False, include_input=False)[0]
-        place = ".".join(map(str, first["loc"])) or kind.__name__.lower()
-        raise errors.RegistryInvalid(f"{where}: {place}: {first['msg']}", "push it again, with another tool") from exc
+        why = errors.complaint(exc, kind.__name__.lower())
+        raise errors.RegistryInvalid(f"{where}: {why}", "push it again, with another tool") from exc
 
 
 def _without_nulls(data: bytes) -> bytes:
@@ -229,7 +246,11 @@ def encode_record(record: Record) -> bytes:
     """Return RECORD as an OCI image manifest (OCI image specification, artifacts)."""
     layers = [
         Descriptor(media_type=kind, digest=sha256(data), size=len(data)).as_json()
-        for kind, data in ((MANIFEST, record.manifest), (EVIDENCE, record.evidence))
+        for kind, data in (
+            (MANIFEST, record.manifest),
+            (EVIDENCE, record.evidence),
+            *((ENVELOPE, envelope) for envelope in record.envelopes),
+        )
     ]
     value = {
         "schemaVersion": 2,
@@ -242,20 +263,28 @@ def encode_record(record: Record) -> bytes:
     return json.dumps(value, sort_keys=True).encode()
 
 
-def decode_record(data: bytes, where: str) -> tuple[Descriptor, dict[str, Descriptor]]:
-    """Return the subject of the release record DATA, and its parts by media type.
+def decode_record(data: bytes, where: str) -> Parts:
+    """Return the parts of the release record DATA.
 
     Raises:
-        errors.RecordInvalid: DATA is not a release record; WHERE is its name in the message.
+        errors.RecordInvalid: it is no release record; WHERE names it.
     """
     try:
         value = parse(_Record, data, where)
     except errors.RegistryInvalid as exc:
         raise errors.RecordInvalid(f"no release record: {exc.message}", "somebody else wrote that tag") from exc
-    parts = {layer.media_type: layer for layer in value.layers}
-    if value.artifact_type != RELEASE or len(value.layers) != len(parts) or set(parts) != {MANIFEST, EVIDENCE}:
+    parts = [[layer for layer in value.layers if layer.media_type == kind] for kind in (MANIFEST, EVIDENCE, ENVELOPE)]
+    manifests, evidences, envelopes = parts
+    fits = (len(manifests), len(evidences), sum(map(len, parts))) == (1, 1, len(value.layers))
+    if value.artifact_type != RELEASE or not fits:
         raise errors.RecordInvalid(
             f"{where}: no release record: artifactType {value.artifact_type[:80]!a}, {len(value.layers)} layers",
             "somebody else wrote that tag",
         )
-    return value.subject, parts
+    if len(envelopes) > ENVELOPES or any(layer.size > ENVELOPE_SIZE for layer in envelopes):
+        raise errors.RecordInvalid(
+            f"{where}: {len(envelopes)} signatures of up to {max(layer.size for layer in envelopes)} bytes; "
+            f"at most {ENVELOPES} of {ENVELOPE_SIZE}",
+            "somebody else wrote that tag",
+        )
+    return Parts(subject=value.subject, manifest=manifests[0], evidence=evidences[0], envelopes=tuple(envelopes))

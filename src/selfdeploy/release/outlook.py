@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from selfdeploy import config, environments, errors, plan, provenance, source
+from selfdeploy import config, environments, errors, plan, provenance, source, trust
 from selfdeploy.build import local_registry
 from selfdeploy.build.assembly import Assembly, Release
 from selfdeploy.environments import Environment, fitness
@@ -101,6 +101,11 @@ class Outlook:
     def environment(self, environment: Environment) -> plan.Line:
         """Return the line of ENVIRONMENT, with the blocking error, new commits and warnings."""
         (line,) = plan.look([stages.Glance(environment=environment, release=self._release)])
+        try:
+            if self._release:
+                admission.refuse_unsigned(environment, self._release)
+        except errors.Unsigned as exc:
+            return dataclasses.replace(line, found=False, why=exc.message, blocked=exc)
         line = dataclasses.replace(line, warnings=shortfall.warn(self.assembly, environment))
         if line.found:
             return line
@@ -113,6 +118,8 @@ class Outlook:
         run = provenance.read_run()
         made_here = run.authority if run else ""
         authority = provenance.authority(self._release.evidence) if self._release else made_here
+        if not self._release:
+            trust.require_ours(self._project, environment.name)
         admission.foresee(environment, self._revision, authority, older=self.older)
 
     def _commits(self, environment: Environment) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from selfdeploy import ages, config, environments, errors, plan, provenance, source, tree
+from selfdeploy import ages, config, environments, errors, plan, provenance, source, tree, trust
 from selfdeploy.build import local_registry, protection
 from selfdeploy.build.assembly import Assembly, Release
 from selfdeploy.config import deploy_toml
@@ -354,8 +354,36 @@ class Releasing:
         release = self.require(wanted, revision)
         environment = environments.connect(self.project, name)
         with self.console.stage(name), probe.telling(self.console.waits):
+            admission.refuse_unsigned(environment, release)
             admission.probe_release(environment, release.manifest)
         return self.summary([name], release)
+
+    def verify(self, wanted: str = "", revision: str = "") -> tuple[str, dict[str, object]]:
+        """Return the signers of the release that `choose` finds, and the environments that accept it; also as data.
+
+        Raises:
+            errors.ConfigInvalid: deploy.toml has no keys to verify with.
+            errors.Unsigned: none of them signed it.
+            errors.SignatureInvalid: a signature is not valid, or is of another release.
+        """
+        if not trust.is_asked(self.project):
+            raise errors.ConfigInvalid(
+                "deploy.toml: trust.keys: no key to verify with", "docs/trust.md says how to set it up"
+            )
+        release = self.require(wanted, revision)
+        if not release.signed.by:
+            trust.require(self.project, next(iter(self.project.environments)), release.signed, release.manifest.release)
+        accepted = [name for name in self.names() if set(self.project.signed_by(name)) & set(release.signed.by)]
+        told = release.manifest
+        lines = [
+            f"revision  {told.source.revision}",
+            f"release   {told.release}",
+            f"image     {told.image.reference}",
+            *(f"signed    {name}" for name in (*release.signed.by, *release.signed.revoked)),
+            f"accepted  {', '.join(accepted) or 'by no environment'}",
+        ]
+        data = {"revision": told.source.revision, "release": told.release, "image": told.image.reference}
+        return "\n".join(lines), {**data, "signed": list(release.signed.by), "accepted": accepted}
 
     def render(self, name: str, folder: Path | None, wanted: str = "", revision: str = "") -> list[str]:
         """Write the files of NAME for the release of WANTED or REVISION to FOLDER, and return their names.

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from selfdeploy import provenance, source
+from selfdeploy import provenance, source, trust
 from selfdeploy.build import builders
 from selfdeploy.build.assembly import Assembly
 from selfdeploy.environments import Environment, fitness
@@ -55,6 +55,7 @@ class Preflight:
         fitness.refuse_full(project.root, fitness.need(self.assembly.outline.size, last))
         run = provenance.read_run()
         for environment in self.environments:
+            trust.require_ours(project, environment.name)
             admission.foresee(environment, self.assembly.revision.commit, run.authority if run else "", older=older)
         if not self.foreign and builders.wants_base(self.assembly.project):
             self.assembly.images.refuse_unfit_base()

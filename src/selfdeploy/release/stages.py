@@ -166,6 +166,7 @@ class Prove:
     def find(self) -> plan.Found | plan.Missing:
         """Prove the release, or raise: this stage must not change the environment."""
         if not self._proven():
+            admission.refuse_unsigned(self.environment, self.release)
             lock, wanted = self.take_lock(), self.release.manifest
             admission.refuse_on_hold(self.environment, self.environment.read(lock), wanted.image.digest)
             self.proofs.append(proving.prove(self.environment, lock, wanted))
@@ -201,6 +202,7 @@ class Settle(Prove):
         """Acquire the lock, and check whether the environment proves the release already."""
         if self._proven():
             return self._found()
+        admission.refuse_unsigned(self.environment, self.release)
         self.lock = self.take_lock()
         proof = settling.find(self.environment, self.lock, self.release.manifest)
         if isinstance(proof, str):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from selfdeploy import errors, manifest, provenance
+from selfdeploy import errors, manifest, provenance, trust
 from selfdeploy.build.assembly import Release
 from selfdeploy.environments import Environment, record
 from selfdeploy.probes import probe, witness
@@ -18,7 +18,7 @@ def admit(
     Raises:
         errors.NotProven: BEFORE lacks a proof of this very release on an earlier environment.
         errors.LockLost: the lock of such a proof is lost.
-        errors.OnHold, errors.AuthorityRefused, errors.ReleaseOlder: as their names say.
+        errors.OnHold, errors.AuthorityRefused, errors.Unsigned, errors.ReleaseOlder: as their names say.
     """
     wanted = release.manifest
     proofs = {proof.environment: proof for proof in before}
@@ -32,6 +32,7 @@ def admit(
         proof.lock.check()
     refuse_on_hold(environment, known, wanted.image.digest)
     _refuse_authority(environment, provenance.authority(release.evidence), wanted.release)
+    refuse_unsigned(environment, release)
     if not older:
         _refuse_older(environment, known, wanted.source.revision)
 
@@ -54,6 +55,28 @@ def foresee(environment: Environment, revision: str, authority: str, *, older: b
     _refuse_authority(environment, authority, f"what is made here of {revision}")
     if not older:
         _refuse_older(environment, known, revision)
+
+
+def refuse_unsigned(environment: Environment, release: Release) -> None:
+    """Raise `errors.Unsigned` unless a key that ENVIRONMENT asks for has signed RELEASE."""
+    trust.require(environment.project, environment.name, release.signed, release.manifest.release)
+
+
+def believe(environment: Environment, proven: record.Proven) -> manifest.Manifest:
+    """Return the manifest of PROVEN, an entry in the record of ENVIRONMENT, once its parts and signature agree.
+
+    Raises:
+        errors.RecordInvalid: its manifest is of another release.
+        errors.SignatureInvalid, errors.Unsigned: deploy.toml has keys, and none of those asked for has signed it.
+    """
+    where = f"{environment.name}: record"
+    wanted = manifest.parse(proven.manifest.encode(), where)
+    if wanted.release != proven.release or wanted.image.digest != proven.digest:
+        raise errors.RecordInvalid(f"{where}: {proven.release} does not hold together", "inv rollback to another")
+    envelopes = [proven.envelope.encode()] if proven.envelope else []
+    signed = trust.verify(environment.project, wanted, None, envelopes, where)
+    trust.require(environment.project, environment.name, signed, f"{proven.revision[:12]}, proven here before,")
+    return wanted
 
 
 def refuse_on_hold(environment: Environment, known: record.Record, digest: str) -> None:

@@ -21,8 +21,15 @@ SURROUNDINGS = (
 )
 """Errors that stop a rollout and are not the digest's fault."""
 
-NOT_TAKEN = (errors.ConfigInvalid, errors.ObjectRefused, errors.ClusterForbidden)
-"""Errors of a runtime that refuses its input before it changes anything."""
+NOT_TAKEN = (
+    errors.ConfigInvalid,
+    errors.ObjectRefused,
+    errors.ClusterForbidden,
+    errors.Unsigned,
+    errors.SignatureInvalid,
+    errors.KeyUnusable,
+)
+"""Errors that refuse a release before anything is changed: of a runtime, or of its signature."""
 
 AT_FAULT = (errors.NotProven, errors.ReplicaFailed)
 """Errors that are the digest's fault and put it on hold; others may come from its surroundings."""
@@ -87,13 +94,14 @@ def settle(
     known = environment.read(lock)
     try:
         admission.admit(environment, known, release, before, older=older)
-    except (errors.OnHold, errors.AuthorityRefused, errors.ReleaseOlder) as exc:
+    except (errors.OnHold, errors.AuthorityRefused, errors.Unsigned, errors.ReleaseOlder) as exc:
         if known.cut_off:
             ended = _undo(environment, lock, known, f"{exc.message}\nthe attempt before was cut off", holder)
             if not isinstance(ended, errors.PutBack | errors.WentDown):
                 raise ended from exc
         raise
-    target = record.Proven.of(wanted, environment.render(wanted), environment.project.probes.extra)
+    extra = environment.project.probes.extra
+    target = record.Proven.of(wanted, environment.render(wanted), extra, release.signed.envelope)
     again = bool(known.proven) and known.proven[0].is_same(target)
     environment.rehearse(target.rendered)
     known = _begin(environment, lock, known, target, holder)
@@ -245,11 +253,7 @@ def _shown(path: Path) -> str:
 
 def _bring_back(environment: Environment, lock: Lock, proven: record.Proven, *, recreate: bool = False) -> None:
     """Run PROVEN, an earlier proven release of ENVIRONMENT, and prove it; with RECREATE, in new replicas."""
-    wanted = manifest.parse(proven.manifest.encode(), f"{environment.name}: record")
-    if wanted.release != proven.release or wanted.image.digest != proven.digest:
-        raise errors.RecordInvalid(
-            f"{environment.name}: record: {proven.release} does not hold together", "inv rollback to another"
-        )
+    wanted = admission.believe(environment, proven)
     environment.fetch(wanted.image.reference)
     _run(environment, lock, wanted, proven.rendered, recreate=recreate, answered=proven.extra)
 
@@ -279,6 +283,7 @@ def choose(environment: Environment, known: record.Record, name: str) -> record.
     Raises:
         errors.NothingToRollBack: ENVIRONMENT has not proven such a release.
         errors.OnHold: the digest of that release is on hold.
+        errors.RecordInvalid, errors.SignatureInvalid, errors.Unsigned: it is not believed, as in `admission.believe`.
     """
     proven = known.choose(name)
     if proven is None:
@@ -291,6 +296,7 @@ def choose(environment: Environment, known: record.Record, name: str) -> record.
             f"{environment.name}: {proven.digest} is on hold: {known.holds[proven.digest]}",
             f"name another with --to, or inv unhold -e {environment.name} -d {proven.digest}",
         )
+    admission.believe(environment, proven)
     return proven
 
 

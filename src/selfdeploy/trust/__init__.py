@@ -1,0 +1,107 @@
+"""Which releases are believed: those that a key of deploy.toml's `[trust]` has signed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from selfdeploy import config, errors
+from selfdeploy.manifest import Manifest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signed:
+    """Who signed a release, by the names of keys in deploy.toml, and the envelope that says so; both may be empty."""
+
+    by: tuple[str, ...] = ()
+    revoked: tuple[str, ...] = ()
+    """Keys that signed it and are revoked, each with the day."""
+    envelope: str = ""
+
+
+NOBODY = Signed()
+
+
+def is_asked(project: config.Project) -> bool:
+    """Return whether PROJECT believes signed releases only."""
+    return bool(project.trust.keys)
+
+
+def sign(project: config.Project, manifest: Manifest, evidence: bytes) -> tuple[bytes, ...]:
+    """Return the envelopes of the release of MANIFEST and EVIDENCE, by this machine's key; none if it has no key.
+
+    The first is of the release itself, the second its SLSA provenance.
+
+    Raises:
+        errors.KeyUnusable: the key cannot be read or cannot sign, or is not trusted.
+    """
+    from selfdeploy import provenance  # noqa: PLC0415 -- as below
+    from selfdeploy.trust import envelope, keys, statement  # noqa: PLC0415 -- cryptography loads where it is in use
+
+    signer = keys.signer(project)
+    if signer is None:
+        return ()
+    told = provenance.decode(evidence)
+    statements = (statement.release(manifest, evidence), statement.provenance(manifest, told))
+    return tuple(envelope.sign(each, signer) for each in statements)
+
+
+def verify(
+    project: config.Project, manifest: Manifest, evidence: bytes | None, envelopes: Sequence[bytes], where: str
+) -> Signed:
+    """Return who signed the release of MANIFEST and EVIDENCE, by ENVELOPES; nobody where PROJECT asks for no signature.
+
+    EVIDENCE is None where only the manifest is at hand.
+
+    Raises:
+        errors.SignatureInvalid: a signature is not of the key it names, or one of our keys signed another release.
+        errors.KeyUnusable: a key of deploy.toml cannot be read.
+    """
+    if not is_asked(project):
+        return NOBODY
+    from selfdeploy.trust import envelope, keys, statement  # noqa: PLC0415 -- cryptography loads where it is in use
+
+    known = keys.read(project)
+    by: dict[str, str] = {}
+    kept = ""
+    for data in envelopes:
+        opened = envelope.open_with(data, known, where)
+        if not statement.is_release(opened.payload) or not opened.by:
+            continue
+        statement.check(opened.payload, manifest, evidence, where)
+        by.update((key.name, key.revoked) for key in opened.by)
+        kept = kept or data.decode()
+    valid = tuple(name for name, since in by.items() if not since)
+    return Signed(by=valid, revoked=tuple(f"{n}, revoked since {s}" for n, s in by.items() if s), envelope=kept)
+
+
+def require(project: config.Project, environment: str, signed: Signed, what: str) -> None:
+    """Raise `errors.Unsigned` unless a key that ENVIRONMENT asks for is among those of SIGNED, the signers of WHAT."""
+    wanted = project.signed_by(environment)
+    if not wanted or set(wanted) & set(signed.by):
+        return
+    names = signed.by + signed.revoked
+    told = f"signed by {', '.join(names)}" if names else "not signed"
+    raise errors.Unsigned(
+        f"{environment}: {what} is {told}; it takes what is signed by {' or '.join(wanted)}",
+        "release it where that key is: docs/trust.md",
+    )
+
+
+def require_ours(project: config.Project, environment: str) -> None:
+    """Raise `errors.Unsigned` if ENVIRONMENT would refuse a release for want of a key on this machine.
+
+    Raises:
+        errors.KeyUnusable: there is a key, and it cannot be read or is not trusted.
+    """
+    wanted = project.signed_by(environment)
+    if not wanted:
+        return
+    from selfdeploy.trust import keys  # noqa: PLC0415 -- cryptography loads where signatures are in use
+
+    signer = keys.signer(project)
+    names = [key.name for key in keys.read(project) if signer and key.id == signer.public_key.keyid]
+    if not set(names) & set(wanted):
+        have = f"this machine signs with {names[0]}" if names else "this machine has no key to sign with"
+        raise errors.Unsigned(
+            f"{environment}: takes what is signed by {' or '.join(wanted)}; {have}",
+            f"release where that key is, or set {keys.FILE}: docs/trust.md",
+        )

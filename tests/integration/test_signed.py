@@ -1,0 +1,186 @@
+"""Signed releases on Compose: believed by their key, and refused untouched when a part was exchanged."""
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.site import Done, Site
+from selfdeploy import registry
+from selfdeploy.trust import keys
+
+TRUST = '[trust]\nkeys = ["ours.pub"]\n'
+PASSWORD = "correct horse"  # noqa: S105 -- of keys that live as long as a test
+
+
+@pytest.fixture(scope="module")
+def signed(new_site: Callable[..., Site]) -> Site:
+    """A site that has released two signed revisions to test and prod, and signs where `signing` says so."""
+    made = new_site()
+    keys.make(made.folder / "ours", PASSWORD)
+    keys.make(made.folder / "stranger", "")
+    made.configure(top=TRUST)
+    for message in ("two", "three"):
+        made.commit(message)
+        done = made.inv("release", **signing(made))
+        assert done.returncode == 0, done.stderr
+    return made
+
+
+def signing(site: Site, name: str = "ours") -> dict[str, str]:
+    return {keys.FILE: str(site.folder / f"{name}.key"), keys.PASSWORD: PASSWORD if name == "ours" else ""}
+
+
+def store(site: Site) -> registry.Registry:
+    return registry.connect(registry.Reference.parse(site.repository))
+
+
+def record(site: Site, environment: str) -> Path:
+    told = json.loads(site.docker("volume", "inspect", f"{site.name}-{environment[0]}-record").stdout)[0]
+    return Path(told["Mountpoint"], "record.json")
+
+
+def refuse(site: Site, code: int, *argv: str, **environment: str) -> Done:
+    """Run the command ARGV, which has to end with CODE and leave servers and records; return how it went."""
+    before = site.ids(), *(record(site, name).read_bytes() for name in ("test", "prod"))
+    done = site.inv(*argv, **environment)
+
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    assert (site.ids(), *(record(site, name).read_bytes() for name in ("test", "prod"))) == before
+    return done
+
+
+def test_a_signed_release_names_its_key_and_nothing_secret_is_left(signed: Site) -> None:
+    found = store(signed).find_record(signed.revision)
+
+    verified = signed.inv("verify")
+    again = signed.inv("release")  # without the key: all is on record, and signed
+    private = (signed.folder / "ours.key").read_text().splitlines()[1]
+
+    assert verified.returncode == 0, verified.stderr
+    assert "signed    ours.pub" in verified.stdout
+    assert "accepted  test, prod" in verified.stdout
+    assert "nothing to do" in again.stderr
+    assert found
+    assert len(found.envelopes) == 2
+    texts = [path.read_bytes() for path in (signed.folder / ".selfdeploy").rglob("*") if path.is_file()]
+    texts += [json.dumps(signed.inspect(name)).encode() for name in ("test", "prod")]
+    texts += [found.manifest, found.evidence, *found.envelopes, record(signed, "prod").read_bytes()]
+    assert not [text for text in texts if PASSWORD.encode() in text or private.encode() in text]
+
+
+def test_a_revision_cannot_be_released_where_no_key_is_or_the_wrong_one(signed: Site) -> None:
+    signed.commit("unsigned")
+
+    keyless = refuse(signed, 49, "release")
+    wrong = refuse(signed, 56, "release", **signing(signed, "stranger"))
+    planned = signed.inv("plan")
+    signed.git("reset", "--quiet", "--hard", "HEAD~1")
+
+    assert "test: takes what is signed by ours.pub; this machine has no key to sign with" in keyless.stderr
+    assert "is not one of trust.keys" in wrong.stderr
+    assert "this machine has no key to sign with" in planned.stdout
+    assert "gates" not in keyless.stderr.splitlines()[0]
+
+
+def others(site: Site) -> registry.Record:
+    """The record of the revision before, signed as well."""
+    found = store(site).find_record(site.git("rev-parse", "HEAD~1"))
+    assert found
+    return found
+
+
+EXCHANGED: dict[str, tuple[int, Callable[[Site, registry.Record], registry.Record]]] = {
+    "its signatures removed": (49, lambda _, own: replace(own, envelopes=())),
+    "another release's signatures": (55, lambda site, own: replace(own, envelopes=others(site).envelopes)),
+    "the evidence of another run": (55, lambda site, own: replace(own, evidence=others(site).evidence)),
+    "another gate": (55, lambda _, own: replace(own, manifest=own.manifest.replace(b'"true"', b'"false"', 1))),
+    "a truncated envelope": (55, lambda _, own: replace(own, envelopes=(own.envelopes[0][:-9],))),
+}
+
+
+@contextlib.contextmanager
+def forged(site: Site, forge: Callable[[Site, registry.Record], registry.Record]) -> Iterator[None]:
+    """Have the registry hold what FORGE makes of the record of HEAD, until the block ends."""
+    own = store(site).find_record(site.revision)
+    assert own
+    store(site).put_record(forge(site, own), site.revision)
+    try:
+        yield
+    finally:
+        store(site).put_record(own, site.revision)
+
+
+@pytest.mark.parametrize("what", EXCHANGED)
+def test_a_record_with_a_part_exchanged_is_refused_at_every_door(signed: Site, what: str) -> None:
+    code, forge = EXCHANGED[what]
+    revision = ("--revision", signed.revision)
+
+    with forged(signed, forge):
+        doors = [
+            refuse(signed, code, "rollout", "-e", "test", *revision),
+            refuse(signed, code, "promote", "-e", "prod", *revision),
+            refuse(signed, code, "probe", "-e", "test", *revision),
+            refuse(signed, code, "verify", *revision),
+        ]
+        planned = signed.inv("plan", "--exit-code")
+
+    assert planned.returncode == code, planned.stdout
+    assert all("hint: release" in done.stderr or "inv release --fresh" in done.stderr for done in doors), doors
+    assert signed.inv("verify").returncode == 0
+
+
+def test_a_rollback_believes_what_is_signed_in_the_environment_s_record(signed: Site) -> None:
+    file = record(signed, "prod")
+    whole = file.read_bytes()
+    told: dict[str, Any] = json.loads(whole)
+    now, before = told["proven"][:2]
+
+    file.write_text(json.dumps({**told, "proven": [now, {**before, "envelope": ""}]}))
+    bare = refuse(signed, 49, "rollback", "-e", "prod", "--yes")
+    file.write_text(json.dumps({**told, "proven": [now, {**before, "envelope": now["envelope"]}]}))
+    exchanged = refuse(signed, 55, "rollback", "-e", "prod", "--yes")
+    file.write_bytes(whole)
+    back = signed.inv("rollback", "-e", "prod", "--yes")
+    running = signed.version("prod")["revision"]
+    forward = signed.inv("release", "--older")
+
+    assert "prod: " in bare.stderr
+    assert "of another release" in exchanged.stderr
+    assert back.returncode == 0, back.stderr
+    assert running == before["revision"]
+    assert forward.returncode == 0, forward.stderr
+
+
+def test_a_release_that_nobody_signed_is_made_anew_and_signed_by_who_has_the_key(signed: Site) -> None:
+    signed.commit("made without a key")
+    signed.configure()
+    made = [signed.inv(stage).returncode for stage in ("gates", "build", "manifest")]
+    signed.configure(top=TRUST)
+
+    refused = refuse(signed, 49, "release")
+    done = signed.inv("release", **signing(signed))
+
+    assert made == [0, 0, 0]
+    assert "this machine has no key to sign with" in refused.stderr
+    assert done.returncode == 0, done.stderr
+    assert signed.version("prod")["revision"] == signed.revision
+
+
+def test_a_release_proven_before_it_had_to_be_signed_is_not_put_back(new_site: Callable[..., Site]) -> None:
+    site = new_site()
+    keys.make(site.folder / "ours", PASSWORD)
+    unsigned = site.inv("release", "--to", "test")
+    site.configure(top=TRUST, probes="deadline = 20\nconsecutive = 2")
+    site.never_be_ready()
+
+    failed = site.inv("release", "--to", "test", **signing(site))
+
+    assert unsigned.returncode == 0, unsigned.stderr
+    assert failed.returncode == 52, failed.stderr
+    assert "proven here before, is not signed" in failed.stderr
