@@ -63,9 +63,10 @@ def test_a_release_is_signed_and_believed_by_its_key_alone(tmp_path: Path, sign_
         trust.require(project, "test", trust.verify(project, made, EVIDENCE, (), "x"), "it")
 
 
-def test_without_keys_nothing_is_signed_verified_or_refused(tmp_path: Path) -> None:
+def test_without_keys_nothing_is_signed_verified_or_refused(tmp_path: Path, sign_with: Callable[[str], None]) -> None:
     project = a_project(tmp_path)
 
+    sign_with("ours")
     assert trust.sign(project, a_manifest(), EVIDENCE) == ()
     assert trust.verify(project, a_manifest(), EVIDENCE, (b"no envelope",), "x") == trust.NOBODY
     trust.require(project, "test", trust.NOBODY, "it")
@@ -151,7 +152,7 @@ def test_a_signature_by_an_unknown_key_proves_nothing_and_hides_no_other(
     sign_with("ours")
     good = json.loads(trust.sign(project, made, EVIDENCE)[0])
     sign_with("stranger")
-    strange = json.loads(trust.sign(a_project(tmp_path), made, EVIDENCE)[0])
+    strange = json.loads(trust.sign(a_site(tmp_path, "stranger"), made, EVIDENCE)[0])
     both = json.dumps({**good, "signatures": [*strange["signatures"], *good["signatures"]]}).encode()
     bare = json.dumps({**good, "signatures": [{"sig": good["signatures"][0]["sig"]}]}).encode()
 

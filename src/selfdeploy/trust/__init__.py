@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from selfdeploy import config, errors
+from selfdeploy import config, errors, provenance
 from selfdeploy.manifest import Manifest
 
 
@@ -26,14 +26,17 @@ def is_asked(project: config.Project) -> bool:
 
 
 def sign(project: config.Project, manifest: Manifest, evidence: bytes) -> tuple[bytes, ...]:
-    """Return the envelopes of the release of MANIFEST and EVIDENCE, by this machine's key; none if it has no key.
+    """Return the envelopes of the release of MANIFEST and EVIDENCE, by this machine's key.
+
+    None if it has no key, or if PROJECT asks for no signature.
 
     The first is of the release itself, the second its SLSA provenance.
 
     Raises:
         errors.KeyUnusable: the key cannot be read or cannot sign, or is not trusted.
     """
-    from selfdeploy import provenance  # noqa: PLC0415 -- as below
+    if not is_asked(project):
+        return ()
     from selfdeploy.trust import envelope, keys, statement  # noqa: PLC0415 -- cryptography loads where it is in use
 
     signer = keys.signer(project)
