@@ -47,7 +47,7 @@ def test_a_gate_that_does_not_exist_is_named_with_those_that_do(site: Site) -> N
     refused, counted = site.nox("tpyecheck"), site.nox("--jobs", "none")
 
     assert (refused.returncode, counted.returncode) == (10, 10)
-    assert "--jobs: 'none' is no number" in counted.stderr
+    assert "--jobs: 'none' is not a number" in counted.stderr
     assert "no gate named 'tpyecheck'" in refused.stderr
     assert "typecheck" in refused.stderr
     assert "Traceback" not in refused.stderr
