@@ -311,7 +311,7 @@ def test_how_many_lines_of_the_log_is_asked_for_in_digits(site: Site) -> None:
     assert told.returncode == 0, told.stderr
     assert len(told.stdout.splitlines()) <= 1
     assert refused.returncode == 10
-    assert "--tail: 'abc' is no number" in refused.stderr
+    assert "--tail: 'abc' is not a number" in refused.stderr
     assert "Traceback" not in refused.stderr
 
 
