@@ -16,7 +16,8 @@ from lab.values import INDEX, a_manifest, a_project, an_environment
 from selfdeploy import config, errors, manifest, provenance, trust
 from selfdeploy.trust import envelope, keys, statement
 
-EVIDENCE = json.dumps({"at": "2026-01-01T00:00:00Z", "run": {"authority": "forgejo", "url": "https://f/1"}}).encode()
+RUN = provenance.Run(authority="forgejo", id="1", url="https://f/1")
+EVIDENCE = provenance.encode("2026-01-01T00:00:00Z", provenance.Holder(who="w", run="https://f/1"), RUN, tree="t")
 PEM, PKCS8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
 SPKI = serialization.PublicFormat.SubjectPublicKeyInfo
 
@@ -186,6 +187,8 @@ def test_the_provenance_says_what_was_built_from_what_and_where() -> None:
     assert told["subject"][0]["digest"]["sha256"] == INDEX.removeprefix("sha256:")
     assert told["predicate"]["runDetails"]["builder"]["id"].endswith("/forgejo")
     assert person["predicate"]["runDetails"]["builder"]["id"].endswith("/person")
+    assert person["predicate"]["runDetails"]["metadata"] == {}
+    assert told["predicate"]["runDetails"]["metadata"]["finishedOn"] == "2026-01-01T00:00:00Z"
     uris = [each["uri"] for each in told["predicate"]["buildDefinition"]["resolvedDependencies"]]
     assert uris == [f"git+{made.source.repository}", "oci:r.lan/base"]
     assert statement.provenance(made, evidence) == statement.provenance(made, evidence)
@@ -313,7 +316,8 @@ def test_deploy_toml_names_keys_that_agree(tmp_path: Path) -> None:
     bad: list[tuple[dict[str, Any], str]] = [
         ({"signer": ["x"]}, "signer and signer_key come together"),
         ({"keys": ["a"], "signer": ["x"], "signer_key": "b"}, "signer_key: b is not one of keys"),
-        ({"keys": ["a"], "revoked": [{"key": "a", "since": "2026-01-01"}]}, "all of them are revoked"),
+        ({"keys": ["a"], "revoked": [{"key": "a", "since": "2026-01-01"}]}, "none that is not revoked"),
+        ({"revoked": [{"key": "a", "since": "2026-01-01"}]}, "none that is not revoked"),
         ({"keys": ["a\0"]}, "trust.keys.0"),
         ({"keys": ["a"], "revoked": [{"key": "b", "since": "soon"}]}, "trust.revoked.0.since"),
     ]

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from selfdeploy import config, errors, manifest, process, provenance, registry, source, tree, trust
@@ -101,8 +102,8 @@ class Assembly:
         """Return the revision's recorded release if it was made as deploy.toml says now, else None.
 
         Folder, tree, gates, surroundings and base image have to be the same. The base does not count if the image was
-        built elsewhere, or if none is configured. An unsigned release does not count where deploy.toml asks for a
-        signature.
+        built elsewhere, or if none is configured. A release that an environment would refuse for its
+        signature does not count.
         """
         commit = self.revision.commit
         found = self._known.get(commit) or self.recorded(commit)
@@ -113,8 +114,8 @@ class Assembly:
         same = (told.tree, told.path) == (self.revision.tree, self.revision.path)
         present = self.project.gates.surroundings
         same = same and found.evidence.get("surroundings", present) == present
-        if trust.is_asked(self.project) and not found.signed.by:
-            self.lost[commit] = "the release on record is not signed"
+        if unsigned := trust.lacking(self.project, found.signed):
+            self.lost[commit] = f"the release on record is {unsigned}"
             return None
         return found if same and found.manifest.gates == self._gates() and self._is_on_base(found) else None
 
@@ -202,8 +203,29 @@ class Assembly:
         """Return the image of GATED if the registry has all of it, else None."""
         with contextlib.suppress(errors.ImageGone):
             found = self.store.image(self.images.tag(gated))
-            return None if found is None or self.store.absent(found.digest) else found
+            if found is None or self.store.absent(found.digest) or not self._is_ours(gated, found.digest):
+                return None
+            return found
         return None
+
+    def _is_ours(self, gated: receipt.GatedTree, digest: str) -> bool:
+        """Return whether the image DIGEST of GATED may be signed: only one that this machine built or adopted.
+
+        Anybody who can write to the registry can move the tag of a gated tree, and copy an image's labels.
+        """
+        if not trust.is_asked(self.project):
+            return True
+        with contextlib.suppress(OSError):
+            return self._note(gated).read_text() == digest
+        return False
+
+    def _note(self, gated: receipt.GatedTree) -> Path:
+        return self.project.work / "images" / gated.digest.removeprefix("sha256:")
+
+    def _take(self, gated: receipt.GatedTree, digest: str) -> None:
+        """Write down that the image DIGEST was built of GATED, or adopted for it, on this machine."""
+        tree.hide(self.project.work)
+        tree.write_whole(self._note(gated), digest.encode())
 
     def build(self, gated: receipt.GatedTree) -> registry.Image:
         """Build and push the image of GATED, and return it.
@@ -214,6 +236,7 @@ class Assembly:
         """
         found = self.images.push(gated)
         self.check(gated, found)
+        self._take(gated, found.digest)
         return found
 
     def adopt(self, gated: receipt.GatedTree, reference: str) -> registry.Image:
@@ -231,6 +254,7 @@ class Assembly:
                 f"{reference}: the registry does not have {', '.join(absent)}", "push it there again"
             )
         self.store.put_manifest(described[1], described[0].media_type, self.images.tag(gated))
+        self._take(gated, found.digest)
         return found
 
     def foreign(self, reference: str) -> registry.Image:
@@ -297,6 +321,8 @@ class Assembly:
             foreign=differing,
         )
         envelopes = trust.sign(self.project, made, evidence)
+        if trust.is_asked(self.project) and not envelopes:
+            raise trust.keyless(self.project)
         record = registry.Record(subject=described[0], manifest=made.bytes, evidence=evidence, envelopes=envelopes)
         self._known.pop(self.revision.commit, None)
         protection.keep(self.store, made.image)

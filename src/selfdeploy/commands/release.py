@@ -118,7 +118,7 @@ def probe(
 
         with show.stage(environment):
             found = upkeep.probe(deploy_toml.load(), environment)
-        told = found.model_dump(exclude={"manifest", "rendered"})
+        told = found.model_dump(exclude={"manifest", "rendered", "envelope"})
         show.result(f"{environment} runs {found.revision} ({found.digest}), proven at {found.at}, and now", told)
         return
 

@@ -34,7 +34,7 @@ def rollback(
     with show.stage(environment), probe.telling(show.waits):
         proven, known = upkeep.roll_back(project, environment, to, behind, show.took, hold=hold, tell=show.note)
     show.did(environment)
-    told = proven.model_dump(exclude={"manifest", "rendered"}) | {"warning": known}
+    told = proven.model_dump(exclude={"manifest", "rendered", "envelope"}) | {"warning": known}
     show.result(f"{environment} runs {proven.revision} ({proven.digest}), proven\n{known}".strip(), told)
 
 
@@ -62,7 +62,7 @@ def _bring_up(show: Console, environment: str, wait: str, *, dry_run: bool, agai
     with show.stage(environment), probe.telling(show.waits):
         proven = upkeep.bring_up(project, environment, behind, show.took, again=again)
     show.did(environment)
-    told = proven.model_dump(exclude={"manifest", "rendered"})
+    told = proven.model_dump(exclude={"manifest", "rendered", "envelope"})
     show.result(f"{environment} runs {proven.revision} ({proven.digest}), proven", told)
 
 

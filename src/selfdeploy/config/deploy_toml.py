@@ -140,6 +140,13 @@ def _check_signatures(project: Project) -> None:
                     f"{FILE}: environments.{name}.signed_by: {key} {what}", f"the keys are: {known}"
                 )
 
+    common = set.intersection(*(set(project.signed_by(name)) for name in project.environments))
+    if project.trust.keys and not common:
+        raise errors.ConfigInvalid(
+            f"{FILE}: environments: signed_by: no key is accepted by all of them",
+            "a release is signed by one key; name one that each environment accepts",
+        )
+
 
 def _check_order(project: Project) -> None:
     if not project.environments:

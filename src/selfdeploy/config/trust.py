@@ -46,6 +46,6 @@ class Trust(Value):
             raise ValueError("signer and signer_key come together")
         if self.signer_key and self.signer_key not in self.keys:
             raise ValueError(f"signer_key: {self.signer_key} is not one of keys")
-        if self.keys and not self.valid:
-            raise ValueError("keys: all of them are revoked; name a new one")
+        if (self.keys or self.revoked) and not self.valid:
+            raise ValueError("keys: none that is not revoked; name a new one")
         return self

@@ -51,8 +51,8 @@ class Proven(Value):
     at: str = ""
     extra: tuple[str, ...] = ()
     """The extra paths of its proof; putting it back does not require paths added later."""
-    envelope: str = ""
-    """The signed statement of its release (DSSE); empty if nobody signed it."""
+    envelope: str = pydantic.Field(default="", exclude_if=lambda envelope: not envelope)
+    """The signed statement of its release (DSSE); empty if nobody signed it, and then not written either."""
 
     def is_same(self, other: "Proven") -> bool:
         """Return whether OTHER is the same release with the same settings."""
@@ -132,6 +132,11 @@ class Record(Value):
     attempts: tuple[Attempt, ...] = ()
     proven: tuple[Proven, ...] = ()
     holds: dict[str, str] = {}
+
+    def sign(self, envelope: str) -> "Record":
+        """Return the record with ENVELOPE as the signed statement of the release proven last."""
+        last, *others = self.proven
+        return self.model_copy(update={"proven": (last.model_copy(update={"envelope": envelope}), *others)})
 
     def begin(self, attempt: Attempt) -> "Record":
         """Return the record with ATTEMPT under way; mark an unfinished attempt before it as cut off."""

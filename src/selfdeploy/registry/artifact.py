@@ -28,7 +28,7 @@ ENVELOPE = "application/vnd.dsse.envelope.v1+json"
 """A signed statement of the release (DSSE)."""
 ENVELOPES = 8
 """Envelopes in a record, at most."""
-ENVELOPE_SIZE = 1_048_576
+ENVELOPE_SIZE = 65_536
 """Bytes of an envelope, at most."""
 Word = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9._-]{1,40}$")]
 REFERS = "vnd.docker.reference.type"

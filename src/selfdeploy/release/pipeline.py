@@ -72,10 +72,12 @@ class Releasing:
 
         Raises:
             errors.NotReleased: there is no recorded release.
+            errors.Unsigned: there is one of HEAD, and an environment would refuse it for its signature.
         """
         found = self.choose(name, revision)
         if found is None:
             commit = self.assembly.revision.commit
+            self._refuse_unsigned(self.assembly.recorded(commit))
             what = f"no release of {commit} on record{self.assembly.describe_loss(commit)}"
             hint = "inv release makes it, inv plan shows what is missing"
             raise errors.NotReleased(f"{self.project.image.repository}: {what}", hint)
@@ -222,7 +224,9 @@ class Releasing:
         if not name and not revision:
             source.refuse_dirty(self.assembly.revision)
             plan.converge([stages.Manifest(assembly=self.assembly, fresh=fresh, foreign=foreign)], self.console)
-        made = self.record_here(self.require(name, revision))
+        release = self.require(name, revision)
+        self._refuse_unsigned(release)
+        made = self.record_here(release)
         for gate in made.manifest.redefined:
             self.console.note(f"{gate}: {config.REDEFINED}")
         return made
@@ -372,7 +376,7 @@ class Releasing:
             )
         release = self.require(wanted, revision)
         if not release.signed.by:
-            trust.require(self.project, next(iter(self.project.environments)), release.signed, release.manifest.release)
+            self._refuse_unsigned(release)
         accepted = [name for name in self.names() if set(self.project.signed_by(name)) & set(release.signed.by)]
         told = release.manifest
         lines = [
@@ -385,13 +389,21 @@ class Releasing:
         data = {"revision": told.source.revision, "release": told.release, "image": told.image.reference}
         return "\n".join(lines), {**data, "signed": list(release.signed.by), "accepted": accepted}
 
+    def _refuse_unsigned(self, release: Release | None) -> None:
+        """Raise `errors.Unsigned` if an environment would refuse RELEASE for its signature."""
+        if release and (why := trust.lacking(self.project, release.signed)):
+            told = f"{self.project.image.repository}: the release of {release.manifest.source.revision} is {why}"
+            raise errors.Unsigned(told, "release it where the key is: docs/trust.md")
+
     def render(self, name: str, folder: Path | None, wanted: str = "", revision: str = "") -> list[str]:
         """Write the files of NAME for the release of WANTED or REVISION to FOLDER, and return their names.
 
         WANTED and REVISION are those of `choose`. Without a FOLDER nothing is written.
         """
         self.project.environment(name)
-        content = bundle.files(self.project, name, self.require(wanted, revision).manifest)
+        release = self.require(wanted, revision)
+        trust.require(self.project, name, release.signed, release.manifest.release)
+        content = bundle.files(self.project, name, release.manifest)
         if folder is not None:
             bundle.write(folder, content)
         return list(content)

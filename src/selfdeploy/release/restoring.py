@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from selfdeploy import config, engine, environments, errors, manifest, registry
 from selfdeploy.build import protection
 from selfdeploy.environments import Lock
-from selfdeploy.rollout import retention
+from selfdeploy.rollout import admission, retention
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +41,9 @@ class Restoring:
         found: dict[str, manifest.Manifest] = {}
         for name, lock in locks.items():
             try:
-                for proven in retention.kept(environments.connect(self.project, name).read(lock)):
-                    found[proven.release] = manifest.parse(proven.manifest.encode(), f"{name}: record")
+                environment = environments.connect(self.project, name)
+                for proven in retention.kept(environment.read(lock)):
+                    found[proven.release] = admission.believe(environment, proven)
             except errors.SelfdeployError as exc:
                 self.tell(f"{name}: not known what it needs: {exc.message}")
         return [each for each in found.values() if each.image.repository == self.project.image.repository]

@@ -204,7 +204,7 @@ class Settle(Prove):
             return self._found()
         admission.refuse_unsigned(self.environment, self.release)
         self.lock = self.take_lock()
-        proof = settling.find(self.environment, self.lock, self.release.manifest)
+        proof = settling.find(self.environment, self.lock, self.release.manifest, self.release.signed.envelope)
         if isinstance(proof, str):
             return plan.Missing(why=proof)
         self.proofs.append(proof)

@@ -124,7 +124,7 @@ class Status:
             ],
             "answers": dict(self.answers),
             "differs": list(self.differs),
-            "proven": self.proven.model_dump(exclude={"manifest", "rendered"}) if self.proven else None,
+            "proven": self.proven.model_dump(exclude={"manifest", "rendered", "envelope"}) if self.proven else None,
             "holds": dict(self.holds),
             "holder": self.holder,
             "front": self.front,

@@ -58,13 +58,14 @@ def probe(project: config.Project, name: str) -> record.Proven:
 
     Raises:
         errors.NothingToRollBack: it has not proven any release.
+        errors.RecordInvalid, errors.SignatureInvalid, errors.Unsigned: as in `admission.believe`.
         errors.OnHold, errors.NotProven, errors.ReplicaHeldUp: as in `admission.probe_release`.
     """
     environment = environments.connect(project, name)
     known = environment.read()
     if not known.proven:
         raise errors.NothingToRollBack(f"{name}: has proven nothing", "inv release")
-    admission.probe_release(environment, manifest.parse(known.proven[0].manifest.encode(), f"{name}: record"))
+    admission.probe_release(environment, admission.believe(environment, known.proven[0]))
     return known.proven[0]
 
 

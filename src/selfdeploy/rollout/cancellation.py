@@ -6,7 +6,7 @@ import pkgutil
 from collections.abc import Iterator
 
 import selfdeploy
-from selfdeploy import ages, errors, interrupts, provenance, tree
+from selfdeploy import ages, errors, interrupts, provenance, tree, trust
 from selfdeploy.environments import Environment, Lock
 from selfdeploy.environments.record import CANCELLED
 from selfdeploy.rollout import settling
@@ -52,6 +52,7 @@ def ending(environment: Environment, lock: Lock, holder: provenance.Holder) -> I
     """
     if holder.run:
         load()
+        trust.load(environment.project)
     try:
         yield
     except KeyboardInterrupt:

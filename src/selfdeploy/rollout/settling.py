@@ -28,6 +28,8 @@ NOT_TAKEN = (
     errors.Unsigned,
     errors.SignatureInvalid,
     errors.KeyUnusable,
+    errors.RecordInvalid,
+    errors.ManifestInvalid,
 )
 """Errors that refuse a release before anything is changed: of a runtime, or of its signature."""
 
@@ -55,8 +57,11 @@ def glance(environment: Environment, release: manifest.Manifest) -> plan.Found |
     return plan.Missing(why=wrong[0], diff=diff) if wrong else plan.Found(why="answers as this release")
 
 
-def find(environment: Environment, lock: Lock, release: manifest.Manifest) -> proving.Proof | str:
-    """Return the proof that ENVIRONMENT runs RELEASE as deploy.toml defines it now, or the reason if there is none."""
+def find(environment: Environment, lock: Lock, release: manifest.Manifest, envelope: str = "") -> proving.Proof | str:
+    """Return the proof that ENVIRONMENT runs RELEASE as deploy.toml defines it now, or the reason if there is none.
+
+    The environment's record gets ENVELOPE, RELEASE's signature, where it has another: it was signed since.
+    """
     known = environment.read(lock)
     if known.cut_off:
         return f"takes over the attempt at {known.cut_off.revision[:12]}, {known.cut_off.origin}, that was cut off"
@@ -67,9 +72,12 @@ def find(environment: Environment, lock: Lock, release: manifest.Manifest) -> pr
     if not environment.is_applied(environment.render(release)):
         return "what runs is not what deploy.toml describes"
     try:
-        return proving.prove(environment, lock, release)
+        proof = proving.prove(environment, lock, release)
     except errors.NotProven as exc:
         return exc.message.splitlines()[-1].strip()
+    if envelope not in {"", known.proven[0].envelope}:
+        environment.write(lock, known.sign(envelope))
+    return proof
 
 
 def settle(

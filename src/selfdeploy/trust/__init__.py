@@ -25,6 +25,18 @@ def is_asked(project: config.Project) -> bool:
     return bool(project.trust.keys)
 
 
+def load(project: config.Project) -> None:
+    """Read the keys of PROJECT into memory: `verify` needs no file from then on.
+
+    Raises:
+        errors.KeyUnusable: a key of deploy.toml cannot be read.
+    """
+    if is_asked(project):
+        from selfdeploy.trust import keys  # noqa: PLC0415 -- cryptography loads where signatures are in use
+
+        keys.read(project)
+
+
 def sign(project: config.Project, manifest: Manifest, evidence: bytes) -> tuple[bytes, ...]:
     """Return the envelopes of the release of MANIFEST and EVIDENCE, by this machine's key.
 
@@ -64,16 +76,43 @@ def verify(
 
     known = keys.read(project)
     by: dict[str, str] = {}
-    kept = ""
+    best: envelope.Opened | None = None
     for data in envelopes:
         opened = envelope.open_with(data, known, where)
-        if not statement.is_release(opened.payload) or not opened.by:
+        if not opened.by:
+            continue
+        statement.refuse_other(opened.payload, manifest, where)
+        if not statement.is_release(opened.payload):
             continue
         statement.check(opened.payload, manifest, evidence, where)
         by.update((key.name, key.revoked) for key in opened.by)
-        kept = kept or data.decode()
+        best = max(best or opened, opened, key=lambda each: len(each.valid))
     valid = tuple(name for name, since in by.items() if not since)
-    return Signed(by=valid, revoked=tuple(f"{n}, revoked since {s}" for n, s in by.items() if s), envelope=kept)
+    revoked = tuple(f"{name}, revoked since {since}" for name, since in by.items() if since)
+    return Signed(by=valid, revoked=revoked, envelope=best.data.decode() if best else "")
+
+
+def lacking(project: config.Project, signed: Signed) -> str:
+    """Return what keeps an environment of PROJECT from accepting a release with the signers SIGNED; empty if nothing.
+
+    It ends a sentence about the release: `not signed`, or `signed by` whom.
+    """
+    wanted = [project.signed_by(name) for name in project.environments]
+    return "" if all(set(keys) & set(signed.by) for keys in wanted if keys) else describe(signed)
+
+
+def describe(signed: Signed) -> str:
+    """Return the signers in words, to end a sentence about a release."""
+    names = signed.by + signed.revoked
+    return f"signed by {', '.join(names)}" if names else "not signed"
+
+
+def keyless(project: config.Project) -> errors.Unsigned:
+    """Return the error that this machine has no key to sign releases of PROJECT with."""
+    from selfdeploy.trust import keys  # noqa: PLC0415 -- cryptography loads where signatures are in use
+
+    told = f"set {keys.KEY} or {keys.FILE}: docs/trust.md"
+    return errors.Unsigned(f"a release is to be signed by {' or '.join(project.trust.valid)}; no key is here", told)
 
 
 def require(project: config.Project, environment: str, signed: Signed, what: str) -> None:
@@ -81,10 +120,8 @@ def require(project: config.Project, environment: str, signed: Signed, what: str
     wanted = project.signed_by(environment)
     if not wanted or set(wanted) & set(signed.by):
         return
-    names = signed.by + signed.revoked
-    told = f"signed by {', '.join(names)}" if names else "not signed"
     raise errors.Unsigned(
-        f"{environment}: {what} is {told}; it takes what is signed by {' or '.join(wanted)}",
+        f"{environment}: {what} is {describe(signed)}; it takes what is signed by {' or '.join(wanted)}",
         "release it where that key is: docs/trust.md",
     )
 

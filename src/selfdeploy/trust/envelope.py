@@ -17,7 +17,7 @@ from selfdeploy.trust.keys import Public
 
 TYPE = "application/vnd.in-toto+json"
 """The type of what is signed: an in-toto statement."""
-LARGEST = 1_048_576
+LARGEST = 65_536
 """Bytes of an envelope, at most."""
 
 Base64 = Annotated[str, pydantic.Field(max_length=2 * LARGEST)]
@@ -43,6 +43,13 @@ class Opened:
     payload: bytes
     by: tuple[Public, ...]
     strangers: tuple[str, ...]
+    data: bytes
+    """The envelope with the signatures of the known keys, and nothing else."""
+
+    @property
+    def valid(self) -> tuple[Public, ...]:
+        """The known keys that signed it and are not revoked."""
+        return tuple(key for key in self.by if not key.revoked)
 
 
 def sign(payload: bytes, signer: Signer) -> bytes:
@@ -66,6 +73,7 @@ def open_with(data: bytes, keys: Sequence[Public], where: str) -> Opened:
     if parsed.payload_type != TYPE:
         raise errors.SignatureInvalid(f"{where}: its payload is {parsed.payload_type[:80]!a}, not {TYPE}", AGAIN)
     by: dict[str, Public] = {}
+    kept: dict[str, Signature] = {}
     strangers = []
     for signature in parsed.signatures:
         raw = _decode(signature.sig, where).hex()
@@ -74,9 +82,12 @@ def open_with(data: bytes, keys: Sequence[Public], where: str) -> Opened:
         if named and not good and signature.keyid:
             raise errors.SignatureInvalid(f"{where}: the signature by {named[0].name} is not valid", AGAIN)
         by.update((key.id, key) for key in good)
+        kept.update((key.id, Signature(key.id, raw)) for key in good)
         if not good:
             strangers.append(signature.keyid or "a key without an id")
-    return Opened(payload=_decode(parsed.payload, where), by=tuple(by.values()), strangers=tuple(strangers))
+    payload = _decode(parsed.payload, where)
+    data = json.dumps(Envelope(payload, TYPE, kept).to_dict(), sort_keys=True).encode()
+    return Opened(payload=payload, by=tuple(by.values()), strangers=tuple(strangers), data=data)
 
 
 AGAIN = "somebody else wrote it, or it was damaged; inv release --fresh where the key is makes it again"

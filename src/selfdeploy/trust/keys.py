@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import functools
 import hashlib
 import os
 import re
@@ -55,9 +56,22 @@ def read(project: config.Project) -> tuple[Public, ...]:
     Raises:
         errors.KeyUnusable: a file is missing, is not a public key in PEM, or of another kind than ed25519 or P-256.
     """
-    since = {revoked.key: revoked.since for revoked in project.trust.revoked}
-    names = dict.fromkeys((*project.trust.keys, *since))
-    return tuple(Public(name=name, key=_public(project, name), revoked=since.get(name, "")) for name in names)
+    since = tuple((revoked.key, revoked.since) for revoked in project.trust.revoked)
+    return _read_all(project.root, project.trust.keys, since)
+
+
+@functools.cache
+def _read_all(root: Path, names: tuple[str, ...], since: tuple[tuple[str, str], ...]) -> tuple[Public, ...]:
+    """Return what `read` does, from memory the second time: a cancelled run's folder may be gone."""
+    days = dict(since)
+    found = tuple(
+        Public(name=name, key=_public(root, name), revoked=days.get(name, ""))
+        for name in dict.fromkeys((*names, *days))
+    )
+    for key in found:
+        if twin := next((other.name for other in found if other.id == key.id and other is not key), ""):
+            raise errors.KeyUnusable(f"trust: {key.name} and {twin} are the same key", "name it once")
+    return found
 
 
 def signer(project: config.Project, environment: Mapping[str, str] | None = None) -> Signer | None:
@@ -71,11 +85,13 @@ def signer(project: config.Project, environment: Mapping[str, str] | None = None
     if text and path:
         raise errors.KeyUnusable(f"{KEY} and {FILE} are both set", "set one of them")
     if text or path:
+        if "\n" in path or "-----" in path:
+            raise errors.KeyUnusable(f"{FILE}: holds a key, and not the path of its file", f"set {KEY} to it instead")
         data = text.encode() if text else _read(Path(path), FILE)
         private = load_private(data, given.get(PASSWORD, ""), KEY if text else path)
         found: Signer = CryptoSigner(private, _of(private.public_key(), KEY))
     elif project.trust.signer and project.trust.signer_key:
-        found = Command(project.trust.signer, _public(project, project.trust.signer_key), project.root)
+        found = Command(project.trust.signer, _public(project.root, project.trust.signer_key), project.root)
     else:
         return None
     known = {public.id: public for public in read(project)}
@@ -154,7 +170,7 @@ def load_private(data: bytes, password: str, where: str) -> Private:
 
 def names(path: Path) -> tuple[Path, Path]:
     """Return the files of the pair PATH: its private and its public key."""
-    return path.with_name(f"{path.name}.key"), path.with_name(f"{path.name}.pub")
+    return path.parent / f"{path.name}.key", path.parent / f"{path.name}.pub"
 
 
 def make(path: Path, password: str) -> tuple[Path, Path]:
@@ -163,6 +179,8 @@ def make(path: Path, password: str) -> tuple[Path, Path]:
     Raises:
         errors.FileUnusable: one of the files exists; nothing was written.
     """
+    if not path.name:
+        raise errors.KeyUnusable(f"{path}: names no file", "name the pair, as in --output keys/release")
     files = names(path)
     for file in files:
         if file.exists() or file.is_symlink():
@@ -178,8 +196,8 @@ def make(path: Path, password: str) -> tuple[Path, Path]:
     return files
 
 
-def _public(project: config.Project, name: str) -> SSlibKey:
-    data = _read(project.place(name, "trust.keys"), f"trust.keys: {name}")
+def _public(root: Path, name: str) -> SSlibKey:
+    data = _read(root / config.place(name, f"{config.FILE}: trust.keys"), f"trust.keys: {name}")
     try:
         loaded = serialization.load_pem_public_key(data)
     except (ValueError, cryptography.exceptions.UnsupportedAlgorithm):

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import pydantic
@@ -35,6 +35,11 @@ class _Digest(_Strict):
 class _Subject(_Strict):
     name: Annotated[str, pydantic.Field(max_length=1000)]
     digest: _Digest
+
+
+class _Of(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(frozen=True, strict=True, extra="ignore")
+    subject: Annotated[tuple[_Subject, ...], pydantic.Field(min_length=1, max_length=64)]
 
 
 class _Release(_Strict):
@@ -79,7 +84,11 @@ def provenance(manifest: Manifest, evidence: Mapping[str, Any]) -> bytes:
         },
         "runDetails": {
             "builder": {"id": BUILDERS.get(str(run.get("authority", "")), PERSON)},
-            "metadata": {"invocationId": str(run.get("url", "")), "finishedOn": str(evidence.get("at", ""))},
+            "metadata": {
+                key: str(value)
+                for key, value in (("invocationId", run.get("url")), ("finishedOn", evidence.get("builtAt")))
+                if value
+            },
         },
     }
     return _encode(manifest, PROVENANCE, predicate)
@@ -94,6 +103,16 @@ def is_release(payload: bytes) -> bool:
     return isinstance(value, dict) and value.get("predicateType") == RELEASE
 
 
+def refuse_other(payload: bytes, manifest: Manifest, where: str) -> None:
+    """Raise `errors.SignatureInvalid` if PAYLOAD, a statement of any kind, is of other images than MANIFEST's."""
+    try:
+        told = _Of.model_validate_json(payload)
+    except pydantic.ValidationError as exc:
+        raise errors.SignatureInvalid(f"{where}: no in-toto statement: {errors.complaint(exc)}", OTHER) from exc
+    if _named(told.subject) != _subjects(manifest):
+        raise errors.SignatureInvalid(f"{where}: the signature is of another release: its image", OTHER)
+
+
 def check(payload: bytes, manifest: Manifest, evidence: bytes | None, where: str) -> None:
     """Raise `errors.SignatureInvalid` unless PAYLOAD is the statement of MANIFEST and EVIDENCE (None: not compared)."""
     try:
@@ -103,7 +122,7 @@ def check(payload: bytes, manifest: Manifest, evidence: bytes | None, where: str
     differs = [
         what
         for what, same in (
-            ("its image", _named(told) == _subjects(manifest)),
+            ("its image", _named(told.subject) == _subjects(manifest)),
             ("the manifest", told.predicate.manifest.model_dump() == _digest(manifest.bytes)),
             ("the evidence", evidence is None or told.predicate.evidence.model_dump() == _digest(evidence)),
         )
@@ -121,8 +140,8 @@ def _subjects(manifest: Manifest) -> dict[str, str]:
     return {manifest.image.repository: manifest.image.digest, **children}
 
 
-def _named(told: _Statement) -> dict[str, str]:
-    return {subject.name: f"sha256:{subject.digest.sha256}" for subject in told.subject}
+def _named(subjects: Sequence[_Subject]) -> dict[str, str]:
+    return {subject.name: f"sha256:{subject.digest.sha256}" for subject in subjects}
 
 
 def _digest(data: bytes) -> dict[str, str]:
