@@ -135,6 +135,23 @@ def test_a_record_with_a_part_exchanged_is_refused_at_every_door(signed: Site, w
     assert signed.inv("verify").returncode == 0
 
 
+def test_an_image_that_this_machine_did_not_build_is_not_signed(signed: Site) -> None:
+    signed.commit("built here")
+    stages = [signed.inv(stage).returncode for stage in ("gates", "build")]
+    note = max((signed.folder / ".selfdeploy" / "images").iterdir(), key=lambda path: path.stat().st_mtime)
+    built = note.read_text()
+    note.write_text("sha256:" + "0" * 64)  # as after somebody has moved the tag of the gated tree
+
+    refused = refuse(signed, 32, "manifest", **signing(signed))
+    again = [signed.inv(stage, **signing(signed)).returncode for stage in ("build", "manifest")]
+    signed.git("reset", "--quiet", "--hard", "HEAD~1")
+
+    assert stages == [0, 0]
+    assert "no image of the gated tree" in refused.stderr
+    assert again == [0, 0]
+    assert note.read_text() == built
+
+
 def test_a_rollback_believes_what_is_signed_in_the_environment_s_record(signed: Site) -> None:
     file = record(signed, "prod")
     whole = file.read_bytes()
@@ -172,7 +189,7 @@ def test_a_release_that_nobody_signed_is_made_anew_and_signed_by_who_has_the_key
     assert signed.version("prod")["revision"] == signed.revision
 
 
-def test_a_release_proven_before_it_had_to_be_signed_is_not_put_back(new_site: Callable[..., Site]) -> None:
+def test_what_was_proven_before_it_had_to_be_signed_is_not_put_back_until_it_is(new_site: Callable[..., Site]) -> None:
     site = new_site()
     keys.make(site.folder / "ours", PASSWORD)
     unsigned = site.inv("release", "--to", "test")
@@ -180,7 +197,12 @@ def test_a_release_proven_before_it_had_to_be_signed_is_not_put_back(new_site: C
     site.never_be_ready()
 
     failed = site.inv("release", "--to", "test", **signing(site))
+    site.git("reset", "--quiet", "--hard", "HEAD~1")
+    signed = site.inv("release", "--to", "test", "--older", **signing(site))
+    told = json.loads(record(site, "test").read_bytes())["proven"][0]
 
     assert unsigned.returncode == 0, unsigned.stderr
     assert failed.returncode == 52, failed.stderr
     assert "proven here before, is not signed" in failed.stderr
+    assert signed.returncode == 0, signed.stderr
+    assert (told["revision"], bool(told["envelope"])) == (site.revision, True)

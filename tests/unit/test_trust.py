@@ -331,3 +331,63 @@ def test_deploy_toml_names_keys_that_agree(tmp_path: Path) -> None:
                 trust={"keys": ["a", "old"], "revoked": [{"key": "old", "since": "2026-01-01"}]},
                 environments={"test": an_environment(4101, signed_by=[key])},
             )
+
+
+def test_what_is_kept_of_an_envelope_is_its_valid_signatures_and_no_padding(
+    tmp_path: Path, sign_with: Callable[[str], None]
+) -> None:
+    project, made = a_site(tmp_path, "old", "new"), a_manifest()
+    sign_with("old")
+    old = trust.sign(project, made, EVIDENCE)[0]
+    sign_with("new")
+    new = changed(trust.sign(project, made, EVIDENCE)[0], padding="x" * 10_000)
+    rotated = a_site(tmp_path, "old", "new", revoked=[{"key": "old.pub", "since": "2026-11-30"}])
+
+    signed = trust.verify(rotated, made, EVIDENCE, (old, new), "x")
+    again = trust.verify(rotated, made, None, (signed.envelope.encode(),), "x")
+
+    assert (signed.by, signed.revoked) == (("new.pub",), ("old.pub, revoked since 2026-11-30",))
+    assert again.by == ("new.pub",)
+    assert "padding" not in signed.envelope
+
+
+def test_one_key_under_two_names_and_a_key_in_place_of_its_file_are_refused(tmp_path: Path) -> None:
+    project = a_site(tmp_path, "ours", "copy")
+    (tmp_path / "copy.pub").write_bytes((tmp_path / "ours.pub").read_bytes())
+    text = (tmp_path / "ours.key").read_text()
+
+    with pytest.raises(errors.KeyUnusable, match="are the same key"):
+        keys.read(project)
+    with pytest.raises(errors.KeyUnusable) as refused:
+        keys.signer(project, {keys.FILE: text})
+    assert text.splitlines()[1] not in refused.value.message + refused.value.hint
+    with pytest.raises(errors.KeyUnusable, match="names no file"):
+        keys.make(Path(), "")
+
+
+def test_keys_that_were_read_verify_when_the_folder_is_gone(tmp_path: Path, sign_with: Callable[[str], None]) -> None:
+    project, made = a_site(tmp_path, "ours"), a_manifest()
+    sign_with("ours")
+    envelopes = trust.sign(project, made, EVIDENCE)
+    trust.load(project)
+    (tmp_path / "ours.pub").unlink()
+
+    assert trust.verify(project, made, EVIDENCE, envelopes, "x").by == ("ours.pub",)
+
+
+def test_a_release_has_to_satisfy_every_environment_with_one_key(tmp_path: Path) -> None:
+    project = a_site(tmp_path, "ours", "other", prod={"signed_by": ["other.pub"]})
+
+    assert trust.lacking(project, trust.Signed(by=("other.pub",))) == ""
+    assert trust.lacking(project, trust.Signed(by=("ours.pub",))) == "signed by ours.pub"
+    assert trust.lacking(project, trust.NOBODY) == "not signed"
+    assert trust.lacking(a_project(tmp_path), trust.NOBODY) == ""
+    with pytest.raises(errors.ConfigInvalid, match="no key is accepted by all of them"):
+        a_project(
+            tmp_path,
+            trust={"keys": ["a", "b"]},
+            environments={
+                "test": an_environment(4101, signed_by=["a"]),
+                "prod": an_environment(4100, signed_by=["b"]),
+            },
+        )
