@@ -77,7 +77,9 @@ def test_secrets_are_given_to_the_steps_that_need_them_alone(kind: str) -> None:
         "Prod",
         "What runs now",
     }
-    assert given["Record"] == given["Build"] == given["Manifest"] == {"SF_REGISTRY_TOKEN"}
+    assert given["Record"] == given["Build"] == {"SF_REGISTRY_TOKEN"}
+    assert given["Manifest"] == {"SF_REGISTRY_TOKEN", "SF_SIGNING_KEY", "SF_SIGNING_PASSWORD"}
+    assert [name for name, secrets in given.items() if "SF_SIGNING_KEY" in secrets] == ["Manifest"]
 
 
 @pytest.mark.parametrize("kind", FILES)
