@@ -91,7 +91,7 @@ def test_a_file_without_a_certificate_is_named(home: Path, monkeypatch: pytest.M
 def test_a_registry_that_speaks_tls_says_so_to_who_does_not() -> None:
     needed.need(lab.MISSING)
     with lab.Registry(tls=True) as there:
-        with pytest.raises(errors.RegistryInvalid, match="no registry") as caught:
+        with pytest.raises(errors.RegistryInvalid, match="is not an OCI registry") as caught:
             store(there.name).ping()
 
         assert "https" in caught.value.hint

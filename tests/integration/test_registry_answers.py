@@ -48,10 +48,10 @@ def test_the_registry_retries_a_failed_read_of_a_tag_but_never_a_write() -> None
         (b"\x00\xff garbage\r\n\r\n", errors.RegistryUnreachable, "does not answer"),
         (b"SSH-2.0-OpenSSH\r\n", errors.RegistryUnreachable, "does not answer"),
         (b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 200 + b"\r\n", errors.RegistryUnreachable, "does not answer"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n", errors.RegistryInvalid, "no registry"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n", errors.RegistryInvalid, "is not an OCI registry"),
         (answer(b"<html>", headers={"Docker-Distribution-Api-Version": ""}), errors.RegistryInvalid, None),
-        (b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<html>", errors.RegistryInvalid, "no registry"),
-        (b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n", errors.RegistryInvalid, r"no registry \(HTTP 404\)"),
+        (b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<html>", errors.RegistryInvalid, "is not an OCI registry"),
+        (b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n", errors.RegistryInvalid, r"not an OCI registry \(HTTP 404\)"),
         (answer(status=500), errors.RegistryUnreachable, "answers 500 to GET"),
         (answer(status=503), errors.RegistryUnreachable, "answers 503 to GET"),
         (answer(status=403), errors.RegistryDenied, r"refuses GET \(403\)"),
@@ -137,7 +137,7 @@ def test_other_bytes_than_a_digest_names_are_refused() -> None:
 def test_a_missing_image_is_missing_only_where_a_registry_says_so() -> None:
     with (
         Liar(lambda *_: b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n") as there,
-        pytest.raises(errors.RegistryInvalid, match="no registry"),
+        pytest.raises(errors.RegistryInvalid, match="is not an OCI registry"),
     ):
         store(there.name).find_record("1")
 
