@@ -26,6 +26,13 @@ STORAGE = "CLUSTER_STORAGE"
 REGISTRY_PORTS = range(5010, 5030)
 """The ports of this host's loopback that the cluster pulls from; see README.md beside this file."""
 
+
+def state() -> Path:
+    """Return the folder of what the lab's own cluster keeps: each storage has one."""
+    storage = os.environ.get(STORAGE, "etcd")
+    return HOME / ("state" if storage == "etcd" else f"state-{storage}")
+
+
 TOOLS = ("dpkg-query", "flock", "ip", "nsenter", "openssl")
 BUILT = (HOME / "bin" / ".traefik").exists()
 MISSING = [

@@ -5,7 +5,7 @@ import json
 import time
 
 from lab import children
-from lab.cluster import HOME, Cluster
+from lab.cluster import Cluster, state
 
 ISSUER = "https://kubernetes.default.svc"
 
@@ -23,7 +23,7 @@ def sign(cluster: Cluster, namespace: str, name: str, seconds: int) -> str:
         "kubernetes.io": {"namespace": namespace, "serviceaccount": {"name": name, "uid": uid}},
     }
     head = ".".join(_encode(json.dumps(part).encode()) for part in ({"alg": "RS256", "typ": "JWT"}, claims))
-    key = HOME / "state" / "pki" / "sa.key"
+    key = state() / "pki" / "sa.key"
     return f"{head}.{_encode(children.run(['openssl', 'dgst', '-sha256', '-sign', str(key)], given=head.encode()))}"
 
 
