@@ -8,6 +8,7 @@ import pytest
 from lab.values import a_manifest, a_project, an_environment
 from selfdeploy import errors
 from selfdeploy.engine import Engine
+from selfdeploy.environments import fitness
 from selfdeploy.environments.compose import environment as compose
 from selfdeploy.environments.compose import lock
 from selfdeploy.process import Outcome
@@ -97,3 +98,14 @@ def test_an_engine_that_does_not_describe_a_container_is_asked_again_for_a_while
     saying(monkeypatch, lambda _: BUSY, "here")
     with pytest.raises(errors.CommandFailed):
         environment.ask(a_manifest())
+
+
+def test_a_port_that_a_rollout_under_way_has_just_published_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = compose.Compose(a_project(environments={"test": an_environment(4101)}), "test")
+    seen = iter([False, True, False, False])
+    monkeypatch.setattr(fitness, "why_taken", lambda *_: "Address already in use")
+    monkeypatch.setattr(compose.Compose, "_publishes", lambda *_: next(seen))
+
+    environment._refuse_taken_port()  # noqa: SLF001 -- what `refuse_unfit` asks last
+    with pytest.raises(errors.PortTaken, match="Address already in use"):
+        environment._refuse_taken_port()  # noqa: SLF001 -- the same

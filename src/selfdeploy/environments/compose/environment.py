@@ -95,13 +95,17 @@ class Compose:
 
     def _refuse_taken_port(self) -> None:
         bind, port = self.settings.bind, self.settings.port
-        if port is None or containers.address(bind, port) in containers.ways(
-            [*self.containers(), *self.containers(FRONT)]
-        ):
+        if port is None or self._publishes(bind, port):
             return
-        if why := fitness.why_taken(bind, port):
+        why = fitness.why_taken(bind, port)
+        if why and not self._publishes(bind, port):  # a rollout under way may have started a replica in between
             hint = f"free it, or set environments.{self.name}.port or bind"
             raise errors.PortTaken(f"{self.name}: {bind}:{port}: {why}", hint)
+
+    def _publishes(self, bind: str, port: int) -> bool:
+        """Return whether PORT on the address BIND is one of the environment's own containers'."""
+        ours = [*self.containers(), *self.containers(FRONT)]
+        return containers.address(bind, port) in containers.ways(ours)
 
     def containers(self, service: str = SERVER) -> tuple[Container, ...]:
         """Return the environment's containers of SERVICE, running or not, as the engine describes them."""
