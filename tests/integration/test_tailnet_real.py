@@ -126,7 +126,7 @@ def test_vega_up_restores_a_server_whose_address_came_after_the_engine(vega: Veg
     vega.engine.start()
     early = vega.container(), vega.inv("vega.status")
     vega.host.start()
-    children.wait_until(lambda: vega.host.tailscale("ip", "-4") == four, "the address")
+    children.wait_until(lambda: vega.host.has(four), "the address")
     vega.good("vega.up", "--bind", four)
 
     assert early[0] == ""

@@ -60,6 +60,13 @@ class Host(children.Part):
         """Run its tailscale command and return what it printed."""
         return children.run([str(self.path / "tailscale"), *argv]).decode().strip()
 
+    def has(self, address: str) -> bool:
+        """Return whether ADDRESS is this host's in the tailnet; not while its tailscaled is about to come up."""
+        try:
+            return self.tailscale("ip", "-4") == address
+        except children.LabError:
+            return False
+
     def get(self, url: str) -> dict[str, Any]:
         """Return what URL answers to this host."""
         told: dict[str, Any] = json.loads(children.run([*self.inside, sys.executable, "-c", ASK, url]))
