@@ -174,7 +174,7 @@ def test_a_rollback_believes_what_is_signed_in_the_environment_s_record(signed: 
     assert forward.returncode == 0, forward.stderr
 
 
-def test_a_release_that_nobody_signed_is_made_anew_and_signed_by_who_has_the_key(signed: Site) -> None:
+def test_an_unsigned_release_is_made_anew_and_signed_where_the_key_is(signed: Site) -> None:
     signed.commit("made without a key")
     signed.configure()
     made = [signed.inv(stage).returncode for stage in ("gates", "build", "manifest")]
@@ -189,7 +189,7 @@ def test_a_release_that_nobody_signed_is_made_anew_and_signed_by_who_has_the_key
     assert signed.version("prod")["revision"] == signed.revision
 
 
-def test_what_was_proven_before_it_had_to_be_signed_is_not_put_back_until_it_is(new_site: Callable[..., Site]) -> None:
+def test_an_unsigned_proven_release_is_not_put_back_until_it_is_signed(new_site: Callable[..., Site]) -> None:
     site = new_site()
     keys.make(site.folder / "ours", PASSWORD)
     unsigned = site.inv("release", "--to", "test")

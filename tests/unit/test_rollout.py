@@ -104,7 +104,7 @@ def test_what_keeps_a_rollout_from_getting_done_leaves_no_hold(
     assert environment.write.call_args.args[1].attempts[0].ending == "down"
 
 
-def test_a_release_that_was_signed_since_has_its_signature_in_the_environment_s_record(environment: mock.Mock) -> None:
+def test_a_release_signed_since_has_its_signature_in_the_environment_s_record(environment: mock.Mock) -> None:
     environment.render.return_value = "as before"
     environment.is_applied.return_value = True
     lock = mock.create_autospec(Lock, instance=True)
