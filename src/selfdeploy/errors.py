@@ -286,7 +286,7 @@ class Interrupted(SelfdeployError, exit_code=130):
 
 
 def unusable(exc: OSError) -> SelfdeployError:
-    """Return EXC, what the system says of a file or disk, as an error of ours; raise it where it is of neither."""
+    """Return EXC, a system error about a file or a disk, as an error of ours; raise any other EXC."""
     if exc.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFull(f"{exc.filename or 'a file of this command'}: {exc.strerror}", "make room: docker system df")
     if exc.filename is None:
@@ -302,5 +302,5 @@ def complaint(exc: "pydantic.ValidationError", whole: str = "") -> str:
 
 
 def of_code(code: int, other: type[SelfdeployError]) -> type[SelfdeployError]:
-    """Return the class of errors that has the exit code CODE; OTHER where none has."""
+    """Return the error class with the exit code CODE, or OTHER."""
     return {kind.exit_code: kind for kind in SelfdeployError.__subclasses__()}.get(code, other)

@@ -52,7 +52,7 @@ Kind = TypeVar("Kind", bound=Common)
 
 
 def place(path: str, what: str) -> Path:
-    """Return the PATH that WHAT names; ~ is a home folder."""
+    """Return PATH, the value of the key WHAT; ~ is a home folder."""
     with contextlib.suppress(RuntimeError):
         if "\0" not in path:
             return Path(path).expanduser()
@@ -189,7 +189,7 @@ class Project(Value):
         return tuple(names[: names.index(name)])
 
     def signed_by(self, name: str) -> tuple[str, ...]:
-        """Return the keys of which one has to have signed what NAME takes; none if no signature is asked."""
+        """Return the keys that NAME accepts signatures of; one is enough. Empty: it verifies nothing."""
         return self.environment(name).signed_by or self.trust.valid
 
     def compose(self, name: str) -> Compose:

@@ -117,7 +117,7 @@ class Attempt(Value):
 
     @property
     def has_settled(self) -> bool:
-        """Whether it ended with a proof that the environment runs what its record says."""
+        """Whether it ended with a proof of the release recorded for the environment."""
         return self.ending == "proven" or self.ending.endswith(", proven")
 
     @property
