@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from lab import children, embedded, shared
+from lab.application import Built, lighten
 from lab.needed import need_engine
 from lab.site import ROOT, Done, Site
 from selfdeploy import config
@@ -89,8 +90,17 @@ def application() -> Site:
 
 @pytest.fixture(scope="session")
 def ship(application: Site) -> Path:
-    """What the real gates built of the application."""
-    return application.shipped
+    """What the real gates built of the application, its routes on Node's own server; `whole` has Next's."""
+    made = shared.folder() / "ship"
+
+    def make() -> str:
+        node = application.folder / ".nox" / "gates" / "programs" / "node"
+        lighten(
+            Built(revision=application.revision, ship=application.shipped, node=node), ROOT / "examples/sf/web", made
+        )
+        return str(made)
+
+    return Path(shared.once("light", make))
 
 
 @pytest.fixture(scope="session")

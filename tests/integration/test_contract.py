@@ -376,11 +376,9 @@ def test_flags_that_cannot_be_meant_are_refused(argv: list[str], tmp_path: Path)
     assert argv[0] in done.stderr
 
 
-def test_the_bundled_application_keeps_every_clause_of_the_probes(
-    application: Site, ship: Path, tmp_path: Path
-) -> None:
+def test_the_bundled_application_keeps_every_clause_of_the_probes(application: Site, tmp_path: Path) -> None:
     node = application.folder / ".nox" / "gates" / "programs" / "node"
-    built = Built(revision=application.revision, ship=ship, node=node)
+    built = Built(revision=application.revision, ship=application.shipped, node=node)
     server = Server(built=built, folder=tmp_path / "server", environment={})
     server.start()
 

@@ -3,6 +3,7 @@
 import os
 import shutil
 import socket
+import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -110,6 +111,14 @@ def refuses(server: Server) -> bool:
 def holds_a_connection(server: Server) -> bool:
     lines = "".join(Path("/proc/net", name).read_text() for name in ("tcp", "tcp6")).splitlines()
     return any(f":{server.port:04X} " in line and line.split()[3] == "01" for line in lines)
+
+
+def lighten(built: Built, web: Path, to: Path) -> None:
+    """Copy what ships to TO, the routes of WEB on Node's own HTTP server in place of Next's: 0.2 MB instead of 40."""
+    shutil.copytree(built.ship, to, symlinks=True)
+    make = Path(__file__).parent / "webhost" / "make.mjs"
+    argv = [str(built.node), "--no-warnings", str(make), str(web), str(to / "dist" / "web" / "standalone")]
+    subprocess.run(argv, check=True)
 
 
 def without(built: Built, file: str, to: Path) -> Built:

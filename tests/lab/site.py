@@ -42,10 +42,7 @@ needs = ["build-core"]
 [gates.override.typecheck]
 command = ["true"]
 """
-"""Gates that take what the real ones built, in SHIP, and stamp the revision at hand: seconds instead of a minute.
-
-The server needs none of what Next would make pictures smaller with: half of what there is to copy, hash, pack and push.
-"""
+"""Gates that take what the real ones built, in SHIP, and stamp the revision at hand: seconds instead of a minute."""
 
 
 EVENTS = Draft202012Validator(json.loads((ROOT / "docs" / "events.schema.json").read_text()))
