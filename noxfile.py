@@ -28,7 +28,7 @@ def tests(session: nox.Session) -> None:
         return
     # More workers than most machines' tests need cores: much of their time they wait for servers to come and go.
     workers = ["--numprocesses=3", "--dist=loadfile", "--no-loadscope-reorder"]
-    session.run("pytest", "--cov=selfdeploy", "--cov-report=", *workers, "tests/unit")
+    session.run("pytest", "--cov", "--cov-report=", *workers, "tests/unit")
     session.run("coverage", "report")
     session.run("pytest", *workers, "tests/integration", "tests/cluster")
 

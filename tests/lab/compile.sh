@@ -3,7 +3,7 @@
 compile() { # FOLDER BIN LDFLAGS PACKAGE...: what FOLDER's go.mod pins, into BIN, unless what is there was made of the same
     local folder=$1 bin=$2 flags="-s -w $3" stamp name=${1##*/}
     shift 3
-    stamp=$(find "$folder" -type f -print0 | sort -z | xargs -0 sha256sum -- | sha256sum | cut -d' ' -f1)
+    stamp=$(cd -- "$folder" && find . -type f -print0 | sort -z | xargs -0 sha256sum -- | sha256sum | cut -d' ' -f1)
     is_made() { [[ $(cat -- "$bin/.$name" 2>/dev/null) == "$stamp" ]]; }
     if is_made; then return; fi
     exec 9>"$bin/.compiling" # one at a time: what several want is compiled once

@@ -438,3 +438,13 @@ def test_what_a_gate_inherits_is_added_to_how_a_registry_is_reached() -> None:
 @pytest.mark.parametrize("name", ["AUTHOR", "TOKENIZER", "KEYBOARD", "NEXT_PUBLIC_AUTH_URL", "SECRETARY", "REGION"])
 def test_a_variable_of_the_gates_that_is_no_secret_is_taken(name: str) -> None:
     assert a_project(gates={"variables": {name: "https://sf.lan/x"}}).gates.variables == {name: "https://sf.lan/x"}
+
+
+@pytest.mark.parametrize("depth", [300, 5000])
+def test_a_file_that_is_nested_too_deeply_is_refused(tmp_path: Path, depth: int) -> None:
+    (tmp_path / "deploy.toml").write_text(f"source = {'[' * depth}{']' * depth}")
+
+    with pytest.raises(errors.ConfigInvalid, match=r"deploy\.toml: ") as refused:
+        deploy_toml.load(tmp_path)
+
+    assert "fix the file" in refused.value.hint

@@ -23,7 +23,7 @@ from selfdeploy.build.builders import pod
 from selfdeploy.probes import probe, witness
 from selfdeploy.vega import bind, live, tailnet
 
-pytestmark = pytest.mark.usefixtures("never_hangs")
+pytestmark = pytest.mark.usefixtures("never_hangs", "no_cover")
 
 # Replicas.
 

@@ -22,7 +22,7 @@ from selfdeploy.environments import record
 from selfdeploy.environments.kubernetes import asking, claim, environment, lease, rolling, verdict
 from selfdeploy.environments.kubernetes.record import KEY
 
-pytestmark = pytest.mark.usefixtures("never_hangs", "_threads_end_well")
+pytestmark = pytest.mark.usefixtures("never_hangs", "no_cover", "_threads_end_well")
 
 # What is read of each kind of object.
 

@@ -23,7 +23,7 @@ from selfdeploy.vega import aside, container, image, live, report, server
 from selfdeploy.vega import settings as chosen
 from selfdeploy.vega.engine import Engine
 
-pytestmark = pytest.mark.usefixtures("never_hangs")
+pytestmark = pytest.mark.usefixtures("never_hangs", "no_cover")
 
 RECORD = json.loads(record.Record().begin(an_attempt()).prove(a_proven(), "t").hold(INDEX, "why").model_dump_json()) | {
     "attempts": [json.loads(an_attempt().model_dump_json())]

@@ -28,7 +28,7 @@ from selfdeploy.gates import receipt, verdict
 from selfdeploy.gates.room import Room
 from selfdeploy.vega import live, settings, swap, translate
 
-pytestmark = pytest.mark.usefixtures("never_hangs")
+pytestmark = pytest.mark.usefixtures("never_hangs", "no_cover")
 
 CONFIG = {
     "source": {"path": "sf"},

@@ -24,7 +24,7 @@ from selfdeploy.build.builders import kaniko
 from selfdeploy.registry import artifact, connections, credentials, difference, helper, layers, tokens
 from selfdeploy.trust import envelope, keys, statement
 
-pytestmark = pytest.mark.usefixtures("never_hangs")
+pytestmark = pytest.mark.usefixtures("never_hangs", "no_cover")
 
 KEY = keys.Public(name="k", key=SSlibKey("k", "ed25519", "ed25519", {"public": "00" * 32}))
 DESCRIPTOR = {"mediaType": artifact.SINGLE[0], "digest": CHILD, "size": 3}

@@ -86,6 +86,7 @@ def test_the_environments_that_are_there_without_a_deploy_toml_can_be_placed_too
         ("environments:\n  test: {<<: {port: 1}}\n", "2: environments.test.<<"),
         ("environments: {\n", "values.yaml:2: "),
         ("environments:\n  test:\n    port: !!python/object/apply:os.system [echo]\n", "3: environments.test.port: "),
+        ("environments:\n  test:\n    port: !!int x\n", "3: environments.test.port: expected a text or a number"),
         ("environments:\n  test:\n    url: !secret x\n", "3: environments.test.url: expected a text or a number"),
         ("environments: {}\n---\nenvironments: {}\n", "values.yaml:2: "),
         ("\x07", "values.yaml"),
