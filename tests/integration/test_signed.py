@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
-from lab.site import Done, Site
+from lab import needed
+from lab.site import Done, Site, call
 from selfdeploy import registry
+from selfdeploy.build import attestations
 from selfdeploy.trust import keys
 
 TRUST = '[trust]\nkeys = ["ours.pub"]\n'
@@ -112,6 +114,30 @@ def test_a_release_in_one_file_is_verified_without_a_registry_or_an_engine(signe
     assert {**told, "at": ""} == {**same, "at": ""}
     assert (cut.returncode, both.returncode, absent.returncode) == (35, 10, 36), (cut.stderr, both.stderr)
     assert "Traceback" not in cut.stderr + both.stderr + absent.stderr
+
+
+def test_cosign_alone_accepts_the_release_and_its_provenance_by_our_key(signed: Site, tmp_path: Path) -> None:
+    needed.need([] if shutil.which("cosign") else ["cosign"])
+    found = store(signed).find_record(signed.revision)
+    assert found
+
+    attached = store(signed).manifest(attestations.tag(found.subject.digest))
+    codes = {
+        (kind, key): call(
+            *("cosign", "verify-attestation", "--private-infrastructure", "--type", kind, "--key", f"{key}.pub"),
+            f"{signed.repository}@{found.subject.digest}",
+            cwd=signed.folder,
+            env={"HOME": str(tmp_path)},
+        ).returncode
+        for kind in ("slsaprovenance1", "https://selfdeploy.dev/release/v1")
+        for key in ("ours", "stranger")
+    }
+
+    assert attached
+    layers = json.loads(attached[1])["layers"]
+    assert [store(signed).blob(layer["digest"]) for layer in layers] == [*found.envelopes]
+    assert {key: code for (_, key), code in codes.items()} == {"ours": 0, "stranger": 1}
+    assert [code for (_, key), code in codes.items() if key == "ours"] == [0, 0]
 
 
 def others(site: Site) -> registry.Record:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from selfdeploy import config, errors, manifest, process, provenance, registry, source, tree, trust
-from selfdeploy.build import builders, images, inspection, protection, recorded
+from selfdeploy.build import attestations, builders, images, inspection, protection, recorded
 from selfdeploy.gates import aside, receipt, runner
 from selfdeploy.gates.room import NOX, Room
 from selfdeploy.gates.watch import Watch
@@ -350,6 +350,8 @@ class Assembly:
         protection.keep(self.store, made.image)
         # The revision's tag keeps this record. An earlier record, of another image, first gets a tag of its own.
         protection.set_aside(self.store, self.revision.commit, image.digest)
+        if envelopes:
+            attestations.attach(self.store, image.digest, envelopes)
         self.store.put_record(record, self.revision.commit)
         tree.hide(self.project.work)
         tree.write_whole(self.project.work / "evidence" / f"{self.revision.commit}.json", evidence)
