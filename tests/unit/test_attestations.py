@@ -1,14 +1,16 @@
 """Signatures under cosign's tag: ours are added, and others' stay; the registry is a dictionary."""
 
 import json
+from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
 from lab.shelf import Shelf
-from lab.values import INDEX
-from selfdeploy import errors
-from selfdeploy.build import attestations
+from lab.values import INDEX, REVISION, a_manifest, a_project
+from selfdeploy import errors, trust
+from selfdeploy.build import assembly, attestations, inspection, protection
 from selfdeploy.registry import artifact, sha256
 
 TAG = f"sha256-{INDEX.removeprefix('sha256:')}.att"
@@ -87,3 +89,26 @@ def test_a_tag_with_something_else_is_named_and_not_overwritten(data: bytes) -> 
 
     assert refused.value.hint == "somebody else wrote that tag; delete it"
     assert shelf.digest(TAG) == sha256(data)
+
+
+def test_a_release_whose_signatures_are_refused_is_not_on_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, store = assembly.Assembly(a_project(tmp_path)), mock.Mock(**{"manifest.return_value": (mock.Mock(), b"")})
+    made.__dict__.update(store=store, revision=mock.Mock(commit=REVISION))
+    for place, name, value in (
+        (assembly.Assembly, "check", {}),
+        (assembly.Assembly, "_manifest", a_manifest()),
+        (inspection, "bases", {}),
+        (trust, "sign", OURS),
+        (protection, "keep", None),
+        (protection, "set_aside", None),
+    ):
+        monkeypatch.setattr(place, name, mock.Mock(return_value=value))
+    monkeypatch.setattr(assembly.Assembly, "uncommitted", [])
+    monkeypatch.setattr(attestations, "attach", mock.Mock(side_effect=errors.PushRefused("no such tag")))
+
+    with pytest.raises(errors.PushRefused):
+        made.write_record(mock.Mock(digest=INDEX, receipt=mock.Mock(gates=[], facts={})), mock.Mock(digest=INDEX), "")
+
+    store.put_record.assert_not_called()

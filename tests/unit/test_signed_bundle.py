@@ -5,6 +5,7 @@ import io
 import json
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from lab.fuzz import changed, dump, ends_well, fuzzed
 from lab.values import a_manifest, a_project, an_environment
 from selfdeploy import config, console, errors, provenance, trust
+from selfdeploy.build.assembly import Release
 from selfdeploy.release import pipeline
 from selfdeploy.trust import bundle, keys
 
@@ -94,6 +96,25 @@ def test_a_bundle_is_not_verified_without_a_key(file: Path) -> None:
     (file.parent / "broken.pub").write_text("no key")
     with pytest.raises(errors.KeyUnusable):
         verify(file, "broken")
+
+
+def test_a_bundle_is_written_without_keys_and_not_at_all_in_a_dry_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = a_project(tmp_path)
+    release = Release(manifest=a_manifest(), evidence={}, evidence_bytes=EVIDENCE, envelopes=(b"{}",))
+    monkeypatch.setattr(pipeline.Releasing, "require", mock.Mock(return_value=release))
+    file = tmp_path / "dist" / "sf-release-bundle.json"
+
+    would = releasing(project).pack("", dry=True)
+    before = file.exists()
+    done = releasing(project).pack("")
+
+    assert (before, would[0].splitlines()[-1]) == (False, f"would be  {file}")
+    assert done[1] == {**would[1], "dry": False}
+    assert (done[1]["bundle"], done[1]["envelopes"]) == (str(file), 1)
+    found = bundle.read(file)
+    assert (found.manifest, found.evidence, found.envelopes) == (a_manifest().bytes, EVIDENCE, (b"{}",))
 
 
 def as_base64(data: bytes) -> str:

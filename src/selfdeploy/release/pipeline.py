@@ -384,7 +384,7 @@ class Releasing:
             f"revision  {told.source.revision}",
             f"release   {told.release}",
             f"image     {told.image.reference}",
-            f"{'would be' if dry else 'bundle'}    {file}",
+            f"{'would be' if dry else 'bundle  '}  {file}",
         ]
         data = {"revision": told.source.revision, "release": told.release, "image": told.image.reference}
         return "\n".join(lines), {**data, "bundle": str(file), "envelopes": len(release.envelopes), "dry": dry}
