@@ -126,7 +126,7 @@ class ManifestInvalid(SelfdeployError, exit_code=34):
 
 
 class RecordInvalid(SelfdeployError, exit_code=35):
-    """A record in the registry or on an environment is damaged or was changed."""
+    """A record in the registry, on an environment or in a bundle is damaged or was changed."""
 
 
 class NotReleased(SelfdeployError, exit_code=36):

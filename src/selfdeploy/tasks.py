@@ -19,6 +19,8 @@ sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
 atexit.register(gc.freeze)  # a process that ends has no use for a last look at all its objects
 HELP = {  # of a flag, or of COMMAND.flag where it means something else there
     "bind": "The address of this host that the server is published on.",
+    "bundle": "The file of inv bundle to verify, instead of a release on record; no registry is asked.",
+    "bundle.output": "The file; dist/sf-release-bundle.json when left out.",
     "build": "Build what the server runs first, with all that is uncommitted.",
     "environment": "The environment; a name from deploy.toml.",
     "follow": "Go on with what comes, until interrupted.",

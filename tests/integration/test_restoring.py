@@ -13,7 +13,7 @@ from lab.site import BRISK, Site
 from selfdeploy import errors, registry
 from selfdeploy.build import protection
 
-KEPT = re.compile(r"((kept|release|image)-[0-9a-f]+|[0-9a-f]{40})")
+KEPT = re.compile(r"((kept|release|image)-[0-9a-f]+|[0-9a-f]{40}|sha256-[0-9a-f]+\.att)")
 """The pattern of versions to keep in docs/forgejo.md."""
 
 

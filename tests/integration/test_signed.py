@@ -1,7 +1,10 @@
 """Signed releases on Compose: believed by their key, and refused untouched when a part was exchanged."""
 
 import contextlib
+import dataclasses
 import json
+import shutil
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,8 +12,10 @@ from typing import Any
 
 import pytest
 
-from lab.site import Done, Site
+from lab import needed
+from lab.site import Done, Site, call
 from selfdeploy import registry
+from selfdeploy.build import attestations
 from selfdeploy.trust import keys
 
 TRUST = '[trust]\nkeys = ["ours.pub"]\n'
@@ -86,6 +91,53 @@ def test_a_revision_cannot_be_released_where_no_key_is_or_the_wrong_one(signed: 
     assert "is not one of trust.keys" in wrong.stderr
     assert "this machine has no key to sign with" in planned.stdout
     assert "gates" not in keyless.stderr.splitlines()[0]
+
+
+def test_a_release_in_one_file_is_verified_without_a_registry_or_an_engine(signed: Site, tmp_path: Path) -> None:
+    packed = signed.inv("bundle", "--json", "--output", str(tmp_path / "release.json"))
+    for name in ("deploy.toml", "ours.pub", "tasks.py"):
+        shutil.copy(signed.folder / name, tmp_path)
+    alone = dataclasses.replace(signed, folder=tmp_path)
+    unreachable = {"DOCKER_HOST": "tcp://127.0.0.1:1", "PATH": f"{Path(sys.executable).parent}:/nowhere"}
+
+    verified = alone.inv("verify", "--json", "--bundle", "release.json", **unreachable)
+    recorded = signed.inv("verify", "--json")
+    (tmp_path / "release.json").write_bytes((tmp_path / "release.json").read_bytes()[:-99])
+    cut = alone.inv("verify", "--bundle", "release.json", **unreachable)
+    both = alone.inv("verify", "--bundle", "release.json", "--revision", "HEAD", **unreachable)
+    absent = signed.inv("bundle", "--revision", "f" * 40)
+
+    assert packed.returncode == 0, packed.stderr
+    assert json.loads(packed.stdout.splitlines()[-1])["envelopes"] == 2
+    assert verified.returncode == 0, verified.stderr
+    told, same = (json.loads(done.stdout.splitlines()[-1]) for done in (verified, recorded))
+    assert {**told, "at": ""} == {**same, "at": ""}
+    assert (cut.returncode, both.returncode, absent.returncode) == (35, 10, 36), (cut.stderr, both.stderr)
+    assert "Traceback" not in cut.stderr + both.stderr + absent.stderr
+
+
+def test_cosign_alone_accepts_the_release_and_its_provenance_by_our_key(signed: Site, tmp_path: Path) -> None:
+    needed.need([] if shutil.which("cosign") else ["cosign"])
+    found = store(signed).find_record(signed.revision)
+    assert found
+
+    attached = store(signed).manifest(attestations.tag(found.subject.digest))
+    codes = {
+        (kind, key): call(
+            *("cosign", "verify-attestation", "--private-infrastructure", "--type", kind, "--key", f"{key}.pub"),
+            f"{signed.repository}@{found.subject.digest}",
+            cwd=signed.folder,
+            env={"HOME": str(tmp_path)},
+        ).returncode
+        for kind in ("slsaprovenance1", "https://selfdeploy.dev/release/v1")
+        for key in ("ours", "stranger")
+    }
+
+    assert attached
+    layers = json.loads(attached[1])["layers"]
+    assert [store(signed).blob(layer["digest"]) for layer in layers] == [*found.envelopes]
+    assert {key: code for (_, key), code in codes.items()} == {"ours": 0, "stranger": 1}
+    assert [code for (_, key), code in codes.items() if key == "ours"] == [0, 0]
 
 
 def others(site: Site) -> registry.Record:

@@ -51,7 +51,7 @@ def test_a_flag_that_is_needed_and_left_out_is_named(capsys: pytest.CaptureFixtu
 DRY = {
     *("gates", "build", "manifest", "rollout", "promote", "release", "render", "base", "init", "registry.up"),
     *("rollback", "up", "restart", "unhold", "down", "vega.up", "vega.restart", "vega.down", "vega.shell"),
-    "keys.new",
+    *("keys.new", "bundle"),
 }
 """The commands that change something, and say what they would do when they are told to: --dry."""
 

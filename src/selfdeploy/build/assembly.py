@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from selfdeploy import config, errors, manifest, process, provenance, registry, source, tree, trust
-from selfdeploy.build import builders, images, inspection, protection, recorded
+from selfdeploy.build import attestations, builders, images, inspection, protection, recorded
 from selfdeploy.gates import aside, receipt, runner
 from selfdeploy.gates.room import NOX, Room
 from selfdeploy.gates.watch import Watch
 from selfdeploy.process import surroundings
 from selfdeploy.source.outline import Outline
+from selfdeploy.trust import bundle
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +26,9 @@ class Release:
     evidence: dict[str, Any]
     signed: trust.Signed = trust.NOBODY
     """Its signers; nobody where deploy.toml asks for no signature."""
+    evidence_bytes: bytes = b""
+    envelopes: tuple[bytes, ...] = ()
+    """The signed statements, whoever signed them."""
 
 
 def silent(_: str) -> None:
@@ -91,8 +95,26 @@ class Assembly:
             return None
         made, record = found
         where = f"{made.image.reference}: its record"
-        signed = trust.verify(self.project, made, record.evidence, record.envelopes, where)
-        return Release(manifest=made, evidence=provenance.decode(record.evidence), signed=signed)
+        return self._release(made, record.evidence, record.envelopes, where)
+
+    def unpack(self, file: Path) -> Release:
+        """Return the release in the bundle FILE; asks no registry.
+
+        Raises:
+            errors.SignatureInvalid: deploy.toml has keys, and a signature is not valid or is of another release.
+            errors.RecordInvalid, errors.ManifestInvalid: FILE is no bundle, or is of another repository.
+        """
+        found, where = bundle.read(file), str(file)
+        made, repository = manifest.parse(found.manifest, where), self.project.image.repository
+        if made.image.repository != repository:
+            what = f"{where}: a release of {made.image.repository}, deploy.toml's image.repository is {repository}"
+            raise errors.RecordInvalid(what, "verify it in the project that it is a release of")
+        return self._release(made, found.evidence, found.envelopes, where)
+
+    def _release(self, made: manifest.Manifest, evidence: bytes, envelopes: tuple[bytes, ...], where: str) -> Release:
+        signed = trust.verify(self.project, made, evidence, envelopes, where)
+        told = provenance.decode(evidence)
+        return Release(manifest=made, evidence=told, signed=signed, evidence_bytes=evidence, envelopes=envelopes)
 
     def describe_loss(self, name: str) -> str:
         """Return the reason in `lost` for NAME, to append to a sentence; empty if there is none."""
@@ -328,6 +350,8 @@ class Assembly:
         protection.keep(self.store, made.image)
         # The revision's tag keeps this record. An earlier record, of another image, first gets a tag of its own.
         protection.set_aside(self.store, self.revision.commit, image.digest)
+        if envelopes:
+            attestations.attach(self.store, image.digest, envelopes)
         self.store.put_record(record, self.revision.commit)
         tree.hide(self.project.work)
         tree.write_whole(self.project.work / "evidence" / f"{self.revision.commit}.json", evidence)

@@ -126,11 +126,18 @@ def probe(
     show.result(*releasing.probe(environment, release, revision))
 
 
-def verify(show: Console, release: str = "", revision: str = "") -> None:
+def bundle(show: Console, release: str = "", revision: str = "", output: str = "", dry_run: bool = False) -> None:
+    """Write the release to one file, with its signatures: to verify it where no registry is in reach."""
+    from selfdeploy.release import pipeline
+
+    show.result(*pipeline.load(show).pack(output, release, revision, dry=dry_run))
+
+
+def verify(show: Console, release: str = "", revision: str = "", bundle: str | None = None) -> None:
     """Check the signatures of the release, and name the keys that signed it."""
     from selfdeploy.release import pipeline
 
-    show.result(*pipeline.load(show).verify(release, revision))
+    show.result(*pipeline.load(show).verify(release, revision, bundle))
 
 
 def plan(show: Console, source: str = "", exit_code: bool = False) -> int:
@@ -209,4 +216,4 @@ def _show(show: Console, lines: "Sequence[Line]") -> None:
     show.result("\n".join(map(str, lines)), [line.as_data() for line in lines])
 
 
-FUNCTIONS = (gates, build, manifest, rollout, promote, probe, plan, release, render, report, verify)
+FUNCTIONS = (gates, build, manifest, rollout, promote, probe, plan, release, render, report, verify, bundle)

@@ -26,6 +26,10 @@ from selfdeploy.release.outlook import Outlook
 from selfdeploy.release.preflight import Preflight
 from selfdeploy.render import bundle
 from selfdeploy.rollout import admission, proving, retention
+from selfdeploy.trust import bundle as signed_bundle
+
+BUNDLE = "sf-release-bundle.json"
+"""Name of a release's bundle in dist/, if no other is given."""
 
 
 @dataclass(frozen=True)
@@ -362,21 +366,49 @@ class Releasing:
             admission.probe_release(environment, release.manifest)
         return self.summary([name], release)
 
-    def verify(self, wanted: str = "", revision: str = "") -> tuple[str, dict[str, object]]:
-        """Return the signers of the release that `choose` finds, and the environments that accept it; also as data.
+    def pack(
+        self, output: str, wanted: str = "", revision: str = "", *, dry: bool = False
+    ) -> tuple[str, dict[str, object]]:
+        """Write the release that `choose` finds to OUTPUT or dist/, as a bundle; return its contents, also as data.
+
+        When DRY, nothing is written.
+        """
+        release = self.require(wanted, revision)
+        file, told = Path(output) if output else self.project.manifest_path.with_name(BUNDLE), release.manifest
+        if not release.envelopes:
+            self.console.note(f"{told.source.revision}: not signed: its bundle proves nothing")
+        if not dry:
+            tree.write_whole(file, signed_bundle.encode(told.bytes, release.evidence_bytes, release.envelopes))
+            self.console.did(str(file))
+        lines = [
+            f"revision  {told.source.revision}",
+            f"release   {told.release}",
+            f"image     {told.image.reference}",
+            f"{'would be' if dry else 'bundle  '}  {file}",
+        ]
+        data = {"revision": told.source.revision, "release": told.release, "image": told.image.reference}
+        return "\n".join(lines), {**data, "bundle": str(file), "envelopes": len(release.envelopes), "dry": dry}
+
+    def verify(self, wanted: str = "", revision: str = "", file: str | None = None) -> tuple[str, dict[str, object]]:
+        """Return the signers of a release, and the environments that accept it; also as data.
+
+        It is the release that `choose` finds, or the one in the bundle FILE: that asks no registry.
 
         Raises:
-            errors.ConfigInvalid: deploy.toml has no keys to verify with.
+            errors.ConfigInvalid: deploy.toml has no keys to verify with, or FILE comes with a name or a revision.
             errors.Unsigned: none of them signed it.
             errors.SignatureInvalid: a signature is not valid, or is of another release.
         """
+        if file is not None and (wanted or revision):
+            flag = "--release" if wanted else "--revision"
+            raise errors.ConfigInvalid(f"--bundle and {flag}: a bundle is of one release", "pass one of them")
         if not trust.is_asked(self.project):
             raise errors.ConfigInvalid(
                 "deploy.toml: trust.keys: no key to verify with", "docs/trust.md says how to set it up"
             )
-        release = self.require(wanted, revision)
+        release = self.require(wanted, revision) if file is None else self.assembly.unpack(Path(file))
         if not release.signed.by:
-            self._refuse_unsigned(release)
+            raise self._unsigned(release, trust.describe(release.signed))
         accepted = [name for name in self.names() if set(self.project.signed_by(name)) & set(release.signed.by)]
         told = release.manifest
         lines = [
@@ -392,8 +424,11 @@ class Releasing:
     def _refuse_unsigned(self, release: Release | None) -> None:
         """Raise `errors.Unsigned` if an environment would refuse RELEASE for its signature."""
         if release and (why := trust.lacking(self.project, release.signed)):
-            told = f"{self.project.image.repository}: the release of {release.manifest.source.revision} is {why}"
-            raise errors.Unsigned(told, "release it where the key is: docs/trust.md")
+            raise self._unsigned(release, why)
+
+    def _unsigned(self, release: Release, why: str) -> errors.Unsigned:
+        told = f"{self.project.image.repository}: the release of {release.manifest.source.revision} is {why}"
+        return errors.Unsigned(told, "release it where the key is: docs/trust.md")
 
     def render(self, name: str, folder: Path | None, wanted: str = "", revision: str = "") -> list[str]:
         """Write the files of NAME for the release of WANTED or REVISION to FOLDER, and return their names.
