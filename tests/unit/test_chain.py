@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lab.site import EVENTS
 from lab.values import CHILD, a_project, a_proven, an_attempt, an_environment
 from selfdeploy import config, errors
 from selfdeploy.environments import chain, record
@@ -368,6 +369,10 @@ def test_a_journal_says_who_signed_what_and_ends_with_a_code(signed: tuple[confi
         errors.Unsigned.exit_code,
         errors.HistoryBroken.exit_code,
     ]
+    EVENTS.validate(
+        {"event": "result", "schema": 1, "at": "2026-12-01T00:00:00Z", "command": "history", "changed": []}
+        | {"items": [each.as_data() for each in (good, loose, broken)]}
+    )
     assert broken.as_data()["faults"] == [{"what": "removed", "number": 4, "last": 4, "began": ""}]
 
 

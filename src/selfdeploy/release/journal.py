@@ -72,4 +72,3 @@ def verify(project: config.Project, name: str) -> Journal:
         verdict=chain.verify(project, name, known),
         must_be_signed=trust.is_asked(project),
     )
-
