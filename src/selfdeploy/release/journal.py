@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 
 from selfdeploy import config, environments, errors, trust
 from selfdeploy.environments import chain
+from selfdeploy.shipped import guide
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +45,7 @@ class Journal:
             by = f"signed by {found.sealed}" if found.sealed else "not signed"
             lines.append(f"its seal is {by}: anybody who can write the record can have written all of it")
         if found.faults:
-            lines.append("somebody else has written the record: docs/trust.md#the-journal")
+            lines.append(guide.fit("somebody else has written the record: docs/trust.md#the-journal"))
         return "\n  ".join(lines)
 
     def as_data(self) -> dict[str, object]:
