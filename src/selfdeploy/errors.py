@@ -213,6 +213,10 @@ class KeyUnusable(SelfdeployError, exit_code=56):
     """A key cannot be read, or cannot sign."""
 
 
+class HistoryBroken(SelfdeployError, exit_code=57):
+    """An entry of an environment's history was changed, removed or put in between."""
+
+
 class BuildStale(SelfdeployError, exit_code=60):
     """dist/ of SF's checkout is missing, or was built from other files than it has now."""
 

@@ -42,6 +42,7 @@ HELP = {  # of a flag, or of COMMAND.flag where it means something else there
     "twice": "Build it once more, without a cache, and compare the digests.",
     "start": "Start what the gates left to ship, as the image and vega do, and end it with SIGTERM.",
     "tail": "How many lines.",
+    "verify": "Verify that no entry was changed, removed or put in between, and say who signed them.",
     "verbose": "Say also how much of the disk the working files take.",
     "wait": "Wait for who holds the environment, so many seconds; an hour when none are given.",
     "url": "The address of a running server, as in http://127.0.0.1:4000.",

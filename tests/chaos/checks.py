@@ -11,7 +11,9 @@ import yaml
 from chaos.world import World
 from lab import children
 from lab.site import Done, Site
+from lab.values import a_project
 from selfdeploy import errors, manifest
+from selfdeploy.environments import chain, record
 
 AT_ONCE = 5.0
 """Seconds within which all processes of a release that was killed are gone."""
@@ -125,6 +127,8 @@ def _true_status(world: World) -> list[str]:
         cut = last.get("release") if last.get("ending") == "under way" and not status["holder"] else None
         if known and (status["cutOff"] or {}).get("release") != cut:
             wrong.append(f"inv status: {name}: cut off {status['cutOff']}, and the record says {last}")
+        history = record.parse(json.dumps(known).encode(), name)
+        wrong += [f"inv history: {name}: {fault}" for fault in chain.verify(a_project(), name, history).faults]
         if status["holder"] and not held[name]:
             wrong.append(f"inv status: {name}: held by {status['holder']}, and nobody holds it")
     return wrong

@@ -79,6 +79,27 @@ def test_a_signed_release_names_its_key_and_nothing_secret_is_left(signed: Site)
     assert not [text for text in texts if PASSWORD.encode() in text or private.encode() in text]
 
 
+def test_an_intruder_in_the_history_is_found(signed: Site) -> None:
+    file = record(signed, "prod")
+    whole = file.read_bytes()
+    told: dict[str, Any] = json.loads(whole)
+    newest, before = told["attempts"][:2]
+    verify = ("history", "-e", "prod", "--verify")
+
+    holds = signed.inv("history", "--verify")
+    file.write_text(json.dumps({**told, "attempts": [newest, {**before, "who": "intruder"}]}))
+    changed = refuse(signed, 57, *verify)
+    file.write_text(json.dumps({**told, "attempts": [before]}))
+    removed = refuse(signed, 57, *verify, "--json")
+    file.write_bytes(whole)
+
+    assert holds.returncode == 0, holds.stdout
+    assert "prod: the chain holds: 2 entries" in holds.stdout
+    assert "2 signed by ours.pub" in holds.stdout
+    assert f"number 1, begun {before['began']}: changed" in changed.stdout
+    assert json.loads(removed.stdout.splitlines()[-1])["items"][0]["faults"][0]["what"] == "removed"
+
+
 def test_a_revision_cannot_be_released_where_no_key_is_or_the_wrong_one(signed: Site) -> None:
     signed.commit("unsigned")
 
@@ -216,12 +237,14 @@ def test_a_rollback_believes_what_is_signed_in_the_environment_s_record(signed: 
     exchanged = refuse(signed, 55, "rollback", "-e", "prod", "--yes")
     file.write_bytes(whole)
     back = signed.inv("rollback", "-e", "prod", "--yes")
+    loose = signed.inv("history", "-e", "prod", "--verify")
     running = signed.version("prod")["revision"]
     forward = signed.inv("release", "--older")
 
     assert "prod: " in bare.stderr
     assert "of another release" in exchanged.stderr
     assert back.returncode == 0, back.stderr
+    assert (loose.returncode, "its seal is not signed" in loose.stdout) == (49, True)
     assert running == before["revision"]
     assert forward.returncode == 0, forward.stderr
 

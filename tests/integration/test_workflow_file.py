@@ -79,7 +79,7 @@ def test_secrets_are_given_to_the_steps_that_need_them_alone(kind: str) -> None:
     }
     assert given["Record"] == given["Build"] == {"SF_REGISTRY_TOKEN"}
     assert given["Manifest"] == {"SF_REGISTRY_TOKEN", "SF_SIGNING_KEY", "SF_SIGNING_PASSWORD"}
-    assert [name for name, secrets in given.items() if "SF_SIGNING_KEY" in secrets] == ["Manifest"]
+    assert [name for name, secrets in given.items() if "SF_SIGNING_KEY" in secrets] == ["Manifest", "Test", "Prod"]
 
 
 @pytest.mark.parametrize("kind", FILES)

@@ -3,9 +3,11 @@ from unittest import mock
 
 import pytest
 
+from lab.values import a_namespace, a_project
 from selfdeploy import errors
 from selfdeploy.cluster.api import CONFLICT, Api, Reply
-from selfdeploy.environments import record
+from selfdeploy.environments import chain, record
+from selfdeploy.environments.kubernetes.environment import Kubernetes
 from selfdeploy.environments.kubernetes.record import KEY, ROOM, Ledger, bounded
 
 
@@ -40,6 +42,19 @@ def test_a_release_that_does_not_fit_alone_is_refused() -> None:
 
     with pytest.raises(errors.RecordInvalid, match=str(ROOM)):
         bounded(value, "prod")
+
+
+def test_what_is_written_was_made_to_fit_first_and_its_chain_holds() -> None:
+    environment = Kubernetes(a_project(environments={"test": a_namespace()}), "test")
+    environment.__dict__["api"] = mock.create_autospec(Api, instance=True)
+    environment.__dict__["_ledger"] = ledger = mock.create_autospec(Ledger, instance=True)
+    value = record.Record(attempts=tuple(attempt(str(number)) for number in range(8))).cut()
+
+    environment.write(mock.Mock(), value.prove(proven("a", ROOM - 9000), "now"))
+    kept = ledger.write.call_args.args[0]
+
+    assert 0 < len(kept.attempts) < 8
+    assert chain.verify(environment.project, "test", kept).faults == []
 
 
 def a_map(version: str, value: record.Record) -> dict[str, Any]:

@@ -2,13 +2,14 @@ from dataclasses import replace
 
 import pytest
 
-from lab.values import CHILD, HOLDER, INDEX, REVISION, a_manifest, a_proven, an_attempt
+from lab.values import CHILD, HOLDER, INDEX, REVISION, a_manifest, a_project, a_proven, an_attempt
 from selfdeploy import errors, manifest
-from selfdeploy.environments import record
+from selfdeploy.environments import chain, record
 
 
 def test_a_record_survives_a_round_trip() -> None:
-    value = record.Record().begin(an_attempt()).prove(a_proven(), "t").end("proven", "u").hold(CHILD, "why")
+    ended = record.Record().begin(an_attempt()).prove(a_proven(), "t").end("proven", "u").hold(CHILD, "why")
+    value = chain.seal(a_project(), "prod", ended.begin(an_attempt()))
 
     assert record.parse(value.model_dump_json().encode(), "test") == value
 
@@ -24,6 +25,8 @@ def test_a_record_survives_a_round_trip() -> None:
         (b'{"proven": [{"release": "r"}]}', "test: proven.0."),
         (b'{"holds": {"a": 1}}', "test: holds.a: "),
         (b'{"approved": true}', "test: approved: "),
+        (b'{"seal": {"last": -1}}', "test: seal.last: "),
+        (b'{"seal": {"signature": "%s"}}' % (b"0" * 1025), "test: seal.signature: "),
     ],
 )
 def test_a_damaged_record_is_refused_with_its_path(data: bytes, said: str) -> None:

@@ -113,14 +113,21 @@ def status(
     return state.NOT_WELL if check and not all(each.is_well for each in found) else 0
 
 
-def history(show: Console, environment: str = "") -> None:
+def history(show: Console, environment: str = "", verify: bool = False) -> int:
     """List the attempts on ENVIRONMENT, or on all of them, and how each ended, newest first."""
     from selfdeploy.config import deploy_toml
     from selfdeploy.release import history as attempts
+    from selfdeploy.release import journal
 
     project = deploy_toml.load()
-    told = attempts.read(project, [environment] if environment else list(project.environments))
+    names = [environment] if environment else list(project.environments)
+    if verify:
+        journals = [journal.verify(project, name) for name in names]
+        show.result("\n".join(map(str, journals)), [each.as_data() for each in journals])
+        return max((each.exit_code for each in journals), default=0)
+    told = attempts.read(project, names)
     show.result("\n".join(map(str, told)), [entry.as_data() for entry in told])
+    return 0
 
 
 def logs(show: Console, environment: str, tail: str = "100", follow: bool = False, front: bool = False) -> None:

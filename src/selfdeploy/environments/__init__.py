@@ -65,7 +65,7 @@ class Environment(Protocol):
         """Return the environment's record, read through LOCK if given."""
 
     def write(self, lock: Lock, value: record.Record) -> None:
-        """Replace the environment's record with VALUE, atomically: a reader never sees a part of it."""
+        """Replace the environment's record with VALUE, sealed, and atomically: a reader never sees a part of it."""
 
     def render(self, manifest: Manifest) -> str:
         """Return the input of `apply` for MANIFEST's release; equal input gives equal bytes."""

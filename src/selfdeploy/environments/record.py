@@ -1,7 +1,7 @@
 """The environment's own record: its proven releases, its digests on hold, and its last attempts."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import pydantic
 
@@ -81,6 +81,39 @@ class Proven(Value):
         )
 
 
+Hex = Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]*$", max_length=1024)]
+
+
+class Signed(Value):
+    """Something with a signature, if its writer had a key; KEY is the key's id."""
+
+    key: Hex = ""
+    signature: Hex = ""
+
+
+class Link(Signed):
+    """The place of an ended attempt in the chain; PREVIOUS is the sha256 of the entry before it."""
+
+    number: Annotated[int, pydantic.Field(ge=0)] = 0
+    previous: Hex = ""
+
+
+UNLINKED = Link()
+"""Link of an ended attempt that was read without one; `chain.seal` gives it none, for it is not this process's own."""
+
+
+class Seal(Signed):
+    """The ends of the chain: the numbers of the FIRST and LAST entry, and two sha256.
+
+    DIGEST is of the newest entry, STATE of the proven releases and the holds.
+    """
+
+    first: Annotated[int, pydantic.Field(ge=1)] = 1
+    last: Annotated[int, pydantic.Field(ge=0)] = 0
+    digest: Hex = ""
+    state: Hex = ""
+
+
 class Attempt(Value):
     """One try at a release, and how it ended; `under way`, or `cut off`, when its process was killed."""
 
@@ -96,6 +129,8 @@ class Attempt(Value):
     """Seconds per stage, as far as the process recorded them; the environment's own stage is the last."""
     uncommitted: tuple[str, ...] = ()
     """The project's own files (deploy.toml and the like) that were used with uncommitted changes."""
+    link: Link | None = pydantic.Field(default=None, exclude_if=lambda link: not (link and link.number))
+    """Its place in the chain, from the first write after its end (`chain.seal`)."""
 
     @classmethod
     def of(cls, target: "Proven | Attempt", holder: "Holder", began: str) -> "Attempt":
@@ -132,6 +167,7 @@ class Record(Value):
     attempts: tuple[Attempt, ...] = ()
     proven: tuple[Proven, ...] = ()
     holds: dict[str, str] = {}
+    seal: Seal | None = pydantic.Field(default=None, exclude_if=lambda seal: seal is None)
 
     def sign(self, envelope: str) -> "Record":
         """Return the record with ENVELOPE as the signed statement of the release proven last."""
@@ -228,6 +264,11 @@ def parse(data: bytes, where: str) -> Record:
         errors.RecordInvalid: DATA is not a record; empty DATA is not one either.
     """
     try:
-        return Record.model_validate_json(data)
+        known = Record.model_validate_json(data)
     except pydantic.ValidationError as exc:
         raise errors.RecordInvalid(f"{where}: {errors.complaint(exc)}", HINT) from exc
+    unlinked = {"link": UNLINKED}
+    attempts = (
+        one if one.link or one.ending == UNDER_WAY else one.model_copy(update=unlinked) for one in known.attempts
+    )
+    return known.model_copy(update={"attempts": tuple(attempts)})

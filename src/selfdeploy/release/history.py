@@ -60,7 +60,7 @@ class Entry:
         """Return it as JSON data."""
         return {
             "environment": self.environment,
-            **self.attempt.model_dump(),
+            **self.attempt.model_dump(exclude={"link"}),
             "subject": self.subject,
             "putBack": self.back or None,
             "total": self.total,

@@ -128,7 +128,7 @@ class Status:
             "holds": dict(self.holds),
             "holder": self.holder,
             "front": self.front,
-            "cutOff": self.cut_off.model_dump() if self.cut_off else None,
+            "cutOff": self.cut_off.model_dump(exclude={"link"}) if self.cut_off else None,
             "unprotected": list(self.unprotected),
             "targets": [asdict(target) for target in self.targets],
             "error": self.error,

@@ -59,6 +59,45 @@ def sign(project: config.Project, manifest: Manifest, evidence: bytes) -> tuple[
     return tuple(envelope.sign(each, signer) for each in statements)
 
 
+def sign_bytes(project: config.Project, payload: bytes) -> tuple[str, str]:
+    """Return the id of this machine's key and its signature of PAYLOAD, in hex.
+
+    Both are empty if PROJECT asks for no signature, or if no key is here or the key cannot sign: a signature must not
+    keep an environment's record from being written.
+    """
+    if not is_asked(project):
+        return "", ""
+    from selfdeploy.trust import keys  # noqa: PLC0415 -- cryptography loads where signatures are in use
+
+    try:
+        signer = keys.signer(project)
+        signature = signer.sign(payload) if signer else None
+    except errors.KeyUnusable:
+        return "", ""
+    return (signature.keyid, signature.signature) if signature else ("", "")
+
+
+def signer_of(project: config.Project, payload: bytes, key: str, signature: str) -> tuple[str, bool]:
+    """Return the name of the signer of PAYLOAD, by the id KEY and the SIGNATURE in hex; and whether PROJECT trusts it.
+
+    The name is empty if nobody signed it.
+
+    Raises:
+        errors.SignatureInvalid: the signature is not of the key it names.
+        errors.KeyUnusable: a key of deploy.toml cannot be read.
+    """
+    if not key:
+        return "", False
+    from selfdeploy.trust import keys  # noqa: PLC0415 -- cryptography loads where signatures are in use
+
+    known = next((public for public in keys.read(project) if public.id == key), None)
+    if known is None:
+        return f"an unknown key {key[:12]}", False
+    if not known.has_signed(payload, signature):
+        raise errors.SignatureInvalid(f"its signature is not of {known.name}")
+    return (f"{known.name}, revoked since {known.revoked}", False) if known.revoked else (known.name, True)
+
+
 def verify(
     project: config.Project, manifest: Manifest, evidence: bytes | None, envelopes: Sequence[bytes], where: str
 ) -> Signed:

@@ -9,7 +9,6 @@ from typing import Annotated
 
 import pydantic
 from securesystemslib.dsse import Envelope
-from securesystemslib.exceptions import UnverifiedSignatureError
 from securesystemslib.signer import Signature, Signer  # type: ignore[attr-defined]
 
 from selfdeploy import errors
@@ -78,7 +77,7 @@ def open_with(data: bytes, keys: Sequence[Public], where: str) -> Opened:
     for signature in parsed.signatures:
         raw = _decode(signature.sig, where).hex()
         named = [key for key in keys if signature.keyid in {"", key.id}]
-        good = [key for key in named if _verifies(key, raw, pae)]
+        good = [key for key in named if key.has_signed(pae, raw)]
         if named and not good and signature.keyid:
             raise errors.SignatureInvalid(f"{where}: the signature by {named[0].name} is not valid", AGAIN)
         by.update((key.id, key) for key in good)
@@ -91,14 +90,6 @@ def open_with(data: bytes, keys: Sequence[Public], where: str) -> Opened:
 
 
 AGAIN = "somebody else wrote it, or it was damaged; inv release --fresh where the key is makes it again"
-
-
-def _verifies(key: Public, raw: str, pae: bytes) -> bool:
-    try:
-        key.key.verify_signature(Signature(key.id, raw), pae)
-    except UnverifiedSignatureError:
-        return False
-    return True
 
 
 def _parse(data: bytes, where: str) -> _Envelope:

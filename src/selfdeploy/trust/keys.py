@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from nacl import exceptions as nacl_exceptions
 from nacl.secret import SecretBox
+from securesystemslib.exceptions import UnverifiedSignatureError
 from securesystemslib.signer import CryptoSigner, Signature, Signer, SSlibKey  # type: ignore[attr-defined]
 
 from selfdeploy import config, errors, process, tree
@@ -48,6 +49,14 @@ class Public:
     def id(self) -> str:
         """The sha256 of its DER form (SubjectPublicKeyInfo), in hex: an envelope's `keyid`."""
         return str(self.key.keyid)
+
+    def has_signed(self, payload: bytes, signature: str) -> bool:
+        """Return whether SIGNATURE, in hex, is this key's signature of PAYLOAD."""
+        try:
+            self.key.verify_signature(Signature(self.id, signature), payload)
+        except UnverifiedSignatureError:
+            return False
+        return True
 
 
 def read(project: config.Project) -> tuple[Public, ...]:

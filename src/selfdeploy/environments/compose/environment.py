@@ -13,7 +13,7 @@ from selfdeploy.build import base
 from selfdeploy.engine import containers, images, volumes
 from selfdeploy.engine.containers import Container
 from selfdeploy.environments import Lock as Held
-from selfdeploy.environments import fitness, record
+from selfdeploy.environments import chain, fitness, record
 from selfdeploy.environments.compose import front as fronts
 from selfdeploy.environments.compose import lock, proxies, secrets
 from selfdeploy.environments.compose.front import SERVICE as FRONT
@@ -239,8 +239,8 @@ class Compose:
         return self._ledger.read(lock)
 
     def write(self, lock: Held, value: record.Record) -> None:
-        """Replace the environment's record with VALUE, atomically: a reader never sees a part of it."""
-        self._ledger.write(lock, value)
+        """Replace the environment's record with VALUE, sealed, and atomically: a reader never sees a part of it."""
+        self._ledger.write(lock, chain.seal(self.project, self.name, value))
 
     def render(self, manifest: Manifest) -> str:
         """Return the Compose file of MANIFEST's release."""

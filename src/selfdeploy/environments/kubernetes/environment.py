@@ -12,9 +12,9 @@ from selfdeploy.cluster import kubeconfig
 from selfdeploy.cluster.api import Api, Object
 from selfdeploy.cluster.kubectl import Kubectl
 from selfdeploy.environments import Lock as Held
-from selfdeploy.environments import record
+from selfdeploy.environments import chain, record
 from selfdeploy.environments.kubernetes import asking, inside, lease, objects, rolling
-from selfdeploy.environments.kubernetes.record import Ledger
+from selfdeploy.environments.kubernetes.record import Ledger, bounded
 from selfdeploy.manifest import Manifest
 from selfdeploy.probes import probe
 from selfdeploy.probes.witness import Replica, Round
@@ -115,9 +115,13 @@ class Kubernetes:
         return self._ledger.read()
 
     def write(self, lock: Held, value: record.Record) -> None:
-        """Replace the environment's record with VALUE; readers see all of it or nothing."""
+        """Replace the environment's record with VALUE, sealed; old entries are dropped if it is too large.
+
+        Raises:
+            errors.RecordInvalid: one release alone is too large.
+        """
         lock.check()
-        self._ledger.write(value)
+        self._ledger.write(chain.seal(self.project, self.name, value, lambda whole: bounded(whole, self.api.name)))
 
     def render(self, manifest: Manifest) -> str:
         """Return the objects of MANIFEST's release, as YAML."""

@@ -8,7 +8,7 @@ from selfdeploy.environments import record
 KEY = "record.json"
 
 ROOM = 900_000
-"""Largest record, in bytes: a ConfigMap holds 1 MiB."""
+"""Largest record without its seal, in bytes: a ConfigMap holds 1 MiB."""
 
 
 class Ledger:
@@ -39,13 +39,12 @@ class Ledger:
         return record.parse(data.encode(errors="replace"), f"{self._api.name}: record: configmap/{self._name}")
 
     def write(self, value: record.Record) -> None:
-        """Replace the record with VALUE; old entries are dropped if it is too large.
+        """Replace the record with VALUE, which fits a ConfigMap.
 
         Raises:
             errors.LockLost: another process has written the record since it was read.
-            errors.RecordInvalid: one release alone is too large.
         """
-        data = bounded(value, self._api.name).model_dump_json()
+        data = value.model_dump_json()
         before, self._sent = self._sent, data
         reply = self._put(data)
         if reply.code == CONFLICT and before and self._adopt(before):
