@@ -241,6 +241,10 @@ class ContainerForeign(SelfdeployError, exit_code=65):
     """A container that is not vega's has its name."""
 
 
+class SbomUnusable(SelfdeployError, exit_code=67):
+    """There is no SBOM of the release: npm cannot list its packages, or it is neither gated here nor signed."""
+
+
 class ClusterUnreachable(SelfdeployError, exit_code=70):
     """The Kubernetes API server does not answer, or another program answers."""
 

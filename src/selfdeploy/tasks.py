@@ -30,6 +30,7 @@ HELP = {  # of a flag, or of COMMAND.flag where it means something else there
     "json": "Print events and the result as JSON lines.",
     "manifest": "The release manifest that the server at URL was started with.",
     "keys_new.output": "The new pair: OUTPUT.key, for this machine only, and OUTPUT.pub, for deploy.toml.",
+    "sbom.output": "The file to write the SBOM to, instead of printing it.",
     "output": "The folder; it holds nothing else, and is made when it is not there.",
     "port": "The port that the server is published on.",
     "older": "Take a revision that is older than the one that runs.",

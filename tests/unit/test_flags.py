@@ -59,6 +59,7 @@ LOOKS = {
     *("plan", "probe", "report", "status", "history", "logs", "contract", "kubernetes.role"),
     *("vega.status", "vega.logs", "doctor", "config", "completion"),
     "verify",
+    "sbom",
 }
 """The commands that change nothing; --dry makes no difference to them."""
 

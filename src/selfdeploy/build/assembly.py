@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from selfdeploy import config, errors, manifest, process, provenance, registry, source, tree, trust
-from selfdeploy.build import attestations, builders, images, inspection, protection, recorded
+from selfdeploy.build import attestations, bom, builders, images, inspection, protection, recorded
 from selfdeploy.gates import aside, receipt, runner
 from selfdeploy.gates.room import NOX, Room
 from selfdeploy.gates.watch import Watch
@@ -342,7 +342,8 @@ class Assembly:
             base=inspection.bases(self.store, image, gated.digest),
             foreign=differing,
         )
-        envelopes = trust.sign(self.project, made, evidence)
+        sbom = self.sbom(gated, image) if trust.is_asked(self.project) else None
+        envelopes = trust.sign(self.project, made, evidence, sbom)
         if trust.is_asked(self.project) and not envelopes:
             raise trust.keyless(self.project)
         record = registry.Record(subject=described[0], manifest=made.bytes, evidence=evidence, envelopes=envelopes)
@@ -355,6 +356,16 @@ class Assembly:
         self.store.put_record(record, self.revision.commit)
         tree.hide(self.project.work)
         tree.write_whole(self.project.work / "evidence" / f"{self.revision.commit}.json", evidence)
+
+    def sbom(self, gated: receipt.GatedTree, image: registry.Image | None) -> dict[str, Any]:
+        """Return the SBOM of IMAGE of GATED (CycloneDX); without the image, of its npm packages.
+
+        Raises:
+            errors.SbomUnusable: npm did not list the packages of GATED, or dpkg's list in IMAGE is malformed.
+        """
+        own_base = builders.wants_base(self.project) and not self.project.image.base
+        node = self.project.gates.node if image and own_base else ""
+        return bom.make(gated.packages, gated.digest, bom.read_debian(self.store, image) if image else [], node)
 
     def _gates(self) -> tuple[manifest.Gate, ...]:
         """Return the gates that a release must have passed; a record with other gates does not count."""

@@ -18,7 +18,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         *("release", "plan", "status", "history", "logs", "probe", "promote", "rollback", "up", "restart", "down"),
         *("unhold", "report"),
     ),
-    "Each stage by itself": ("gates", "build", "manifest", "verify", "bundle", "rollout", "render"),
+    "Each stage by itself": ("gates", "build", "manifest", "verify", "bundle", "sbom", "rollout", "render"),
     "Set-up": (
         *("doctor", "init", "contract", "config", "base", "registry.up", "keys.new", "kubernetes.role"),
         "completion",

@@ -140,6 +140,20 @@ def verify(show: Console, release: str = "", revision: str = "", bundle: str | N
     show.result(*pipeline.load(show).verify(release, revision, bundle))
 
 
+def sbom(show: Console, source: str = "", output: str = "") -> None:
+    """Print the SBOM of HEAD's release (CycloneDX): the npm and Debian packages in the image."""
+    from selfdeploy import tree
+    from selfdeploy.build import bom
+    from selfdeploy.release import pipeline
+
+    made = pipeline.load(show, source_path=source).sbom()
+    text = bom.encode(made)
+    if output:
+        tree.write_whole(Path(output), text)
+        show.did(output)
+    show.result(f"{output}: {bom.count(made)}" if output else text.decode().rstrip("\n"), {"sbom": made})
+
+
 def plan(show: Console, source: str = "", exit_code: bool = False) -> int:
     """Say for each stage whether it is done, to do or blocked, and which commits would come; change nothing."""
     from selfdeploy import plan as planning
@@ -216,4 +230,4 @@ def _show(show: Console, lines: "Sequence[Line]") -> None:
     show.result("\n".join(map(str, lines)), [line.as_data() for line in lines])
 
 
-FUNCTIONS = (gates, build, manifest, rollout, promote, probe, plan, release, render, report, verify, bundle)
+FUNCTIONS = (gates, build, manifest, rollout, promote, probe, plan, release, render, report, verify, bundle, sbom)

@@ -8,15 +8,16 @@ from pathlib import Path
 
 from selfdeploy import errors, tree
 from selfdeploy.contents import check, links, lock, native, packages, patterns, published, store
+from selfdeploy.contents.bom import list_packages
 from selfdeploy.contents.check import refuse_incomplete
 from selfdeploy.contents.layout import Plan
 from selfdeploy.contents.npm import Npm
 from selfdeploy.contents.smoke import start
 
-__all__ = ["RULES", "Npm", "Staged", "refuse_incomplete", "refuse_outward_links", "stage", "start"]
+__all__ = ["RULES", "Npm", "Staged", "list_packages", "refuse_incomplete", "refuse_outward_links", "stage", "start"]
 
-RULES = 3
-"""Version of the layout's rules, part of a receipt's key: a tree laid out by other rules does not ship."""
+RULES = 4
+"""Version of the rules for layout and SBOM, part of a receipt's key: a tree laid out by other rules does not ship."""
 
 
 @dataclass(frozen=True, kw_only=True)

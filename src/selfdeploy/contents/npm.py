@@ -72,6 +72,15 @@ class Npm:
             return []
         return found
 
+    def list_components(self, root: Path) -> Any:  # noqa: ANN401 -- any JSON
+        """Return `npm sbom` of the packages installed in ROOT (CycloneDX 1.5).
+
+        Raises:
+            errors.SourceUnusable: npm cannot list them, or is older than 10.
+        """
+        argv = ["npm", "sbom", "--sbom-format=cyclonedx", "--prefix=.", *ALONE]
+        return self._ask([*argv, *(f"--include={kind}" for kind in ("dev", "optional", "peer"))], root)
+
     def list_packed(self, parent: Path, folders: Sequence[str]) -> dict[str, list[str]]:
         """Return the files that `npm pack` puts into the package of each of FOLDERS below PARENT.
 

@@ -46,6 +46,23 @@ class GatedTree:
         """The folder whose content goes to the image's `/`: `ship` is `opt/sf` in it."""
         return self.ship.parents[1]
 
+    @property
+    def packages(self) -> dict[str, Any]:
+        """The npm packages that ship, as `contents.list_packages` returned them.
+
+        Raises:
+            errors.SbomUnusable: npm did not list them, or the list has changed since.
+        """
+        told = self.receipt.contents.get("sbom", {})
+        if "sha256" not in told:
+            hint = "set gates.node to a version whose npm lists them (npm 10 or newer): inv gates --fresh"
+            raise errors.SbomUnusable(f"no SBOM of the gated tree: {told.get('why', 'npm was not asked')}", hint)
+        file = Room(folder=self.root.parent).packages
+        data = file.read_bytes() if file.is_file() else b""
+        if hashlib.sha256(data).hexdigest() != told["sha256"]:
+            raise errors.SbomUnusable(f"{file}: not what the gates left", "run them again: inv gates --fresh")
+        return dict(json.loads(data))
+
 
 def key(project: config.Project, revision: source.Revision) -> str:
     """Return the hash that binds a receipt: to the revision, the gates, their surroundings, and the choice of files."""

@@ -39,6 +39,11 @@ class Room:
         return self.folder / "receipt.json"
 
     @property
+    def packages(self) -> Path:
+        """The file with the npm packages that ship, for the SBOM."""
+        return self.folder / "packages.json"
+
+    @property
     def failure(self) -> Path:
         """The file with the gates' error, for the process that started them."""
         return self.folder / "failure.json"

@@ -28,8 +28,8 @@ ENVELOPE = "application/vnd.dsse.envelope.v1+json"
 """A signed statement of the release (DSSE)."""
 ENVELOPES = 8
 """Envelopes in a record, at most."""
-ENVELOPE_SIZE = 65_536
-"""Bytes of an envelope, at most."""
+ENVELOPES_SIZE = 8 << 20
+"""Bytes of all envelopes in a record, at most; an SBOM has about 300 for each package."""
 Word = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9._-]{1,40}$")]
 REFERS = "vnd.docker.reference.type"
 """Annotation of an index entry that describes an image, such as an attestation (BuildKit), and is none itself."""
@@ -281,10 +281,10 @@ def decode_record(data: bytes, where: str) -> Parts:
             f"{where}: no release record: artifactType {value.artifact_type[:80]!a}, {len(value.layers)} layers",
             "somebody else wrote that tag",
         )
-    if len(envelopes) > ENVELOPES or any(layer.size > ENVELOPE_SIZE for layer in envelopes):
+    size = sum(layer.size for layer in envelopes)
+    if len(envelopes) > ENVELOPES or size > ENVELOPES_SIZE:
         raise errors.RecordInvalid(
-            f"{where}: {len(envelopes)} signatures of up to {max(layer.size for layer in envelopes)} bytes; "
-            f"at most {ENVELOPES} of {ENVELOPE_SIZE}",
+            f"{where}: {len(envelopes)} signatures of {size} bytes; at most {ENVELOPES} of {ENVELOPES_SIZE} together",
             "somebody else wrote that tag",
         )
     return Parts(subject=value.subject, manifest=manifests[0], evidence=evidences[0], envelopes=tuple(envelopes))

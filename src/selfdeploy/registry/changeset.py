@@ -17,6 +17,8 @@ WHITEOUT, OPAQUE = ".wh.", ".wh..wh..opq"
 CHUNK = 1 << 16
 LENGTH = 4096
 """Longest name, in characters, as on Linux."""
+KEPT = 32 << 20
+"""Most bytes of contents to keep of one image."""
 HOPS = 40
 """Most links to follow for one name, as on Linux."""
 
@@ -27,6 +29,9 @@ class Files:
 
     limit: int = 1_000_000
     """Most paths of one image."""
+    keep: tuple[str, ...] = ()
+    """Files, and folders, whose contents `kept` returns."""
+    _contents: dict[str, bytes] = field(default_factory=dict)
     _paths: dict[str, Entry] = field(default_factory=dict)
     _inside: dict[str, set[str]] = field(default_factory=lambda: {"": set()})
     _fresh: set[str] = field(default_factory=set)
@@ -58,6 +63,14 @@ class Files:
                     folders.append(path)
         return {name: found[name] for name in sorted(found, key=PurePosixPath)}
 
+    def kept(self) -> dict[str, bytes]:
+        """Return the contents of the files that `keep` names, by path."""
+        found = {path: self._contents.get(self._paths[path].content) for path in self._paths if self._is_kept(path)}
+        return {path: found[path] or b"" for path in sorted(found) if found[path] is not None}
+
+    def _is_kept(self, path: str) -> bool:
+        return any(path == name or path.startswith(f"{name}/") for name in self.keep)
+
     def _add(self, tar: tarfile.TarFile, member: tarfile.TarInfo) -> None:
         folder, _, base = _name(member.name).rpartition("/")
         if not base:
@@ -75,12 +88,12 @@ class Files:
                 raise ValueError(f"{path!a}: a whiteout of what the same layer brings")
             self._remove(hidden)
         else:
-            entry = self._entry(tar, member)
+            entry = self._entry(tar, member, keep=self._is_kept(path))
             if not (entry.kind == "folder" and self._is_folder(path)):
                 self._remove(path)
             self._put(path, entry)
 
-    def _entry(self, tar: tarfile.TarFile, member: tarfile.TarInfo) -> Entry:
+    def _entry(self, tar: tarfile.TarFile, member: tarfile.TarInfo, *, keep: bool) -> Entry:
         if member.isdir():
             return Entry(kind="folder")
         if member.issym():
@@ -95,9 +108,14 @@ class Files:
             return Entry(kind="special")
         file = tar.extractfile(member)
         assert file is not None  # noqa: S101 -- it is for regular members only, and this is one
-        content = hashlib.sha256()
+        content, data = hashlib.sha256(), bytearray()
+        if keep and member.size + sum(map(len, self._contents.values())) > KEPT:
+            raise ValueError(f"{member.name!a}: more than {KEPT} bytes to keep")
         while chunk := file.read(CHUNK):
             content.update(chunk)
+            data += chunk if keep else b""
+        if keep:
+            self._contents[content.hexdigest()] = bytes(data)
         return Entry(kind="program" if member.mode & 0o100 else "file", content=content.hexdigest())
 
     def _put(self, path: str, entry: Entry) -> None:

@@ -102,15 +102,36 @@ def files(store: Registry, digest: str, below: str, limits: Limits = LIMITS) -> 
     Raises:
         errors.RegistryInvalid: a layer does not match its digest, is malformed, or exceeds LIMITS.
     """
+    found = Files(limit=limits.paths)
+    _apply_all(store, digest, found, limits)
+    return found.below(below)
+
+
+def contents(store: Registry, digest: str, names: tuple[str, ...], limits: Limits = LIMITS) -> dict[str, bytes] | None:
+    """Return the contents of the files NAMES, and of all files in folders of NAMES, of the image DIGEST, by path.
+
+    None if a layer has a compression that is not read.
+
+    Raises:
+        errors.RegistryInvalid: as `files` does, or the files are larger than `changeset.KEPT`.
+    """
+    if any(layer.media_type not in {*PLAIN, *GZIP} for layer in store.single(digest).layers):
+        return None
+    found = Files(limit=limits.paths, keep=names)
+    _apply_all(store, digest, found, limits)
+    return found.kept()
+
+
+def _apply_all(store: Registry, digest: str, found: Files, limits: Limits) -> None:
+    """Apply all layers of the image DIGEST to FOUND."""
     image = store.single(digest)
     stored = sum(layer.size for layer in image.layers)
     if stored > limits.stored or len(image.layers) > LAYERS:
         what = f"{len(image.layers)} layers of {stored} bytes"
         raise errors.RegistryInvalid(f"{store.reference}@{digest}: {what}", "make the image smaller")
-    found, left = Files(limit=limits.paths), limits.unpacked
+    left = limits.unpacked
     for layer in image.layers:
         left -= _read(store, layer, found, left)
-    return found.below(below)
 
 
 def _read(store: Registry, layer: Descriptor, found: Files, limit: int) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from selfdeploy import ages, config, environments, errors, plan, provenance, source, tree, trust
-from selfdeploy.build import local_registry, protection
+from selfdeploy.build import bom, local_registry, protection
 from selfdeploy.build.assembly import Assembly, Release
 from selfdeploy.config import deploy_toml
 from selfdeploy.console import Console
@@ -416,10 +416,31 @@ class Releasing:
             f"release   {told.release}",
             f"image     {told.image.reference}",
             *(f"signed    {name}" for name in (*release.signed.by, *release.signed.revoked)),
+            f"sbom      {bom.count(release.signed.sbom) if release.signed.sbom else 'none'}",
             f"accepted  {', '.join(accepted) or 'by no environment'}",
         ]
         data = {"revision": told.source.revision, "release": told.release, "image": told.image.reference}
         return "\n".join(lines), {**data, "signed": list(release.signed.by), "accepted": accepted}
+
+    def sbom(self) -> dict[str, Any]:
+        """Return the SBOM (CycloneDX) of HEAD's release: the signed one on record, or else one of the gated tree here.
+
+        Raises:
+            errors.SbomUnusable: there is neither.
+        """
+        with contextlib.suppress(errors.RegistryUnreachable):
+            found = self.assembly.recorded_here()
+            if found and found.signed.sbom:
+                return dict(found.signed.sbom)
+        gated, image = self.assembly.find_gated(), None
+        if isinstance(gated, errors.SelfdeployError):
+            what = f"no SBOM of {self.assembly.revision.commit}: no signed release on record; {gated.message}"
+            raise errors.SbomUnusable(what, gated.hint)
+        with contextlib.suppress(errors.RegistryUnreachable):
+            image = self.assembly.image(gated)
+        if image is None:
+            self.console.note("npm packages only: the registry does not have the image; inv build makes it")
+        return self.assembly.sbom(gated, image)
 
     def _refuse_unsigned(self, release: Release | None) -> None:
         """Raise `errors.Unsigned` if an environment would refuse RELEASE for its signature."""

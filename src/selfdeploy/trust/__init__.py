@@ -1,7 +1,8 @@
 """Which releases are believed: those that a key of deploy.toml's `[trust]` has signed."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from selfdeploy import config, errors, provenance
 from selfdeploy.manifest import Manifest
@@ -15,6 +16,8 @@ class Signed:
     revoked: tuple[str, ...] = ()
     """Keys that signed it and are revoked, each with the day."""
     envelope: str = ""
+    sbom: Mapping[str, Any] | None = field(default=None, repr=False, hash=False)
+    """The SBOM of the image (CycloneDX), signed by a key of `by` or another valid one; None if there is none."""
 
 
 NOBODY = Signed()
@@ -37,14 +40,17 @@ def load(project: config.Project) -> None:
         keys.read(project)
 
 
-def sign(project: config.Project, manifest: Manifest, evidence: bytes) -> tuple[bytes, ...]:
+def sign(
+    project: config.Project, manifest: Manifest, evidence: bytes, sbom: Mapping[str, Any] | None = None
+) -> tuple[bytes, ...]:
     """Return the envelopes of the release of MANIFEST and EVIDENCE, by this machine's key.
 
     None if it has no key, or if PROJECT asks for no signature.
 
-    The first is of the release itself, the second its SLSA provenance.
+    The first is of the release itself, the second its SLSA provenance, the third SBOM (CycloneDX), if it is given.
 
     Raises:
+        errors.SbomUnusable: SBOM is too large for a record.
         errors.KeyUnusable: the key cannot be read or cannot sign, or is not trusted.
     """
     if not is_asked(project):
@@ -55,8 +61,13 @@ def sign(project: config.Project, manifest: Manifest, evidence: bytes) -> tuple[
     if signer is None:
         return ()
     told = provenance.decode(evidence)
-    statements = (statement.release(manifest, evidence), statement.provenance(manifest, told))
-    return tuple(envelope.sign(each, signer) for each in statements)
+    statements = [statement.release(manifest, evidence), statement.provenance(manifest, told)]
+    statements += [statement.sbom(manifest, sbom)] if sbom is not None else []
+    made = tuple(envelope.sign(each, signer) for each in statements)
+    if (size := sum(map(len, made))) > envelope.LARGEST:
+        hint = "ship fewer packages: docs/contents.md"
+        raise errors.SbomUnusable(f"the SBOM makes signatures of {size} bytes, at most {envelope.LARGEST}", hint)
+    return made
 
 
 def sign_bytes(project: config.Project, payload: bytes) -> tuple[str, str]:
@@ -116,19 +127,21 @@ def verify(
     known = keys.read(project)
     by: dict[str, str] = {}
     best: envelope.Opened | None = None
+    sbom: dict[str, Any] | None = None
     for data in envelopes:
         opened = envelope.open_with(data, known, where)
         if not opened.by:
             continue
         statement.refuse_other(opened.payload, manifest, where)
         if not statement.is_release(opened.payload):
+            sbom = sbom or (statement.read_sbom(opened.payload) if opened.valid else None)
             continue
         statement.check(opened.payload, manifest, evidence, where)
         by.update((key.name, key.revoked) for key in opened.by)
         best = max(best or opened, opened, key=lambda each: len(each.valid))
     valid = tuple(name for name, since in by.items() if not since)
     revoked = tuple(f"{name}, revoked since {since}" for name, since in by.items() if since)
-    return Signed(by=valid, revoked=revoked, envelope=best.data.decode() if best else "")
+    return Signed(by=valid, revoked=revoked, envelope=best.data.decode() if best else "", sbom=sbom)
 
 
 def lacking(project: config.Project, signed: Signed) -> str:

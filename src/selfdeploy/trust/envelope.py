@@ -16,16 +16,16 @@ from selfdeploy.trust.keys import Public
 
 TYPE = "application/vnd.in-toto+json"
 """The type of what is signed: an in-toto statement."""
-LARGEST = 65_536
-"""Bytes of an envelope, at most."""
+LARGEST = 8 << 20
+"""Bytes of an envelope, at most: an SBOM has about 300 for each package."""
 
-Base64 = Annotated[str, pydantic.Field(max_length=2 * LARGEST)]
+Base64 = Annotated[str, pydantic.Field(max_length=LARGEST)]
 
 
 class _Signature(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(frozen=True, strict=True, extra="ignore")
     keyid: Annotated[str, pydantic.Field(max_length=512)] = ""
-    sig: Base64
+    sig: Annotated[str, pydantic.Field(max_length=65_536)]
 
 
 class _Envelope(pydantic.BaseModel):

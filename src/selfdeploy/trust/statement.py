@@ -15,6 +15,8 @@ STATEMENT = "https://in-toto.io/Statement/v1"
 RELEASE = "https://selfdeploy.dev/release/v1"
 """The predicate's type of a release: the digests of its manifest and of its evidence."""
 PROVENANCE = "https://slsa.dev/provenance/v1"
+SBOM = "https://cyclonedx.org/bom"
+"""The predicate's type of an SBOM (CycloneDX)."""
 BUILD = "https://selfdeploy.dev/gates-and-image/v1"
 """SLSA's `buildType`: six gates on an export of the revision, then one image of the gated tree."""
 BUILDERS = {"forgejo": "https://selfdeploy.dev/builder/forgejo", "github": "https://selfdeploy.dev/builder/github"}
@@ -94,13 +96,29 @@ def provenance(manifest: Manifest, evidence: Mapping[str, Any]) -> bytes:
     return _encode(manifest, PROVENANCE, predicate)
 
 
+def sbom(manifest: Manifest, content: Mapping[str, Any]) -> bytes:
+    """Return the statement that CONTENT (CycloneDX) is the SBOM of MANIFEST's image; equal input gives equal bytes."""
+    return _encode(manifest, SBOM, content)
+
+
 def is_release(payload: bytes) -> bool:
     """Return whether PAYLOAD says that it is a release's statement; others may lie beside it."""
+    return _read(payload).get("predicateType") == RELEASE
+
+
+def read_sbom(payload: bytes) -> dict[str, Any] | None:
+    """Return the SBOM in PAYLOAD; None if it is a statement of another kind."""
+    told = _read(payload)
+    found = told.get("predicate") if told.get("predicateType") == SBOM else None
+    return found if isinstance(found, dict) else None
+
+
+def _read(payload: bytes) -> dict[str, Any]:
     try:
         value = pydantic_core.from_json(payload)
     except ValueError:
-        return False
-    return isinstance(value, dict) and value.get("predicateType") == RELEASE
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def refuse_other(payload: bytes, manifest: Manifest, where: str) -> None:

@@ -1,0 +1,125 @@
+"""The npm packages among the shipped files, as `npm sbom` lists them, without the parts that differ from run to run."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pydantic
+
+from selfdeploy import errors, tree
+from selfdeploy.contents import packages
+from selfdeploy.contents.npm import Npm
+
+KEPT = ("name", "version", "license", "licenses", "private")
+"""The keys of a package.json that describe its package in an SBOM."""
+DEPENDENCIES = ("dependencies", "optionalDependencies", "peerDependencies")
+
+
+class _Document(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(frozen=True, strict=True, extra="ignore", populate_by_name=True)
+
+
+class _Component(_Document):
+    ref: str = pydantic.Field(alias="bom-ref", min_length=1)
+    version: str = ""
+    purl: str
+    licenses: tuple[dict[str, Any], ...] = ()
+
+    def as_data(self) -> dict[str, Any]:
+        """Return the component; its name is the package's, where npm gives the name of the folder."""
+        told = {"bom-ref": self.ref, "type": "library", "name": self.ref.rpartition("@")[0], "purl": self.purl}
+        more = {"version": self.version, "licenses": list(self.licenses)}
+        return {**told, **{key: value for key, value in more.items() if value}}
+
+
+class _Dependency(_Document):
+    ref: str
+    depends_on: tuple[str, ...] = pydantic.Field((), alias="dependsOn")
+
+
+class _Metadata(_Document):
+    component: _Component
+
+
+class _Bom(_Document):
+    metadata: _Metadata
+    components: tuple[_Component, ...]
+    dependencies: tuple[_Dependency, ...]
+
+
+def list_packages(ship: Path, npm: Npm, scratch: Path) -> dict[str, Any]:
+    """Return the npm packages below SHIP as a CycloneDX `component`, its `components` and their `dependencies`.
+
+    npm refuses a tree without a declared package, and a pruned tree has no dev dependencies. So it lists a copy below
+    SCRATCH in which each dependency is optional. The packages of a staged web host have a folder of their own; npm
+    lists each such folder. Equal trees give equal results.
+
+    Raises:
+        errors.SourceUnusable: npm cannot list the packages.
+    """
+    linked = packages.list_linked(ship)
+    with tree.scratch(scratch, "sbom") as folder:
+        roots = _copy(ship, folder / "sf")
+        listed = [npm.list_components(folder / "sf" / root) for root in ("", *sorted(roots - linked - {""}))]
+    return merge(listed)
+
+
+def _copy(ship: Path, to: Path) -> set[str]:
+    """Copy the folders, links and package.json files of SHIP to the new folder TO; return the folders with packages."""
+    to.mkdir()
+    roots, queue = set(), [""]
+    while queue:
+        here = queue.pop()
+        with os.scandir(ship / here) as entries:
+            for entry in entries:
+                path = f"{here}/{entry.name}" if here else entry.name
+                if entry.is_symlink():
+                    if entry.is_dir():
+                        (to / path).symlink_to((ship / path).readlink())
+                elif entry.is_dir():
+                    (to / path).mkdir()
+                    queue.append(path)
+                    if entry.name == "node_modules" and "node_modules" not in here.split("/"):
+                        roots.add(here)
+                elif entry.name == "package.json":
+                    (to / path).write_text(json.dumps(_relax((ship / path).read_bytes())))
+    return roots
+
+
+def _relax(data: bytes) -> dict[str, Any]:
+    """Return the package.json DATA with each of its dependencies optional, in any version."""
+    try:
+        package = json.loads(data)
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(package, dict):
+        return {}
+    named = [package[key] for key in DEPENDENCIES if isinstance(package.get(key), dict)]
+    described = {key: package[key] for key in KEPT if key in package}
+    return {**described, "optionalDependencies": {name: "*" for names in named for name in names}}
+
+
+def merge(listed: Sequence[Any]) -> dict[str, Any]:
+    """Return one list of LISTED, the output of `npm sbom` for the root package first, then for others; sorted.
+
+    Raises:
+        errors.SourceUnusable: npm's output has another form.
+    """
+    try:
+        boms = [_Bom.model_validate_json(json.dumps(each)) for each in listed]
+    except pydantic.ValidationError as exc:
+        why = f"npm sbom: unexpected output: {errors.complaint(exc)}"
+        raise errors.SourceUnusable(why, "set gates.node to another version") from exc
+    root = boms[0].metadata.component
+    found = {each.ref: each for bom in reversed(boms) for each in (bom.metadata.component, *bom.components)}
+    edges: dict[str, set[str]] = {ref: set() for ref in found}
+    for bom in boms:
+        for dependency in bom.dependencies:
+            edges.setdefault(dependency.ref, set()).update(dependency.depends_on)
+    return {
+        "component": root.as_data(),
+        "components": [found[ref].as_data() for ref in sorted(found) if ref != root.ref],
+        "dependencies": [{"ref": ref, "dependsOn": sorted(edges[ref])} for ref in sorted(edges)],
+    }
