@@ -9,8 +9,8 @@ from selfdeploy import errors, registry
 from selfdeploy.registry import artifact
 from selfdeploy.trust import statement
 
-KINDS = (statement.RELEASE, statement.PROVENANCE)
-"""The predicate types of the envelopes of `trust.sign`, in order."""
+KINDS = (statement.RELEASE, statement.PROVENANCE, statement.SBOM)
+"""The predicate types of the envelopes of `trust.sign`, in order; the last may be missing."""
 OTHERS = 64
 """Signatures by others to keep, at most: the last."""
 SIGNATURE = "dev.cosignproject.cosign/signature"
@@ -46,7 +46,7 @@ def attach(store: registry.Registry, digest: str, envelopes: Sequence[bytes]) ->
             size=len(data),
             annotations={SIGNATURE: "", "predicateType": kind},
         )
-        for kind, data in zip(KINDS, envelopes, strict=True)
+        for kind, data in zip(KINDS, envelopes, strict=False)
     ]
     known = {layer.digest for layer in ours}
     if known <= {layer.digest for layer in present}:
