@@ -213,6 +213,14 @@ class KeyUnusable(SelfdeployError, exit_code=56):
     """A key cannot be read, or cannot sign."""
 
 
+class PackagesUnsigned(SelfdeployError, exit_code=57):
+    """An installed npm package has no valid signature of its registry, which offers keys."""
+
+
+class SignaturesUnknown(SelfdeployError, exit_code=58):
+    """npm could not check the signatures of the installed packages."""
+
+
 class BuildStale(SelfdeployError, exit_code=60):
     """dist/ of SF's checkout is missing, or was built from other files than it has now."""
 
