@@ -217,6 +217,14 @@ class HistoryBroken(SelfdeployError, exit_code=57):
     """An entry of an environment's history was changed, removed or put in between."""
 
 
+class PackagesUnsigned(SelfdeployError, exit_code=58):
+    """An installed npm package has no valid signature of its registry, which offers keys."""
+
+
+class SignaturesUnknown(SelfdeployError, exit_code=59):
+    """npm could not check the signatures of the installed packages."""
+
+
 class BuildStale(SelfdeployError, exit_code=60):
     """dist/ of SF's checkout is missing, or was built from other files than it has now."""
 

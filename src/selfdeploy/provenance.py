@@ -88,6 +88,13 @@ def decode(data: bytes) -> dict[str, Any]:
     return told
 
 
+def is_unaudited(evidence: Mapping[str, Any]) -> bool:
+    """Return whether EVIDENCE tells that npm's signatures were not audited; an older release's does not tell."""
+    contents = evidence.get("contents")
+    told = contents.get("signatures") if isinstance(contents, Mapping) else None
+    return isinstance(told, Mapping) and told.get("asked") is False
+
+
 def authority(evidence: Mapping[str, Any]) -> str:
     """Return the CI service that built the release, by EVIDENCE; empty if none did."""
     run = evidence.get("run")

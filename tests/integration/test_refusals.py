@@ -17,6 +17,7 @@ from selfdeploy.config import deploy_toml
 from selfdeploy.engine import Engine, volumes
 from selfdeploy.environments import record
 from selfdeploy.gates import receipt
+from selfdeploy.trust import keys
 
 
 def room(site: Site) -> Path:
@@ -239,16 +240,22 @@ def cut_off(site: Site, environment: str) -> None:
 
 
 def test_a_forgejo_only_environment_refuses_other_builds_before_their_gates(clean: Site) -> None:
-    clean.configure(prod='authority = "forgejo"')
+    private, _ = keys.make(clean.folder / "ours", "")
+    signing, trusted = {keys.FILE: str(private)}, '[trust]\nkeys = ["ours.pub"]\n'
+    clean.configure(prod='authority = "forgejo"', top=trusted)
     clean.commit("by hand")
     run = {"FORGEJO_RUN_ID": "7", "FORGEJO_SERVER_URL": "https://forgejo.localhost", "FORGEJO_REPOSITORY": "sf/sf"}
     before = clean.ids()
 
-    refused = clean.inv("release")
+    refused = clean.inv("release", **signing)
     untouched = clean.ids()
     clean.configure(test='authority = "forgejo"')
-    taken = clean.inv("release", "--to", "test", **run)
+    keyless = clean.inv("release", "--to", "test", **run)
+    clean.configure(test='authority = "forgejo"', top=trusted)
+    taken = clean.inv("release", "--to", "test", **signing, **run)
 
+    assert keyless.returncode == 10, keyless.stderr
+    assert "inv keys.new --output keys/forgejo" in keyless.stderr
     assert refused.returncode == 47, refused.stderr
     assert "gates ..." not in refused.stderr
     assert untouched == before

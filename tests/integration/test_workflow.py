@@ -20,6 +20,7 @@ from lab.registry import Registry
 from lab.runner import Runner, kept_in
 from lab.site import ROOT, Done, Site, call
 from lab.tokens import Login
+from selfdeploy.trust import keys
 
 TOKEN, PASSWORD = "t0ken-of-the-run", "passw0rd-of-the-registry"
 STEPS = ("Check out", "Install selfdeploy", "Record", "Gates", "Build", "Manifest", "Test", "Prod")
@@ -47,9 +48,10 @@ class Repository(Site):
         """What says where prod is, outside the repository."""
         return self.folder / "values.yaml"
 
-    def settle(self, *, test: str = "") -> None:
+    def settle(self, *, test: str = "", top: str = "") -> None:
         """Write deploy.toml as a person does, with TEST in the test environment's; where prod is stands elsewhere."""
-        self.configure(test=test, top=f"[gates.override.look]\ncommand = {json.dumps(['sh', '-c', LOOK])}\n")
+        look = f"[gates.override.look]\ncommand = {json.dumps(['sh', '-c', LOOK])}\n"
+        self.configure(test=test, top=f"{look}{top}")
         written = (self.folder / "deploy.toml").read_text().replace('path = "sf"', 'path = "."')
         (self.checkout / "deploy.toml").write_text(written.replace(f"port = {self.ports[1]}", "port = 1"))
         self.values.write_text(f"environments:\n  prod:\n    port: {self.ports[1]}\n")
@@ -344,14 +346,18 @@ def test_of_two_pushes_at_once_the_newer_runs_in_the_end(sf: Repository) -> None
 
 def test_what_was_built_by_hand_is_refused_and_what_forgejo_builds_afresh_is_taken(sf: Repository) -> None:
     prod = sf.version("prod")
-    sf.settle(test='authority = "forgejo"')
+    private, public = keys.make(sf.folder / "ours", "")
+    shutil.copy(public, sf.checkout)
+    sf.runner.secrets["SF_SIGNING_KEY"] = private.read_text()
+    sf.settle(test='authority = "forgejo"', top='[trust]\nkeys = ["ours.pub"]\n')
     own = sf.checkout / "docker" / "Dockerfile.sf-server"
     own.parent.mkdir()
     own.write_text(f"{(ROOT / 'docker' / own.name).read_text()}LABEL own=yes\n")
     revision = sf.push("authority")
 
-    made = [sf.run("inv", step).returncode for step in ("gates", "build", "manifest")]
-    by_hand = sf.run("inv", "release", "--to", "test")
+    with_key = {keys.FILE: str(private)}
+    made = [sf.run("inv", step, **with_key).returncode for step in ("gates", "build", "manifest")]
+    by_hand = sf.run("inv", "release", "--to", "test", **with_key)
     run = sf.runner.start(sf.checkout, "workflow_dispatch", inputs={"fresh": "true", "to": "test"})
     code = run.wait()
 

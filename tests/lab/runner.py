@@ -4,6 +4,7 @@ act sets GITHUB_* and ignores `concurrency`; of what Forgejo's runner adds (FORG
 matter are given here. Forgejo's runner itself is not run.
 """
 
+import json
 import shutil
 import signal
 import subprocess
@@ -77,7 +78,7 @@ class Runner:
     forge: Forge
     token: str
     variables: Mapping[str, str] = field(default_factory=dict)
-    secrets: Mapping[str, str] = field(default_factory=dict)
+    secrets: dict[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     act: str = field(default_factory=lambda: tool("act"))
     runs: list[Run] = field(default_factory=list)
@@ -98,7 +99,8 @@ class Runner:
         secrets = {"GITHUB_TOKEN": self.token, **self.secrets}
         for name, values in ((".secrets", secrets), (".vars", self.variables)):
             file = self.folder / f"{place.name}{name}"
-            file.write_text("".join(f"{key}={value}\n" for key, value in values.items()))
+            lines = {key: json.dumps(value) if "\n" in value else value for key, value in values.items()}
+            file.write_text("".join(f"{key}={line}\n" for key, line in lines.items()))
         told = {"SERVER_URL": self.forge.url, "REPOSITORY": NAME, "RUN_ID": f"90{number}", "RUN_NUMBER": number}
         given = {f"GITHUB_{key}": value for key, value in told.items()}
         given |= {f"FORGEJO_{key}": value for key, value in told.items()} if forgejo else {}

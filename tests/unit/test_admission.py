@@ -1,13 +1,15 @@
 """What is refused before minutes are spent on gates; that it is refused under a lock too is tested on engines."""
 
+import contextlib
+from pathlib import Path
 from unittest import mock
 
 import pytest
 
-from lab.values import INDEX, OLDER, REVISION, a_project, a_proven, an_attempt, an_environment
-from selfdeploy import environments, errors, provenance, source
+from lab.values import INDEX, OLDER, REVISION, a_manifest, a_project, a_proven, an_attempt, an_environment
+from selfdeploy import config, environments, errors, provenance, source, trust
 from selfdeploy.build import base
-from selfdeploy.build.assembly import Assembly
+from selfdeploy.build.assembly import Assembly, Release
 from selfdeploy.build.images import Images
 from selfdeploy.engine import Engine
 from selfdeploy.environments import fitness, record
@@ -16,16 +18,25 @@ from selfdeploy.process import Outcome
 from selfdeploy.release import upkeep
 from selfdeploy.release.pipeline import Releasing
 from selfdeploy.rollout import admission
+from selfdeploy.trust import keys
 
 KNOWN = record.Record().prove(a_proven("r1"), "t1").prove(a_proven("r2"), "t2")
 PLACES = {"test": an_environment(1), "prod": an_environment(2, after=["test"], authority="forgejo")}
 
 
 @pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> mock.Mock:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> config.Project:
+    """A project with a key, which this machine signs with, and an environment for what Forgejo has built."""
+    keys.make(tmp_path / "ours", "")
+    monkeypatch.setenv(keys.FILE, str(tmp_path / "ours.key"))
+    return a_project(tmp_path, trust={"keys": ["ours.pub"]}, environments=PLACES)
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch, project: config.Project) -> mock.Mock:
     """The environment prod, which takes only what Forgejo has built; what it has proven is newer than OLDER."""
     made: mock.Mock = mock.create_autospec(Compose, instance=True)
-    made.name, made.project = "prod", a_project(environments=PLACES)
+    made.name, made.project = "prod", project
     made.read.return_value, made.held_by.return_value = KNOWN, None
     order = {OLDER: "older", REVISION: "newer"}
     monkeypatch.setattr(admission, "compare_revisions", lambda _, wanted, __: order.get(wanted, "unknown"))
@@ -33,19 +44,21 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> mock.Mock:
 
 
 @pytest.fixture
-def assembly() -> mock.Mock:
+def assembly(project: config.Project) -> mock.Mock:
     """A revision that is newer than what runs, and not on record."""
     made: mock.Mock = mock.create_autospec(Assembly, instance=True)
-    made.revision, made.project = mock.Mock(commit=REVISION), a_project(environments=PLACES)
+    made.revision, made.project = mock.Mock(commit=REVISION), project
     made.store, made.images, made.outline = mock.Mock(), mock.Mock(), mock.Mock(size=0)
     made.on_record.return_value = None
     return made
 
 
 @pytest.fixture
-def releasing(monkeypatch: pytest.MonkeyPatch, environment: mock.Mock, assembly: mock.Mock) -> Releasing:
+def releasing(
+    monkeypatch: pytest.MonkeyPatch, project: config.Project, environment: mock.Mock, assembly: mock.Mock
+) -> Releasing:
     """A release by Forgejo that nothing around it keeps from ending."""
-    made = Releasing(a_project(environments=PLACES), mock.MagicMock())
+    made = Releasing(project, mock.MagicMock())
     made.__dict__["assembly"] = assembly
     run = provenance.Run(authority="forgejo", id="7", url="")
     monkeypatch.setattr(environments, "connect", lambda *_: environment)
@@ -70,6 +83,27 @@ def test_what_an_environment_would_refuse_once_it_is_made_it_refuses_before(
 ) -> None:
     with pytest.raises(refusal):
         admission.foresee(environment, revision, authority, older=False)
+
+
+@pytest.mark.parametrize(
+    ("authority", "by", "refusal"),
+    [
+        ("forgejo", (), errors.Unsigned),
+        ("", ("ours.pub",), errors.AuthorityRefused),
+        ("github", ("ours.pub",), errors.AuthorityRefused),
+        ("forgejo", ("ours.pub",), None),
+    ],
+)
+def test_what_forgejo_built_is_what_its_key_has_signed_and_the_evidence_says(
+    environment: mock.Mock, authority: str, by: tuple[str, ...], refusal: type[errors.SelfdeployError] | None
+) -> None:
+    made = a_manifest()
+    release = Release(manifest=made, evidence={"run": {"authority": authority}}, signed=trust.Signed(by=by))
+    proof = mock.Mock(environment="test", release=made.release)
+    known = record.Record()
+
+    with pytest.raises(refusal) if refusal else contextlib.nullcontext():
+        admission.admit(environment, known, release, [proof], older=False)
 
 
 def test_what_it_would_take_it_does_not_refuse_before(environment: mock.Mock) -> None:

@@ -211,3 +211,12 @@ def test_gates_that_left_no_word_raise_nothing(tmp_path: Path, data: bytes | Non
         tree.write_whole(Room.of(project, a_revision()).failure, data)
 
     Room.of(project, a_revision()).raise_failure()
+
+
+@pytest.mark.parametrize("audited", [True, False])
+def test_a_tree_that_passed_with_another_choice_of_the_audit_does_not_count(tmp_path: Path, *, audited: bool) -> None:
+    leave_passed(a_project(tmp_path, gates={"audit_signatures": audited}))
+
+    found = receipt.find(a_project(tmp_path, gates={"audit_signatures": not audited}), a_revision())
+
+    assert isinstance(found, errors.GatesIncomplete)

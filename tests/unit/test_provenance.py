@@ -134,3 +134,18 @@ def test_damaged_evidence_is_refused(data: bytes) -> None:
         provenance.decode(data)
 
     assert "--fresh" in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("evidence", "off"),
+    [
+        ({"contents": {"signatures": {"asked": False, "why": "off"}}}, True),
+        ({"contents": {"signatures": {"asked": True, "folders": {}}}}, False),
+        ({"contents": {"signatures": "off"}}, False),
+        ({"contents": {"files": 1}}, False),
+        ({"contents": None}, False),
+        ({}, False),
+    ],
+)
+def test_evidence_tells_that_npm_s_signatures_were_not_audited(evidence: dict[str, object], *, off: bool) -> None:
+    assert provenance.is_unaudited(evidence) is off

@@ -46,6 +46,7 @@ GIVEN = {
     "contract/launch.py": "SF's server",
     "contract/start.py": "node, as in SF's server",
     "gates/runner.py": "the gates'",
+    "gates/signatures.py": "the gates'",
     "rollout/notify.py": "command",
     "trust/keys.py": "command",
 }

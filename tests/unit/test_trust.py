@@ -333,6 +333,17 @@ def test_deploy_toml_names_keys_that_agree(tmp_path: Path) -> None:
             )
 
 
+def test_an_environment_for_what_forgejo_built_needs_a_key(tmp_path: Path) -> None:
+    places = {"test": an_environment(4101), "prod": an_environment(4100, authority="forgejo")}
+
+    with pytest.raises(errors.ConfigInvalid, match=r"environments\.prod\.authority: .* without trust\.keys") as refused:
+        a_project(tmp_path, environments=places)
+
+    assert "inv keys.new --output keys/forgejo" in refused.value.hint
+    assert '[trust] with keys = ["keys/forgejo.pub"]' in refused.value.hint
+    assert a_project(tmp_path, environments=places, trust={"keys": ["keys/forgejo.pub"]}).signed_by("prod")
+
+
 def test_what_is_kept_of_an_envelope_is_its_valid_signatures_and_no_padding(
     tmp_path: Path, sign_with: Callable[[str], None]
 ) -> None:

@@ -123,7 +123,8 @@ class Assembly:
     def recorded_here(self) -> Release | None:
         """Return the revision's recorded release if it was made as deploy.toml says now, else None.
 
-        Folder, tree, gates, surroundings and base image have to be the same. The base does not count if the image was
+        Folder, tree, gates, surroundings and base image have to be the same, and npm's signatures audited unless
+        that is off now. The base does not count if the image was
         built elsewhere, or if none is configured. A release that an environment would refuse for its
         signature does not count.
         """
@@ -136,6 +137,7 @@ class Assembly:
         same = (told.tree, told.path) == (self.revision.tree, self.revision.path)
         present = self.project.gates.surroundings
         same = same and found.evidence.get("surroundings", present) == present
+        same = same and not (self.project.gates.audit_signatures and provenance.is_unaudited(found.evidence))
         if unsigned := trust.lacking(self.project, found.signed):
             self.lost[commit] = f"the release on record is {unsigned}"
             return None

@@ -11,7 +11,7 @@ import pydantic
 from selfdeploy import errors
 from selfdeploy.config.compose import Compose
 from selfdeploy.config.environment import Common
-from selfdeploy.config.gates import REDEFINED, REQUIRED, Gate, Gates, Override
+from selfdeploy.config.gates import REDEFINED, REQUIRED, UNAUDITED, Gate, Gates, Override
 from selfdeploy.config.image import Image
 from selfdeploy.config.kubernetes import Kubernetes
 from selfdeploy.config.pattern import EXAMPLE, matches
@@ -24,6 +24,7 @@ __all__ = [
     "FILE",
     "REDEFINED",
     "REQUIRED",
+    "UNAUDITED",
     "Common",
     "Compose",
     "Environment",

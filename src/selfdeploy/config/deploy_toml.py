@@ -130,8 +130,15 @@ def _models(kind: Any) -> list[type[pydantic.BaseModel]]:  # noqa: ANN401 -- ann
 
 
 def _check_signatures(project: Project) -> None:
-    """Raise `errors.ConfigInvalid` if an environment wants signatures by keys that are unknown or revoked."""
+    """Raise `errors.ConfigInvalid` if an environment wants signatures by unknown, revoked or no keys."""
     for name, environment in project.environments.items():
+        if environment.authority == "forgejo" and not project.trust.keys:
+            raise errors.ConfigInvalid(
+                f'{FILE}: environments.{name}.authority: "forgejo" without trust.keys believes whoever writes to the '
+                "registry",
+                'inv keys.new --output keys/forgejo, then write [trust] with keys = ["keys/forgejo.pub"], and give '
+                "Forgejo's repository keys/forgejo.key as its secret SF_SIGNING_KEY: docs/trust.md",
+            )
         for key in environment.signed_by:
             if key not in project.trust.valid:
                 what = "is revoked" if key in project.trust.keys else "is not one of trust.keys"

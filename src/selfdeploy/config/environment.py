@@ -20,7 +20,9 @@ class Common(Value):
         None, description="The environments that have to prove a release first; all before it when left out."
     )
     variables: dict[Variable, Text] = pydantic.Field({}, description="Environment variables of the server.")
-    authority: Literal["any", "forgejo"] = pydantic.Field("any", description="Who may have built a release.")
+    authority: Literal["any", "forgejo"] = pydantic.Field(
+        "any", description="Who built a release, as its signed evidence says; `forgejo` needs `trust.keys`."
+    )
     signed_by: tuple[KeyFile, ...] = pydantic.Field(
         (), description="The keys of `trust.keys` of which one has to have signed a release; any of them when left out."
     )

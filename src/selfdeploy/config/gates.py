@@ -45,6 +45,10 @@ REDEFINED = "redefined in deploy.toml"
 """How a gate of the contract's name is called that is not the contract's gate."""
 
 
+UNAUDITED = "npm's signatures are not audited (gates.audit_signatures is off)"
+"""What the plan and the receipt say where the audit is off."""
+
+
 class Override(Gate):
     """A gate of the site's own, or the keys of one of the contract's that are to be otherwise."""
 
@@ -85,6 +89,10 @@ class Gates(Value):
     smoke_variables: Variables = pydantic.Field(
         {},
         description="Environment variables for that start, over the `variables` of the first environment; no secrets.",
+    )
+    audit_signatures: bool = pydantic.Field(
+        default=True,
+        description="npm's audit of the installed packages' signatures has to pass, where their registry offers keys.",
     )
     override: dict[Name, Override] = pydantic.Field(
         {}, description="Gates by name: more of them, or other values of keys of one of the contract's."

@@ -67,7 +67,7 @@ class GatedTree:
 def key(project: config.Project, revision: source.Revision) -> str:
     """Return the hash that binds a receipt: to the revision, the gates, their surroundings, and the choice of files."""
     gates = {name: gate.model_dump(mode="json") for name, gate in project.gates.all.items()}
-    shipping = [contents.RULES, project.image.include, bool(project.gates.smoke)]
+    shipping = [contents.RULES, project.image.include, bool(project.gates.smoke), project.gates.audit_signatures]
     parts = [revision.commit, revision.tree, project.gates.surroundings, gates, shipping]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

@@ -23,6 +23,7 @@ from selfdeploy.gates import (
     receipt,
     recorder,
     scripts,
+    signatures,
     staging,
     verdict,
 )
@@ -71,6 +72,7 @@ def run(
         errors.GateFailed: a gate failed, timed out, or ran too few tests.
         errors.CountUnreadable: the log of a test gate has no count of tests.
         errors.ScriptsBlocked: npm did not run install scripts.
+        errors.PackagesUnsigned, errors.SignaturesUnknown: as `signatures.audit` does.
         errors.TreeChanged: links of shipped files lead out of the export, or nowhere.
         errors.SourceUnusable, errors.ContentsIncomplete, errors.StartFailed: as `staging.stage` does.
     """
@@ -94,14 +96,21 @@ def run(
             attempt.settle()
             _run_all(attempt, chosen, env, apart, order, jobs, endings)
             if whole:
-                _finish(project, attempt, env, endings)
+                _finish(project, attempt, env, apart, endings)
         finally:
             keeping.prune(place)
 
 
-def _finish(project: config.Project, attempt: Attempt, env: Mapping[str, str], endings: Mapping[str, object]) -> None:
-    """Lay out the shipped files of the passed export, and write the receipt with ENDINGS."""
+def _finish(
+    project: config.Project,
+    attempt: Attempt,
+    env: Mapping[str, str],
+    apart: Sequence[str],
+    endings: Mapping[str, object],
+) -> None:
+    """Audit the packages of the passed export, lay out its shipped files, and write the receipt with ENDINGS."""
     place, revision = attempt.place, attempt.revision
+    audited = signatures.audit(project, place, env, apart, _tell)
     files, size = listing.measure(place, attempt.state.latest)
     _tell(f"laying out what ships of {files:,} files")
     try:
@@ -111,7 +120,8 @@ def _finish(project: config.Project, attempt: Attempt, env: Mapping[str, str], e
         raise
     key = receipt.key(project, revision)
     sizes = {"export": size, "ship": keeping.measure(place.ship)[1]}
-    passed = {"key": key, "tree": digest, "gates": endings, "contents": facts, "bytes": sizes}
+    passed = {"key": key, "tree": digest, "gates": endings, "bytes": sizes}
+    passed["contents"] = {**facts, "signatures": audited}
     tree.write_whole(place.receipt, json.dumps(passed, indent=2, sort_keys=True).encode())
     keeping.clear(place)
 

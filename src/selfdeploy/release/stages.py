@@ -13,8 +13,10 @@ from selfdeploy.rollout import admission, cancellation, proving, settling
 
 
 def redefined(project: config.Project) -> str:
-    """Return the contract's gates that PROJECT redefines, to append to the gates' line."""
-    return "".join(f"; {name}: {config.REDEFINED}" for name in project.gates.redefined)
+    """Return the contract's gates that PROJECT redefines and the audit that is off, to append to the gates' line."""
+    told = [f"{name}: {config.REDEFINED}" for name in project.gates.redefined]
+    told += [] if project.gates.audit_signatures else [config.UNAUDITED]
+    return "".join(f"; {each}" for each in told)
 
 
 @dataclass(kw_only=True)
