@@ -27,7 +27,7 @@ def tests(session: nox.Session) -> None:
         session.run("pytest", *session.posargs)
         return
     # More workers than most machines' tests need cores: much of their time they wait for servers to come and go.
-    workers = ["--numprocesses=3", "--dist=loadfile", "--no-loadscope-reorder"]
+    workers = ["--numprocesses=4", "--dist=loadfile", "--no-loadscope-reorder"]
     session.run("pytest", "--cov", "--cov-report=", *workers, "tests/unit")
     session.run("coverage", "report")
     session.run("pytest", *workers, "tests/integration", "tests/cluster")
