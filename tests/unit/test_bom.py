@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lab.values import a_manifest, a_project, an_environment
-from selfdeploy import contents, errors, source, trust
+from selfdeploy import contents, errors, registry, source, trust
 from selfdeploy.build import bom
 from selfdeploy.contents.bom import merge
 from selfdeploy.gates import receipt
@@ -128,6 +128,33 @@ def test_a_damaged_list_is_refused_and_names_the_image(name: str) -> None:
 
     with pytest.raises(errors.SbomUnusable, match="^image: var/lib/dpkg/status: no package: "):
         list(bom.debian(files, "image"))
+
+
+def test_the_layers_of_an_image_built_here_are_read_once_for_each_base(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = registry.Image(digest="sha256:1", media_type="", platforms={})
+    read: list[str] = []
+
+    def find(base: str) -> list[dict[str, Any]]:
+        def read_debian(*_: object) -> list[dict[str, Any]]:
+            read.append(base)
+            return [{"bom-ref": base}]
+
+        monkeypatch.setattr(bom, "read_debian", read_debian)
+        return bom.find_debian(a_registry(), image, {"linux/amd64": base}, tmp_path)
+
+    for base in ("r@1", "r@1", "r@2", "r@1", "", ""):
+        assert find(base) == [{"bom-ref": base}]
+    assert read == ["r@1", "r@2", "", ""]
+    for file in tmp_path.iterdir():
+        file.write_text("{")
+    assert find("r@1") == [{"bom-ref": "r@1"}]
+    assert read[-1] == "r@1"
+
+
+def a_registry() -> registry.Registry:
+    return registry.connect(registry.Reference(host="127.0.0.1:1", repository="sf"))
 
 
 class Npm(contents.Npm):

@@ -341,10 +341,11 @@ class Assembly:
         """
         if image is None:
             return bom.make(gated.packages, gated.digest, [], "")
-        bases = inspection.bases(self.store, image, gated.digest).values()
-        is_own = all(base.startswith(f"{self.project.image.repository}-base@") for base in bases)
-        node = self.project.gates.node if is_own else ""
-        return bom.make(gated.packages, gated.digest, bom.read_debian(self.store, image), node)
+        bases = inspection.bases(self.store, image, gated.digest)
+        is_own = all(base.startswith(f"{self.project.image.repository}-base@") for base in bases.values())
+        tree.hide(self.project.work)
+        system = bom.find_debian(self.store, image, bases, self.project.work / "debian")
+        return bom.make(gated.packages, gated.digest, system, self.project.gates.node if is_own else "")
 
     def _gates(self) -> tuple[manifest.Gate, ...]:
         """Return the gates that a release must have passed; a record with other gates does not count."""
