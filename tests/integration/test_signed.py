@@ -1,5 +1,6 @@
 """Signed releases on Compose: believed by their key, and refused untouched when a part was exchanged."""
 
+import base64
 import contextlib
 import dataclasses
 import json
@@ -72,7 +73,7 @@ def test_a_signed_release_names_its_key_and_nothing_secret_is_left(signed: Site)
     assert "accepted  test, prod" in verified.stdout
     assert "nothing to do" in again.stderr
     assert found
-    assert len(found.envelopes) == 2
+    assert len(found.envelopes) == 3
     texts = [path.read_bytes() for path in (signed.folder / ".selfdeploy").rglob("*") if path.is_file()]
     texts += [json.dumps(signed.inspect(name)).encode() for name in ("test", "prod")]
     texts += [found.manifest, found.evidence, *found.envelopes, record(signed, "prod").read_bytes()]
@@ -98,6 +99,30 @@ def test_an_intruder_in_the_history_is_found(signed: Site) -> None:
     assert "2 signed by ours.pub" in holds.stdout
     assert f"number 1, begun {before['began']}: changed" in changed.stdout
     assert json.loads(removed.stdout.splitlines()[-1])["items"][0]["faults"][0]["what"] == "removed"
+
+
+def test_a_signed_release_has_an_sbom_that_the_gated_tree_makes_again(signed: Site) -> None:
+    found = store(signed).find_record(signed.revision)
+    assert found
+    statement = json.loads(base64.b64decode(json.loads(found.envelopes[2])["payload"]))
+
+    recorded = signed.inv("sbom", "--quiet")
+    with forged(signed, lambda _, own: replace(own, envelopes=own.envelopes[:2])):
+        made = signed.inv("sbom", "--quiet")
+        written = signed.inv("sbom", "--output", "sbom.json")
+    verified = signed.inv("verify")
+
+    assert statement["predicateType"] == "https://cyclonedx.org/bom"
+    assert json.loads(recorded.stdout) == statement["predicate"], recorded.stderr
+    assert made.stdout == recorded.stdout == (signed.folder / "sbom.json").read_text(), made.stderr
+    assert "Debian packages" in written.stdout
+    urls = [each.get("purl", "").partition("?")[0] for each in statement["predicate"]["components"]]
+    for package in ("npm/ms@2.1.3", "npm/%40sf/durations@1.0.0", "deb/debian/tini@", "deb/debian/git@"):
+        assert [url for url in urls if url.startswith(f"pkg:{package}")], package
+    assert not [url for url in urls if "typescript" in url]
+    assert "sbom      " in verified.stdout
+    proven = json.loads(record(signed, "prod").read_bytes())["proven"]
+    assert max(len(each["envelope"]) for each in proven) < 5000
 
 
 def test_a_revision_cannot_be_released_where_no_key_is_or_the_wrong_one(signed: Site) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from selfdeploy import errors, tree
-from selfdeploy.registry import Reference, Registry, artifact, layers
+from selfdeploy.registry import Reference, Registry, artifact, changeset, layers
 from selfdeploy.registry.changeset import Files
 from selfdeploy.tree import Entry
 
@@ -92,6 +92,24 @@ def test_an_image_has_the_files_that_its_layer_brings(stored: type[bytes], media
         "run": entry(b"2", "program"),
         "to": Entry(kind="link", content="a"),
     }
+
+
+def test_files_are_kept_as_the_last_layer_has_them_and_no_others() -> None:
+    first = tar(("var/lib/dpkg/status", b"old"), ("var/lib/dpkg/status-old", b"no"), ("etc/parts/a", b"gone"))
+    second = tar(("var/lib/dpkg/status", b"new"), ("etc/parts/.wh.a", b""), ("etc/parts/b", b"1"))
+    names = ("var/lib/dpkg/status", "etc/parts", "etc/missing")
+
+    found = layers.contents(Held([first, second], layers.PLAIN[0]), "x", names)
+
+    assert found == {"etc/parts/b": b"1", "var/lib/dpkg/status": b"new"}
+    assert layers.contents(Held([first], f"{layers.PLAIN[0]}+zstd"), "x", names) is None
+
+
+def test_a_file_too_large_to_keep_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(changeset, "KEPT", 3)
+
+    with pytest.raises(errors.RegistryInvalid, match="more than 3 bytes to keep"):
+        layers.contents(Held([tar(("status", b"1234"))], layers.PLAIN[0]), "x", ("status",))
 
 
 def test_gzip_in_several_members_is_one_layer() -> None:

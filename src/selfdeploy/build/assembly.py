@@ -365,9 +365,13 @@ class Assembly:
         Raises:
             errors.SbomUnusable: npm did not list the packages of GATED, or dpkg's list in IMAGE is malformed.
         """
-        own_base = builders.wants_base(self.project) and not self.project.image.base
-        node = self.project.gates.node if image and own_base else ""
-        return bom.make(gated.packages, gated.digest, bom.read_debian(self.store, image) if image else [], node)
+        if image is None:
+            return bom.make(gated.packages, gated.digest, [], "")
+        bases = inspection.bases(self.store, image, gated.digest)
+        is_own = all(base.startswith(f"{self.project.image.repository}-base@") for base in bases.values())
+        tree.hide(self.project.work)
+        system = bom.find_debian(self.store, image, bases, self.project.work / "debian")
+        return bom.make(gated.packages, gated.digest, system, self.project.gates.node if is_own else "")
 
     def _gates(self) -> tuple[manifest.Gate, ...]:
         """Return the gates that a release must have passed; a record with other gates does not count."""

@@ -1,14 +1,16 @@
 """The SBOM of an image (CycloneDX 1.5): npm packages, Debian packages and Node; equal images give equal bytes."""
 
+import contextlib
 import hashlib
 import json
 import re
 import uuid
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from selfdeploy import errors, registry
+from selfdeploy import errors, registry, tree
 from selfdeploy.registry import layers
 
 STATUS, PARTS, RELEASES = "var/lib/dpkg/status", "var/lib/dpkg/status.d", ("usr/lib/os-release", "etc/os-release")
@@ -18,6 +20,28 @@ FIELD = re.compile(r"^(Package|Version|Architecture|Status):[ \t]*(\S.*?)\s*$", 
 SYSTEM = re.compile(r"""^(ID|VERSION_ID)=["']?([a-z0-9._-]{1,40})["']?\s*$""", re.MULTILINE)
 PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]{0,200} [A-Za-z0-9.+:~-]{1,200} [a-z0-9-]{1,40}")
 """A package's name, version and architecture (Debian policy, 5.6)."""
+
+
+VERSION = 1
+"""Version of the form in which `find_debian` keeps a list."""
+
+
+def find_debian(
+    store: registry.Registry, image: registry.Image, bases: Mapping[str, str], kept: Path
+) -> list[dict[str, Any]]:
+    """Return the components of `read_debian`; keep them below KEPT if BASES (by platform) are known.
+
+    An image built here of a gated tree has the packages of its base. So its layers are read once for each base.
+    """
+    if not all(bases.values()):
+        return read_debian(store, image)
+    file = kept / registry.sha256(json.dumps([VERSION, sorted(bases.items())]).encode()).removeprefix("sha256:")
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        if isinstance(found := json.loads(file.read_bytes()), list):
+            return found
+    read = read_debian(store, image)
+    tree.write_whole(file, json.dumps(read).encode())
+    return read
 
 
 def read_debian(store: registry.Registry, image: registry.Image) -> list[dict[str, Any]]:
@@ -63,14 +87,14 @@ def _text(data: bytes) -> str:
     return data.decode("utf-8", "replace")
 
 
-def make(packages: Mapping[str, Any], tree: str, system: list[dict[str, Any]], node: str) -> dict[str, Any]:
-    """Return the SBOM of the npm PACKAGES of the gated TREE (a digest), the components SYSTEM, and NODE's version.
+def make(packages: Mapping[str, Any], gated: str, system: list[dict[str, Any]], node: str) -> dict[str, Any]:
+    """Return the SBOM of the npm PACKAGES in the tree GATED (a digest), the components SYSTEM, and NODE's version.
 
     NODE is empty if it is not known. The serial number is made from the content, and there is no time.
     """
     binary = {"bom-ref": f"node@{node}", "type": "application", "name": "node", "version": node}
     extra = [*system, *([{**binary, "purl": f"pkg:generic/node@{node}"}] if node else [])]
-    root = {**packages["component"], "type": "application", "properties": [{"name": "selfdeploy:tree", "value": tree}]}
+    root = {**packages["component"], "type": "application", "properties": [{"name": "selfdeploy:tree", "value": gated}]}
     content = {
         "$schema": "http://cyclonedx.org/schema/bom-1.5.schema.json",
         "bomFormat": "CycloneDX",

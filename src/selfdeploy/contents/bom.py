@@ -53,7 +53,7 @@ def list_packages(ship: Path, npm: Npm, scratch: Path) -> dict[str, Any]:
     """Return the npm packages below SHIP as a CycloneDX `component`, its `components` and their `dependencies`.
 
     npm refuses a tree without a declared package, and a pruned tree has no dev dependencies. So it lists a copy below
-    SCRATCH in which each dependency is optional. The packages of a staged web host have a folder of their own; npm
+    SCRATCH in which missing dependencies are optional. A staged web host has its packages in a folder of its own; npm
     lists each such folder. Equal trees give equal results.
 
     Raises:
@@ -84,21 +84,33 @@ def _copy(ship: Path, to: Path) -> set[str]:
                     if entry.name == "node_modules" and "node_modules" not in here.split("/"):
                         roots.add(here)
                 elif entry.name == "package.json":
-                    (to / path).write_text(json.dumps(_relax((ship / path).read_bytes())))
+                    (to / path).write_text(json.dumps(_relax(ship, here)))
     return roots
 
 
-def _relax(data: bytes) -> dict[str, Any]:
-    """Return the package.json DATA with each of its dependencies optional, in any version."""
+def _relax(ship: Path, folder: str) -> dict[str, Any]:
+    """Return the package.json in FOLDER below SHIP; it takes any version, and a missing dependency is optional.
+
+    A dependency that is there stays required: npm does not look for optional ones in its store.
+    """
     try:
-        package = json.loads(data)
+        package = json.loads((ship / folder / "package.json").read_bytes())
     except (ValueError, RecursionError):
         return {}
     if not isinstance(package, dict):
         return {}
-    named = [package[key] for key in DEPENDENCIES if isinstance(package.get(key), dict)]
+    told = [package[key] for key in DEPENDENCIES if isinstance(package.get(key), dict)]
+    names = {name: _is_installed(ship, folder, name) for names in told for name in names}
     described = {key: package[key] for key in KEPT if key in package}
-    return {**described, "optionalDependencies": {name: "*" for names in named for name in names}}
+    required, optional = (dict.fromkeys((n for n in names if names[n] is there), "*") for there in (True, False))
+    return {**described, "dependencies": required, "optionalDependencies": optional}
+
+
+def _is_installed(ship: Path, folder: str, name: str) -> bool:
+    """Return True if node finds the package NAME from FOLDER below SHIP, in a node_modules of FOLDER's tree."""
+    root = ship / folder.partition("node_modules")[0]
+    places = [place for place in (ship / folder, *(ship / folder).parents) if place.is_relative_to(root)]
+    return any((place / "node_modules" / name).is_dir() for place in places)
 
 
 def merge(listed: Sequence[Any]) -> dict[str, Any]:
