@@ -95,9 +95,9 @@ class Console:
         self._running = "" if self._quiet else name
         self._describe = None
         try:
+            if not self._quiet:
+                self._stage_began(name)
             with self._beating(name):
-                if not self._quiet:
-                    self._stage_began(name)
                 yield
             ok = True
         finally:

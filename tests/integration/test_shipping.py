@@ -40,6 +40,17 @@ def test_the_application_ships_as_its_build_left_it_and_the_evidence_says_how(wh
     assert site.version("test")["revision"] == site.revision
 
 
+def test_the_sbom_of_an_unsigned_release_has_the_packages_of_the_web_host(whole: tuple[Site, Done]) -> None:
+    site, _ = whole
+
+    done = site.inv("sbom", "--quiet")
+
+    assert done.returncode == 0, done.stderr
+    names = {each["purl"].partition("@")[0] for each in json.loads(done.stdout)["components"] if "purl" in each}
+    assert names >= {"pkg:npm/ms", "pkg:npm/next", "pkg:npm/react", "pkg:deb/debian/tini"}
+    assert "pkg:npm/typescript" not in names
+
+
 def test_a_server_that_cannot_start_is_refused_before_the_registry_hears_of_it(own: Site) -> None:
     revision = own.begin_server("console.error('no database'); process.exit(3);", "cannot start")
 
