@@ -81,10 +81,11 @@ def _copy(ship: Path, to: Path) -> set[str]:
                 elif entry.is_dir():
                     (to / path).mkdir()
                     queue.append(path)
-                    if entry.name == "node_modules" and "node_modules" not in here.split("/"):
-                        roots.add(here)
                 elif entry.name == "package.json":
                     (to / path).write_text(json.dumps(_relax(ship, here)))
+                    parts = here.split("/")
+                    if "node_modules" in parts:
+                        roots.add("/".join(parts[: parts.index("node_modules")]))
     return roots
 
 
