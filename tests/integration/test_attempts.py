@@ -358,4 +358,4 @@ def test_nothing_of_an_old_tree_is_left_once_its_process_has_ended(trial: Trial)
         subprocess.run([sys.executable, "-c", call, str(trial.folder)], env=env, check=True)
 
     assert {path.name for path in trial.room.folder.parent.iterdir() if path.is_dir()} == {trial.room.folder.name}
-    assert {path.name for path in trial.room.folder.iterdir()} == {"image", "logs", "receipt.json"}
+    assert {path.name for path in trial.room.folder.iterdir()} == {"image", "logs", "packages.json", "receipt.json"}

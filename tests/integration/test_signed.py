@@ -131,10 +131,12 @@ def test_a_revision_cannot_be_released_where_no_key_is_or_the_wrong_one(signed: 
     keyless = refuse(signed, 49, "release")
     wrong = refuse(signed, 56, "release", **signing(signed, "stranger"))
     planned = signed.inv("plan")
+    listed = refuse(signed, 67, "sbom")
     signed.git("reset", "--quiet", "--hard", "HEAD~1")
 
     assert "test: takes what is signed by ours.pub; this machine has no key to sign with" in keyless.stderr
     assert "is not one of trust.keys" in wrong.stderr
+    assert "no signed release on record" in listed.stderr
     assert "this machine has no key to sign with" in planned.stdout
     assert "gates" not in keyless.stderr.splitlines()[0]
 
