@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import cluster, front, side, size, window
+from benchmarks import cluster, front, side, signing, size, window
 from benchmarks.report import Report
 from lab.children import LabError
 from lab.site import Site, call
@@ -118,7 +118,7 @@ def main() -> int:
     )
     parser.add_argument(
         "--only",
-        choices=("release", "cluster", "size", "front"),
+        choices=("release", "cluster", "size", "front", "signing"),
         help="one comparison; release and cluster when left out",
     )
     parser.add_argument("--rate", type=float, default=200.0, help="requests a second of --only front; 200")
@@ -142,6 +142,10 @@ def main() -> int:
                     gaps = front.compare(engine, given.rollouts, given.rate, say)
                 print(f"\n{gaps}", flush=True)
                 missed += gaps.missed
+            if given.only == "signing":
+                costs = signing.compare(Path(scratch), given.pairs, given.starts, say)
+                print(f"\n{costs}", flush=True)
+                missed += costs.missed
             if given.only in {None, "release"}:
                 report = compare(Path(scratch), given.pairs, given.starts)
                 print(f"\n{report}", flush=True)

@@ -2,6 +2,7 @@ import pytest
 
 from benchmarks.report import Report, Run
 from benchmarks.side import event
+from benchmarks.signing import Costs
 from lab import load
 
 
@@ -83,3 +84,20 @@ def test_what_is_answered_after_the_load_has_ended_is_no_silence() -> None:
     assert load.Load(1, answers=answers, ended=0.4).silence == pytest.approx(0.2)
     assert load.Load(1, answers=answers, ended=1.3).silence == pytest.approx(1.0)
     assert load.Load(1, ended=1.3).silence == float("inf")
+
+
+@pytest.mark.parametrize(
+    ("new", "done", "missed"),
+    [
+        ((100, 102.9), (5, 5.49), []),
+        ((100, 103.1), (5, 5.49), ["new commit"]),
+        ((100, 102.9), (5, 5.51), ["on record"]),
+    ],
+)
+def test_what_signatures_cost_is_held_to_its_targets(
+    new: tuple[float, float], done: tuple[float, float], missed: list[str]
+) -> None:
+    costs = Costs(new=[new], done=[done])
+
+    assert costs.missed == missed
+    assert str(costs).count("MISSED") == len(missed)
