@@ -16,6 +16,7 @@ from selfdeploy.shipped import guide
 
 # invoke forbids bytecode, so that each start would compile all that a command imports; as the interpreter was told.
 sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
+gc.set_threshold(20_000)  # what a command imports is many objects and no garbage
 atexit.register(gc.freeze)  # a process that ends has no use for a last look at all its objects
 HELP = {  # of a flag, or of COMMAND.flag where it means something else there
     "bind": "The address of this host that the server is published on.",

@@ -72,6 +72,7 @@ class Policy:
         return _matches(name, self.keep) or (self.whole and not _matches(name, self.drop))
 
 
+@functools.cache  # a command starts dozens of programs, each with the same variables
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
