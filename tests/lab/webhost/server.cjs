@@ -28,4 +28,5 @@ const server = http.createServer(async (request, response) => {
     if (!response.headersSent) response.writeHead(400).end();
   }
 });
+server.on("upgrade", (_, socket) => socket.destroy()); // as Next does: without a listener there is no such event
 server.listen(Number(process.env.PORT), process.env.HOSTNAME, () => console.log("ready"));
