@@ -42,6 +42,7 @@ LABELS = {
     "dev.selfdeploy.token": "t",
     "dev.selfdeploy.image": "i",
     "dev.selfdeploy.release": INDEX,
+    "com.docker.compose.service": "server",
     container.LABEL: "sf-vega",
     f"{container.LABEL}.settings": json.dumps(SETTINGS),
 }
@@ -67,7 +68,7 @@ ENGINE: dict[str, Any] = {
     "container inspect": [CONTAINER],
     "image inspect": [{"Id": CHILD, "RepoTags": ["r/sf:t"], "RepoDigests": [f"r/sf@{INDEX}"]}],
     "volume inspect": [{"Name": "v", "Labels": LABELS}],
-    "container ls": "c",
+    "container ls": "c server",
     "image ls": INDEX,
     "volume ls": "v",
     "info": "/",

@@ -108,21 +108,22 @@ class Engine:
         finally:
             process.end(child)
 
-    def describe(self, kind: str, name: str) -> bytes | None:
-        """Return what the engine prints about the KIND (`container`, `image`, `volume`) NAME; None if not found.
+    def describe(self, kind: str, *names: str) -> bytes | None:
+        """Return what the engine prints about those of NAMES, of KIND (`container`, `image`, `volume`), that exist.
+
+        None if there is none of them.
 
         Raises:
             errors.EngineUnreachable: the engine does not answer.
             errors.CommandFailed: the command failed for another reason.
         """
-        outcome = self.run(kind, "inspect", name, timeout=30, check=False)
-        if outcome.code and f"no such {kind}" in outcome.complaint.lower():
-            return None
-        if outcome.code:
+        outcome = self.run(kind, "inspect", *names, timeout=30, check=False)
+        missing = f"no such {kind}" in outcome.complaint.lower()
+        if outcome.code and not missing:
             raise errors.CommandFailed(
-                f"{self.name}: docker {kind} inspect {name}: exit code {outcome.code}", outcome.complaint
+                f"{self.name}: docker {kind} inspect {names[0]}: exit code {outcome.code}", outcome.complaint
             )
-        return outcome.stdout
+        return None if outcome.code and outcome.text in {"", "[]"} else outcome.stdout
 
     def inspect(self, kind: str, name: str) -> dict[str, Any] | None:
         """Return the engine's description of the KIND (`container`, `image`, `volume`) NAME; None if not found.

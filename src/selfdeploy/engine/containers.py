@@ -130,6 +130,11 @@ def _foreign(exc: pydantic.ValidationError, where: str) -> errors.CommandFailed:
     return errors.CommandFailed(f"{where}: docker container inspect: {why}", "is that a Docker engine? docker version")
 
 
+def of(found: Sequence[Container], service: str) -> tuple[Container, ...]:
+    """Return the containers in FOUND of the Compose service SERVICE."""
+    return tuple(each for each in found if each.labels.get("com.docker.compose.service") == service)
+
+
 def ways(found: Sequence[Container]) -> list[str]:
     """Return the addresses that the running containers in FOUND publish, whatever deploy.toml says."""
     return [address(*one) for container in found for one in container.published]

@@ -104,16 +104,22 @@ class Compose:
 
     def _publishes(self, bind: str, port: int) -> bool:
         """Return whether PORT on the address BIND is one of the environment's own containers'."""
-        ours = [*self.containers(), *self.containers(FRONT)]
-        return containers.address(bind, port) in containers.ways(ours)
+        return containers.address(bind, port) in containers.ways(self._list(SERVER, FRONT))
 
     def containers(self, service: str = SERVER) -> tuple[Container, ...]:
         """Return the environment's containers of SERVICE, running or not, as the engine describes them."""
-        argv = ["container", "ls", "--all", "--quiet", "--no-trunc"]
-        argv += ["--filter", f"label=com.docker.compose.project={self.compose_project}"]
-        ids = self.engine.run(*argv, "--filter", f"label=com.docker.compose.service={service}", timeout=30).text.split()
-        told = [self.engine.describe("container", each) or b"" for each in ids]  # a container may be gone by now
-        return tuple(container for data in told for container in containers.parse(data, self.name))
+        return self._list(service)
+
+    def _list(self, *services: str) -> tuple[Container, ...]:
+        """Return the environment's containers of SERVICES."""
+        argv = ["container", "ls", "--all", "--no-trunc", "--format", '{{.ID}} {{.Label "com.docker.compose.service"}}']
+        listed = self.engine.run(
+            *argv, "--filter", f"label=com.docker.compose.project={self.compose_project}", timeout=30
+        )
+        lines = (line.partition(" ") for line in listed.text.splitlines())
+        ids = [name for name, _, service in lines if service in services]
+        told = self.engine.describe("container", *ids) if ids else None
+        return containers.parse(told or b"", self.name)
 
     def replicas(self) -> tuple[Replica, ...]:
         """Return the replicas that get requests, each with every digest of its image."""
@@ -150,16 +156,15 @@ class Compose:
 
     def _ask(self, manifest: Manifest) -> Round:
         settings = self.project.probes
-        found, aside = self._split(self.containers())
+        listed = self._list(SERVER, FRONT)
+        found, aside = self._split(containers.of(listed, SERVER))
         before = self._replicas(found)
+        # The published addresses of the replicas, or else those of the front before them.
+        ways = containers.ways(found) or (containers.ways(containers.of(listed, FRONT)) if found else [])
         answers = {replica.name: self._ask_inside(replica, manifest) for replica in before}
-        for url in {self.settings.url.rstrip("/")} if self.settings.url else self._ways(found):
+        for url in {self.settings.url.rstrip("/")} if self.settings.url else ways:
             answers[url] = probe.get_all(url, manifest.probes, settings.timeout)
         return Round(before=before, after=self.replicas(), answers=answers, aside=self._replicas(aside))
-
-    def _ways(self, found: Sequence[Container]) -> list[str]:
-        """Return the addresses that FOUND publish, or else those of the front before them."""
-        return containers.ways(found) or (containers.ways(self.containers(FRONT)) if found else [])
 
     def _ask_inside(self, replica: Replica, manifest: Manifest) -> dict[str, Answer]:
         settings = self.project.probes
