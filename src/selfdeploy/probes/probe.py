@@ -173,21 +173,25 @@ def until_settled(
 
 SCRIPT = """
 const {readFileSync} = require("node:fs");
+const http = require("node:http");
 const [port, ms, paths, rpc, extra, own, secrets] = JSON.parse(process.argv[1]);
-const ask = async (path, init, limit = 65536) => {
+const ask = async (path, {body, headers, ...init} = {}, limit = 65536) => {
+  const signal = AbortSignal.timeout(ms);
   try {
-    const r = await fetch(`http://127.0.0.1:${port}${path}`,
-      {redirect: "manual", cache: "no-store", signal: AbortSignal.timeout(ms), ...init});
-    let body = "";
-    const decoder = new TextDecoder();
-    for await (const chunk of r.body ?? []) {
-      body += decoder.decode(chunk, {stream: true});
-      if (body.length > limit) return {status: 0, body: "the answer is too long"};
+    const response = await new Promise((resolve, reject) => {
+      const plain = {accept: "*/*", "accept-encoding": "identity", "cache-control": "no-cache"};
+      const how = {agent: false, signal, headers: {...plain, ...headers}, ...init};
+      http.request(new URL(`http://127.0.0.1:${port}${path}`), how, resolve).on("error", reject).end(body);
+    });
+    let text = "";
+    for await (const chunk of response.setEncoding("utf8")) {
+      text += chunk;
+      if (text.length > limit) return {status: 0, body: "the answer is too long"};
     }
-    return {status: r.status, body};
+    return {status: response.statusCode, body: text};
   } catch (e) {
-    if (e.name === "TimeoutError") return {status: 0, body: `none within probes.timeout, ${ms / 1000} s`};
-    return {status: 0, body: String(e.cause?.code ?? e.name)};
+    if (signal.aborted) return {status: 0, body: `none within probes.timeout, ${ms / 1000} s`};
+    return {status: 0, body: String(e.code ?? e.name)};
   }
 };
 const token = () => {
@@ -221,8 +225,9 @@ const smoke = async (path) => {
 """
 """The program for node inside a replica that probes it: one JSON argument, one JSON object out.
 
-The token is the server's own, read in place, and never handed over. Of a failing body, only the beginning is printed,
-without that token and without the secrets named in the argument. Of an extra path that answers, no body is printed.
+It asks by node:http, because `fetch` takes three times its processor time to load. The token is the server's own, read
+in place, and never handed over. Of a failing body, only the beginning is printed, without that token and without the
+secrets named in the argument. Of an extra path that answers, no body is printed.
 """
 
 
