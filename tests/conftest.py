@@ -13,22 +13,25 @@ from lab.site import ROOT, Done, Site
 from selfdeploy import config
 from selfdeploy.build import base
 
-LONG = ("outages", "rights", "chaos", "refusals", "release", "rolling", "locks")
+LONG = ("rights", "chaos", "refusals", "release", "rolling", "locks")
 ORDER = ("integration", *(f"cluster/test_{name}.py" for name in LONG), "cluster", "unit")
-"""What takes longest comes first; the cluster is compiled meanwhile, and what is short fills the gaps at the end.
+"""What takes longest comes first; the cluster is compiled meanwhile, and what is short fills the gaps at the end."""
 
-Outages need the cluster for themselves: they come while the other workers are not there yet.
-"""
+OUTAGES = "cluster/test_outages.py"
+BEFORE = "integration/test_release.py"
+"""Outages need the cluster for themselves: they come here, while the other workers are busy without it."""
 
 TRAEFIK = "integration/test_front_traefik.py"
 """It needs what is compiled with the cluster."""
 
 
-def _place(item: pytest.Item) -> int:
+def _place(item: pytest.Item) -> tuple[int, str]:
     path = item.path.relative_to(Path(__file__).parent).as_posix()
+    if path == OUTAGES:
+        return 0, BEFORE.removesuffix(".py")
     if path == TRAEFIK:
-        return ORDER.index("cluster")
-    return next((place for place, start in enumerate(ORDER) if path.startswith(start)), 0)
+        return ORDER.index("cluster"), path
+    return next((place for place, start in enumerate(ORDER) if path.startswith(start)), 0), path
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
