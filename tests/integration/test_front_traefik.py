@@ -9,7 +9,9 @@ import requests
 
 from lab import children, cluster, load
 from lab.needed import need, need_engine
-from lab.site import IMPATIENT, Site
+from lab.site import IMPATIENT, ROOT, Site
+from selfdeploy import config
+from selfdeploy.build import base
 
 SETTINGS = """strategy = "rolling"
 front = "traefik"
@@ -51,7 +53,7 @@ def behind(new_site: Callable[..., Site]) -> Iterator[Site]:
 def start(site: Site) -> None:
     """Start Traefik on an image that the engine has."""
     program = os.fspath(cluster.HOME / "bin" / "traefik")
-    image = site.docker("images", "--format", "{{.Repository}}:{{.Tag}}", "selfdeploy-base").stdout.split()[0]
+    image = base.provide(config.Project(root=ROOT), "base")
     argv = ["run", "--detach", "--name", f"{site.name}-traefik", "--network", site.name]
     argv += ["--publish", f"127.0.0.1:{site.ports[0]}:8000", "--volume", f"{program}:/traefik:ro"]
     argv += ["--volume", f"{site.name}:/files:ro", "--entrypoint", "/traefik", image]

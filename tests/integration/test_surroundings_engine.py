@@ -14,8 +14,9 @@ import pytest
 from lab import children, needed, vega
 from lab import registry as lab
 from lab.client import CI, log_in
-from lab.site import Site
-from selfdeploy import process
+from lab.site import ROOT, Site
+from selfdeploy import config, process
+from selfdeploy.build import base
 from selfdeploy.engine import Engine
 from selfdeploy.probes import probe
 
@@ -117,12 +118,12 @@ def test_a_login_beside_proxies_is_docker_s_still(
     engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     needed.need(lab.MISSING)
+    image = base.provide(config.Project(root=ROOT), "base")
     (tmp_path / "docker").mkdir()
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
-    base = engine.run("image", "ls", "--quiet", "--filter", "reference=selfdeploy-base").text.split()[0]
     with lab.Registry(login=CI) as there:
         reference = f"{there.name}/team/sf:{tmp_path.name}"
-        engine.run("tag", base, reference)
+        engine.run("tag", image, reference)
         try:
             refused = process.run(["docker", "push", "--quiet", reference], timeout=120, check=False)
             log_in(tmp_path, there.name, CI)
@@ -134,7 +135,7 @@ def test_a_login_beside_proxies_is_docker_s_still(
 
     assert refused.code != 0
     assert pushed.code == 0, pushed.complaint
-    run = ["docker", "run", "--rm", "--network", "none", "--entrypoint", "env", base]
+    run = ["docker", "run", "--rm", "--network", "none", "--entrypoint", "env", image]
     assert "proxy" not in process.run(run, timeout=60).text.lower()
     as_it_is = {"PATH": os.environ["PATH"], "DOCKER_CONFIG": str(file.parent)}
     assert "PROXY" in process.run(run, timeout=60, env=as_it_is).text
