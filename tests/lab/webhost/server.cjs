@@ -2,13 +2,15 @@
 const http = require("node:http");
 const { Readable } = require("node:stream");
 
+const PAGES = ["/", "/admin"];
 const API = ["healthz", "live-state", "ready", "rpc", "version"];
 const load = (name) => import(`./routes/app/api/${name}/route.mjs`);
 
 const answer = async (request) => {
   const { method, headers } = request;
   const url = new URL(request.url, "http://sf");
-  if (url.pathname === "/") return new Response("<h1>The server is running</h1>", { headers: { "Content-Type": "text/html" } });
+  const html = { headers: { "Content-Type": "text/html" } };
+  if (PAGES.includes(url.pathname)) return new Response("<h1>The server is running</h1>", html);
   if (!url.pathname.startsWith("/api/")) return new Response("not found", { status: 404 });
   const name = url.pathname.slice("/api/".length);
   const route = await load(API.includes(name) ? name : "[[...path]]");
