@@ -27,6 +27,9 @@ STARTING = 120.0
 HELD = 1.0
 """How long to keep a request under way after SIGTERM, in seconds."""
 
+DYING = 2.0
+"""How long to wait for the end of a server that gave no answer, in seconds: its connections end before it does."""
+
 ANSWERING, GOING = 10.0, 3.0
 """Seconds to wait for the answer to that request, and for the last processes to end after the server."""
 
@@ -102,6 +105,8 @@ class _Image:
     def _inside(self) -> dict[str, Finding]:
         settings = self.project.probes
         answers = ask_inside(self.one, settings)
+        if not all(answer.status for answer in answers.values()):
+            self.one.end(DYING)
         rpc = probes.check_rpc(answers.get(RPC))
         if rpc.state == "broken" and not settings.rpc:
             rpc = not_checked("P10", f"probes.rpc is off, and the call gives {rpc.actual}")
