@@ -43,8 +43,16 @@ BUSY = Outcome(argv=(), code=1, stdout=b"[]", stderr=b"Error response from daemo
 
 def saying(monkeypatch: pytest.MonkeyPatch, say: Callable[[str], Outcome], *ids: str) -> Engine:
     """Return an engine that has the containers IDS, and that SAYs what it says when one is inspected."""
-    listed = Outcome(argv=(), code=0, stdout="\n".join(ids).encode())
-    monkeypatch.setattr(Engine, "run", lambda _, *argv, **__: listed if argv[1] == "ls" else say(argv[-1]))
+    listed = Outcome(argv=(), code=0, stdout="\n".join(f"{name} server" for name in ids).encode())
+
+    def inspect(*names: str) -> Outcome:
+        told = [say(name) for name in names]
+        described = [each for one in told if not one.code for each in json.loads(one.stdout)]
+        complaints = b"\n".join(one.stderr for one in told if one.stderr)
+        code = max(one.code for one in told)
+        return Outcome(argv=(), code=code, stdout=json.dumps(described).encode(), stderr=complaints)
+
+    monkeypatch.setattr(Engine, "run", lambda _, *argv, **__: listed if argv[1] == "ls" else inspect(*argv[2:]))
     return Engine(name="test")
 
 
@@ -78,7 +86,7 @@ def test_an_engine_s_failure_to_describe_a_container_never_means_it_is_gone(
 
     busy = True
 
-    with pytest.raises(errors.CommandFailed, match="docker container inspect here: exit code 1"):
+    with pytest.raises(errors.CommandFailed, match="docker container inspect gone, here: exit code 1"):
         environment.containers()
 
 

@@ -118,10 +118,12 @@ class Engine:
             errors.CommandFailed: the command failed for another reason.
         """
         outcome = self.run(kind, "inspect", *names, timeout=30, check=False)
-        missing = f"no such {kind}" in outcome.complaint.lower()
-        if outcome.code and not missing:
+        lines = outcome.stderr.decode(errors="replace").lower().splitlines()
+        failures = [line for line in lines if line.startswith("error")]
+        gone = failures and all(f"no such {kind}" in line for line in failures)
+        if outcome.code and not gone:
             raise errors.CommandFailed(
-                f"{self.name}: docker {kind} inspect {names[0]}: exit code {outcome.code}", outcome.complaint
+                f"{self.name}: docker {kind} inspect {', '.join(names)}: exit code {outcome.code}", outcome.complaint
             )
         return None if outcome.code and outcome.text in {"", "[]"} else outcome.stdout
 
